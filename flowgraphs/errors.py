@@ -1,0 +1,33 @@
+"""The error tree of this package; every text is one line that names the file, argument or peer.
+
+FlowgraphError
+ +- StreamError      octets from a socket are no message of ours; counted and dropped by the caller
+ +- GraphError       a graph file is wrong; the text names file, line and key
+ +- RecordingError   a recording cannot be read or written
+ +- StationError     a process of a running graph failed
+ +- MissingFeature   an optional library or program is not installed
+"""
+
+
+class FlowgraphError(Exception):
+    """Something this package was asked to do cannot be done; the text is meant for the user."""
+
+
+class StreamError(FlowgraphError, ValueError):
+    """A message is malformed. Never fatal: the receiver of the message counts and drops it."""
+
+
+class GraphError(FlowgraphError, ValueError):
+    """A graph does not follow the schema, or its parts do not fit together."""
+
+
+class RecordingError(FlowgraphError, ValueError):
+    """A recording is truncated, empty, of an unknown type, or holds values that are no samples."""
+
+
+class StationError(FlowgraphError):
+    """A station or a front end failed or vanished."""
+
+
+class MissingFeature(FlowgraphError):
+    """A library or program that this feature needs is not installed."""

@@ -1,0 +1,166 @@
+"""The lock-step link: who waits for whom, who joins where, and what happens when somebody dies."""
+
+import threading
+import uuid
+
+import numpy as np
+import pytest
+import zmq
+
+from flowgraphs import messages
+from flowgraphs.errors import StationError
+from flowgraphs.messages import Kind, Message
+from flowgraphs.stream import LinePort, StationPort
+
+RATE, BLOCK = 400_000.0, 200
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    return f"ipc:///tmp/osgp-test-{uuid.uuid4().hex[:12]}"
+
+
+def never():
+    return False
+
+
+class Echo(threading.Thread):
+    """A station that sends its own number as constant samples in every block, and keeps what it hears."""
+
+    def __init__(self, endpoint, name, coupler, blocks, next_sample=0, skip=()):
+        super().__init__(daemon=True)
+        self.endpoint, self.station, self.coupler, self.blocks = endpoint, name, coupler, blocks
+        self.next_sample, self.skip = next_sample, skip
+        self.heard, self.error = [], None
+
+    def run(self):
+        port = StationPort(self.endpoint, self.station, self.coupler, RATE)
+        port.clock.next_sample = self.next_sample
+        try:
+            while len(self.heard) < self.blocks:
+                block = port.receive()
+                if block is None:
+                    continue
+                self.heard.append((block.first_sample, float(block.samples[0])))
+                first = block.first_sample + (1 + port.latency) * BLOCK
+                if first not in self.skip:
+                    port.send(first, np.full(BLOCK, 1.0 + self.coupler, np.float32))
+        except StationError as error:
+            self.error = error
+        finally:
+            self.clock = port.clock
+            port.close()
+
+
+def sum_line(port, blocks):
+    """Everybody hears the sum of all."""
+    for _ in range(blocks):
+        found = port.collect(never)
+        total = np.zeros((port.couplers, BLOCK), np.float32)
+        total += sum(found.values(), np.zeros(BLOCK, np.float32))
+        port.emit(total)
+
+
+def test_a_transmit_block_is_heard_exactly_one_plus_latency_blocks_later(endpoint):
+    line = LinePort(endpoint, 2, RATE, BLOCK, latency=1)
+    stations = [Echo(endpoint, "a", 0, 5), Echo(endpoint, "b", 1, 5)]
+    for station in stations:
+        station.start()
+    assert line.start({"a", "b"}, never)
+    sum_line(line, 5)
+    for station in stations:
+        station.join(5)
+        assert station.heard == [(0, 0.0), (200, 0.0), (400, 3.0), (600, 3.0), (800, 3.0)]
+    line.close()
+
+
+def test_a_skipped_transmit_block_is_counted_and_heard_as_silence(endpoint):
+    line = LinePort(endpoint, 1, RATE, BLOCK)
+    station = Echo(endpoint, "a", 0, 5, skip=(600,))
+    station.start()
+    assert line.start({"a"}, never)
+    sum_line(line, 5)
+    station.join(5)
+    assert [level for _, level in station.heard] == [0.0, 0.0, 1.0, 0.0, 1.0]
+    assert line.statistics.gaps == 1
+    line.close()
+
+
+def test_lock_step_goes_on_without_a_dead_station_and_a_restarted_one_joins_at_the_current_index(endpoint):
+    told = []
+    line = LinePort(endpoint, 2, RATE, BLOCK, report=told.append)
+    keeper, mortal = Echo(endpoint, "a", 0, 40), Echo(endpoint, "b", 1, 5)
+    keeper.start(), mortal.start()
+    assert line.start({"a", "b"}, never)
+    sum_line(line, 20)
+    mortal.join(5)
+    reborn = Echo(endpoint, "b", 1, 5)
+    reborn.start()
+    while len(line.members) < 2:
+        line._receive()
+    sum_line(line, 20)
+    reborn.join(5), keeper.join(5)
+    assert reborn.heard[0][0] == 20 * BLOCK
+    assert [first for first, _ in keeper.heard] == [k * BLOCK for k in range(40)]
+    assert "b left coupler 1" in told
+    line.close()
+
+
+def test_a_restarted_line_resumes_at_the_largest_index_that_its_stations_tell(endpoint):
+    stations = [Echo(endpoint, "a", 0, 10), Echo(endpoint, "b", 1, 10)]
+    first = LinePort(endpoint, 2, RATE, BLOCK)
+    for station in stations:
+        station.start()
+    assert first.start({"a", "b"}, never)
+    sum_line(first, 5)
+    first.close()
+    second = LinePort(endpoint, 2, RATE, BLOCK)
+    assert second.start({"a", "b", "c that never comes"}, never, resume_wait_s=1.0)
+    assert second.start_index == 5 * BLOCK
+    sum_line(second, 5)
+    for station in stations:
+        station.join(5)
+        assert [index for index, _ in station.heard] == [k * BLOCK for k in range(10)]
+        assert station.clock.gaps == 0
+    second.close()
+
+
+def test_a_second_station_on_a_coupler_and_a_wrong_rate_are_refused(endpoint):
+    line = LinePort(endpoint, 2, RATE, BLOCK)
+    first, second = Echo(endpoint, "a", 0, 3), Echo(endpoint, "thief", 0, 3)
+    first.start()
+    assert line.start({"a"}, never)
+    second.start()
+    while not line.statistics.refused:
+        line._receive()
+    second.join(5)
+    assert "coupler 0 is taken by a" in str(second.error)
+    wrong = StationPort(endpoint, "fast", 1, 2 * RATE)
+    with pytest.raises(StationError, match="400000 Hz, the station at 800000 Hz"):
+        while True:
+            line._receive()
+            wrong.receive()
+    wrong.close()
+    sum_line(line, 3)
+    first.join(5)
+    line.close()
+
+
+def test_noise_on_the_socket_is_counted_and_dropped(endpoint):
+    line = LinePort(endpoint, 1, RATE, BLOCK)
+    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket.connect(endpoint)
+    socket.send(b"hello?")
+    socket.send_multipart(messages.encode_samples(0, RATE, None, BLOCK))
+    socket.send_multipart(messages.encode(Message(Kind.HELLO, 0, b"\xc1", RATE)))
+    socket.send_multipart(messages.encode(Message(Kind.FRAME, 0)))
+    while line.statistics.unexpected < 1:
+        line._receive()
+    assert (line.statistics.malformed, line.statistics.stranger) == (2, 1)
+    socket.close(0)
+    line.close()
+
+
+def test_an_endpoint_that_cannot_be_bound_is_named():
+    with pytest.raises(StationError, match="tcp://256"):
+        LinePort("tcp://256.1.1.1:1", 1, RATE, BLOCK)
