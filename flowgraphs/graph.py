@@ -1,0 +1,325 @@
+"""A graph: which stations hang on which line, read from YAML and checked against a schema.
+
+Every problem is one line with file, line number and key: `demo.yaml:31: stations[1].coupler: Expected int >= 0`.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from .errors import GraphError
+
+GRAPHS: Final = Path(__file__).with_name("graphs")
+MAX_KEYS: Final = 100_000
+MAX_BLOCK_TIME: Final = 1e-3  # s; carrier sense must act within one slot of 2.784 ms (PL-20A, link_mac 2.1)
+
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Decibel = Annotated[float, Meta(ge=-200, le=60)]
+Coupler = Annotated[int, Meta(ge=0, le=999)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+Hex6 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{12}$")]
+Hex8 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{16}$")]
+Key12 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{24}$")]
+DomainHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{12})?$")]
+Subnet = Annotated[int, Meta(ge=1, le=255)]
+NodeNumber = Annotated[int, Meta(ge=1, le=127)]
+
+# A test key: 12 x DF. Real devices get their own; a graph may name another one.
+TEST_OMAK: Final = "df" * 12
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything in a graph: unknown keys are errors."""
+
+
+class Noise(Part, frozen=True, tag_field="kind"):
+    """One noise source. `couplers`: where it is heard; left out = at every coupler, each with its own seed."""
+
+    couplers: list[Coupler] | None = None
+
+
+class White(Noise, frozen=True, tag="white"):
+    """White Gaussian noise of `rms_v` V over the whole band from 0 to half the sample rate."""
+
+    rms_v: NonNegative = msgspec.field(default=0.0)
+
+
+class MainsImpulses(Noise, frozen=True, tag="mains_impulses"):
+    """Bursts that repeat twice per mains cycle. `rms_v`: V inside a burst; `width_ms`: their length."""
+
+    rms_v: NonNegative = 0.0
+    width_ms: Positive = 0.3
+    mains_freq: Annotated[float, Meta(ge=40, le=70)] = 50.0
+
+
+class RandomImpulses(Noise, frozen=True, tag="random_impulses"):
+    """Impulses at random instants: `rate_hz` per second on average, `rms_v` V, `width_ms` long on average."""
+
+    rate_hz: Positive = 5.0
+    rms_v: NonNegative = 0.0
+    width_ms: Positive = 0.1
+
+
+class Tone(Noise, frozen=True, tag="tone"):
+    """A narrowband interferer of `amplitude_v` V peak at `freq_hz` Hz."""
+
+    freq_hz: Positive = 78_125.0
+    amplitude_v: NonNegative = 0.0
+
+
+class Hum(Noise, frozen=True, tag="hum"):
+    """What the coupler lets through of the mains voltage: `amplitude_v` V peak, with odd harmonics."""
+
+    amplitude_v: NonNegative = 0.0
+    mains_freq: Annotated[float, Meta(ge=40, le=70)] = 50.0
+
+
+NoiseSource = White | MainsImpulses | RandomImpulses | Tone | Hum
+
+
+class Echo(Part, frozen=True):
+    """A copy that arrives `delay_us` microseconds late with `gain_db` relative to the direct one."""
+
+    delay_us: Annotated[float, Meta(gt=0, le=2000)]
+    gain_db: Decibel
+
+
+class LinePath(Part, frozen=True):
+    """The path between two couplers, the same in both directions."""
+
+    between: Annotated[list[Coupler], Meta(min_length=2, max_length=2)]
+    gain_db: Decibel
+    echoes: list[Echo] = []
+
+
+class Recorder(Part, frozen=True):
+    """Records what one coupler hears."""
+
+    coupler: Coupler = 0
+
+
+class Line(Part, frozen=True):
+    """The simulated line. `own_gain_db`: how a station hears itself. `gain_db`: every path that is not listed."""
+
+    couplers: Annotated[int, Meta(ge=1, le=1000)]
+    gain_db: Decibel = -40.0
+    own_gain_db: Decibel = -20.0
+    paths: list[LinePath] = []
+    noise: list[NoiseSource] = []
+    recorder: Recorder | None = None
+
+
+class Station(Part, frozen=True, tag_field="kind"):
+    """What every station has.
+
+    coupler: where it hangs on the line.    unique_node_id: 6 octets, hex.    clock_ppm: error of its clock.
+    level_v: transmit level, V peak; left out = the profile's.    receiver: options of phy.ReceiverOptions by name.
+    """
+
+    name: Name
+    coupler: Coupler
+    unique_node_id: Hex6
+    program_id: Hex8 = "9fffff0501840100"
+    clock_ppm: Annotated[float, Meta(ge=-1000, le=1000)] = 0.0
+    level_v: NonNegative | None = None
+    receiver: dict[str, Any] = {}
+
+
+class MeterStation(Station, frozen=True, tag="meter"):
+    """A meter. `load_seed`: of its household. `initial_energy_wh`: register at start. `omak`: 12 octets hex."""
+
+    load_seed: int = 0
+    initial_energy_wh: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    load_scale: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    omak: Key12 | None = None
+
+
+class ConcentratorStation(Station, frozen=True, tag="concentrator"):
+    """A data concentrator. `period_s`: left out = one pass, then the graph ends."""
+
+    subnet: Subnet = 1
+    node: NodeNumber = 1
+    first_meter_node: NodeNumber = 10
+    period_s: Positive | None = None
+    tables: list[str] | None = None
+    expect_meters: Annotated[int, Meta(ge=0)] | None = None
+
+
+class ReaderStation(Station, frozen=True, tag="reader"):
+    """A reading program that joins for some tables of one meter."""
+
+    subnet: Subnet = 1
+    node: NodeNumber = 2
+
+
+AnyStation = MeterStation | ConcentratorStation | ReaderStation
+
+
+class Graph(Part, frozen=True):
+    """A whole graph. `block` samples per message; `latency` blocks between hearing and sending, at least 1.
+
+    pace: "fast" runs as fast as the stations compute, "realtime" no faster than the clock on the wall.
+    heartbeat_s: after this many seconds a frozen peer counts as dead; left out = 0.9 s in real time, 5 s otherwise
+    (a peer whose process ends is noticed at once in any case).
+    domain: 14908 domain id in hex, 0, 1, 3 or 6 octets.    omak: key for meters that name none (a labelled test key).
+    """
+
+    line: Line
+    stations: Annotated[list[AnyStation], Meta(min_length=1)]
+    name: Name = "graph"
+    profile: str = "pl20a"
+    sample_rate: Annotated[float, Meta(ge=1000, le=100e6)] = 400_000.0
+    block: Annotated[int, Meta(ge=8, le=100_000)] = 200
+    latency: Annotated[int, Meta(ge=1, le=16)] = 1
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    pace: Annotated[str, Meta(pattern="^(fast|realtime)$")] = "fast"
+    heartbeat_s: NonNegative | None = None
+    endpoint: str | None = None
+    domain: DomainHex = ""
+    omak: Key12 = TEST_OMAK
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds after which a frozen peer is dropped."""
+        if self.heartbeat_s is not None:
+            return self.heartbeat_s
+        return 0.9 if self.pace == "realtime" else 5.0
+
+    def station(self, name: str) -> AnyStation:
+        """The station of that name; GraphError with the known names when there is none."""
+        for station in self.stations:
+            if station.name == name:
+                return station
+        names = ", ".join(station.name for station in self.stations)
+        raise GraphError(f"graph {self.name}: no station {name!r}; it has {names}")
+
+
+class _Located:
+    """A YAML document as plain values, and the line of every key path."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        self.lines: dict[str, int] = {"$": 1}
+        try:
+            loader = yaml.SafeLoader(text)
+            root = loader.get_single_node()
+            if root is None:
+                raise GraphError(f"{source}:1: the file is empty")
+            self._walk(root, "$")
+            self.value = loader.construct_document(root)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise GraphError(f"{source}:{line}: {error.problem or error.context}") from None
+        except yaml.YAMLError as error:
+            raise GraphError(f"{source}: {str(error).splitlines()[0]}") from None
+        except (RecursionError, ValueError, OverflowError) as error:
+            if isinstance(error, GraphError):
+                raise
+            raise GraphError(f"{source}: {str(error).splitlines()[0]}") from None
+
+    def _walk(self, node: yaml.Node, path: str) -> None:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if len(self.lines) > MAX_KEYS:  # aliases of aliases can describe more than any machine holds
+            raise GraphError(f"{self.source}: more than {MAX_KEYS} keys")
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value)
+                if name in seen:
+                    raise GraphError(f"{self.source}:{key.start_mark.line + 1}: {path[2:]} has {name!r} twice")
+                seen.add(name)
+                self.lines[f"{path}.{name}"] = key.start_mark.line + 1
+                self._walk(value, f"{path}.{name}")
+        elif isinstance(node, yaml.SequenceNode):
+            for k, item in enumerate(node.value):
+                self._walk(item, f"{path}[{k}]")
+
+    def error(self, path: str, problem: str) -> GraphError:
+        """An error at the line of `path`, or of the nearest parent that the file has."""
+        known = path
+        while known not in self.lines:
+            known = re.sub(r"(\.[^.\[\]]*|\[[^\]]*\])$", "", known) or "$"
+        shown = path.removeprefix("$").removeprefix(".")
+        return GraphError(f"{self.source}:{self.lines[known]}: {shown + ': ' if shown else ''}{problem}")
+
+
+def load_graph(source: str | Path) -> Graph:
+    """Read a graph from a file, or one of the ready ones by its bare name (`demo`).
+
+    Raises:
+        GraphError: with file, line and key.
+    """
+    path = Path(source)
+    ready = GRAPHS / f"{source}.yaml"
+    if not path.exists() and re.fullmatch(r"[\w-]+", str(source)) and ready.exists():
+        path = ready
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise GraphError(f"{source}: {reason}") from None
+    return parse_graph(text, str(source))
+
+
+def parse_graph(text: str, source: str = "graph") -> Graph:
+    """A graph from YAML text; `source` names the file in errors."""
+    located = _Located(text, source)
+    try:
+        graph = msgspec.convert(located.value, Graph)
+    except msgspec.ValidationError as error:
+        raise _translate(located, str(error)) from None
+    _check(graph, located)
+    return graph
+
+
+def dump_graph(graph: Graph) -> str:
+    """A graph as text that `parse_graph` reads (JSON is YAML)."""
+    return msgspec.json.format(msgspec.json.encode(graph), indent=1).decode()
+
+
+def _translate(located: _Located, text: str) -> GraphError:
+    """msgspec says `problem - at `$.path``; the file's line is where that path stands."""
+    match = re.match(r"(?P<problem>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", text, re.DOTALL)
+    assert match is not None
+    problem, path = match["problem"].replace("`", ""), match["path"] or "$"
+    path = re.sub(r"\[\.\.\.\]", "", path)
+    unknown = re.match(r"Object contains unknown field (\S+)", problem)
+    if unknown:
+        return located.error(f"{path}.{unknown[1]}", "unknown key")
+    missing = re.match(r"Object missing required field (\S+)", problem)
+    if missing:
+        return located.error(path, f"the key {missing[1]!r} is missing")
+    return located.error(path, problem)
+
+
+def _check(graph: Graph, located: _Located) -> None:
+    """What the schema cannot say: references and uniqueness."""
+    couplers = graph.line.couplers
+    if graph.block / graph.sample_rate > MAX_BLOCK_TIME:
+        limit = int(MAX_BLOCK_TIME * graph.sample_rate)
+        raise located.error("$.block", f"at {graph.sample_rate:g} Hz a block has at most {limit} samples (1 ms)")
+    seen: dict[tuple[str, object], str] = {}
+    for k, station in enumerate(graph.stations):
+        if station.coupler >= couplers:
+            raise located.error(f"$.stations[{k}].coupler", f"the line has couplers 0..{couplers - 1}")
+        for key in ("name", "coupler", "unique_node_id"):
+            value = getattr(station, key)
+            value = value.lower() if isinstance(value, str) else value
+            if (key, value) in seen:
+                raise located.error(f"$.stations[{k}].{key}", f"{value} is already used by {seen[key, value]}")
+            seen[key, value] = station.name
+    for k, path in enumerate(graph.line.paths):
+        if path.between[0] == path.between[1]:
+            raise located.error(f"$.line.paths[{k}].between", "a path needs two different couplers")
+        if max(path.between) >= couplers:
+            raise located.error(f"$.line.paths[{k}].between", f"the line has couplers 0..{couplers - 1}")
+    for k, noise in enumerate(graph.line.noise):
+        if noise.couplers is not None and any(c >= couplers for c in noise.couplers):
+            raise located.error(f"$.line.noise[{k}].couplers", f"the line has couplers 0..{couplers - 1}")
+    if graph.line.recorder is not None and graph.line.recorder.coupler >= couplers:
+        raise located.error("$.line.recorder.coupler", f"the line has couplers 0..{couplers - 1}")
