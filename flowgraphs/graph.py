@@ -37,64 +37,15 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """Base of everything in a graph: unknown keys are errors."""
 
 
-class Noise(Part, frozen=True, tag_field="kind"):
-    """One noise source. `couplers`: where it is heard; left out = at every coupler, each with its own seed."""
-
-    couplers: list[Coupler] | None = None
-
-
-class White(Noise, frozen=True, tag="white"):
-    """White Gaussian noise of `rms_v` V over the whole band from 0 to half the sample rate."""
-
-    rms_v: NonNegative = msgspec.field(default=0.0)
-
-
-class MainsImpulses(Noise, frozen=True, tag="mains_impulses"):
-    """Bursts that repeat twice per mains cycle. `rms_v`: V inside a burst; `width_ms`: their length."""
-
-    rms_v: NonNegative = 0.0
-    width_ms: Positive = 0.3
-    mains_freq: Annotated[float, Meta(ge=40, le=70)] = 50.0
-
-
-class RandomImpulses(Noise, frozen=True, tag="random_impulses"):
-    """Impulses at random instants: `rate_hz` per second on average, `rms_v` V, `width_ms` long on average."""
-
-    rate_hz: Positive = 5.0
-    rms_v: NonNegative = 0.0
-    width_ms: Positive = 0.1
-
-
-class Tone(Noise, frozen=True, tag="tone"):
-    """A narrowband interferer of `amplitude_v` V peak at `freq_hz` Hz."""
-
-    freq_hz: Positive = 78_125.0
-    amplitude_v: NonNegative = 0.0
-
-
-class Hum(Noise, frozen=True, tag="hum"):
-    """What the coupler lets through of the mains voltage: `amplitude_v` V peak, with odd harmonics."""
-
-    amplitude_v: NonNegative = 0.0
-    mains_freq: Annotated[float, Meta(ge=40, le=70)] = 50.0
-
-
-NoiseSource = White | MainsImpulses | RandomImpulses | Tone | Hum
-
-
-class Echo(Part, frozen=True):
-    """A copy that arrives `delay_us` microseconds late with `gain_db` relative to the direct one."""
-
-    delay_us: Annotated[float, Meta(gt=0, le=2000)]
-    gain_db: Decibel
-
-
 class LinePath(Part, frozen=True):
-    """The path between two couplers, the same in both directions."""
+    """The path between two couplers, the same in both directions.
+
+    elements: what the signal passes besides the plain gain, each `{kind: ..., parameters}` of `phy.channel.element`.
+    """
 
     between: Annotated[list[Coupler], Meta(min_length=2, max_length=2)]
     gain_db: Decibel
-    echoes: list[Echo] = []
+    elements: list[dict[str, Any]] = []
 
 
 class Recorder(Part, frozen=True):
@@ -104,13 +55,17 @@ class Recorder(Part, frozen=True):
 
 
 class Line(Part, frozen=True):
-    """The simulated line. `own_gain_db`: how a station hears itself. `gain_db`: every path that is not listed."""
+    """The simulated line. `own_gain_db`: how a station hears itself. `gain_db`: every path that is not listed.
+
+    noise: sources, each `{kind: ..., parameters}` of `phy.channel.source`; `couplers: [..]` limits one to
+    some couplers. Every coupler hears an independent draw of each.
+    """
 
     couplers: Annotated[int, Meta(ge=1, le=1000)]
     gain_db: Decibel = -40.0
     own_gain_db: Decibel = -20.0
     paths: list[LinePath] = []
-    noise: list[NoiseSource] = []
+    noise: list[dict[str, Any]] = []
     recorder: Recorder | None = None
 
 
@@ -199,6 +154,14 @@ class Graph(Part, frozen=True):
         raise GraphError(f"graph {self.name}: no station {name!r}; it has {names}")
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML follows YAML 1.1, where 6e-6 is a word; in YAML 1.2 and in JSON it is a number."""
+
+
+_FLOAT: Final = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
+
+
 class _Located:
     """A YAML document as plain values, and the line of every key path."""
 
@@ -206,7 +169,7 @@ class _Located:
         self.source = source
         self.lines: dict[str, int] = {"$": 1}
         try:
-            loader = yaml.SafeLoader(text)
+            loader = _Loader(text)
             root = loader.get_single_node()
             if root is None:
                 raise GraphError(f"{source}:1: the file is empty")
@@ -318,8 +281,34 @@ def _check(graph: Graph, located: _Located) -> None:
             raise located.error(f"$.line.paths[{k}].between", "a path needs two different couplers")
         if max(path.between) >= couplers:
             raise located.error(f"$.line.paths[{k}].between", f"the line has couplers 0..{couplers - 1}")
-    for k, noise in enumerate(graph.line.noise):
-        if noise.couplers is not None and any(c >= couplers for c in noise.couplers):
-            raise located.error(f"$.line.noise[{k}].couplers", f"the line has couplers 0..{couplers - 1}")
     if graph.line.recorder is not None and graph.line.recorder.coupler >= couplers:
         raise located.error("$.line.recorder.coupler", f"the line has couplers 0..{couplers - 1}")
+    _check_channel(graph, located)
+
+
+def _check_channel(graph: Graph, located: _Located) -> None:
+    """Noise sources and path elements are checked by making them once."""
+    from phy import channel
+    from phy.errors import PhyError
+
+    couplers = graph.line.couplers
+    for k, noise in enumerate(graph.line.noise):
+        where = noise.get("couplers", [])
+        if not isinstance(where, list) or any(type(c) is not int or not 0 <= c < couplers for c in where):
+            raise located.error(f"$.line.noise[{k}].couplers", f"a list of couplers 0..{couplers - 1}, got {where!r}")
+    parts: list[tuple[str, dict[str, Any], Any]] = [
+        (f"$.line.noise[{k}]", noise, channel.source) for k, noise in enumerate(graph.line.noise)
+    ]
+    for k, path in enumerate(graph.line.paths):
+        parts += [(f"$.line.paths[{k}].elements[{i}]", item, channel.element) for i, item in enumerate(path.elements)]
+    for where, part, make in parts:
+        parameters = {key: value for key, value in part.items() if key not in ("kind", "couplers")}
+        if not isinstance(part.get("kind"), str):
+            raise located.error(where, "the key 'kind' is missing")
+        try:
+            make(part["kind"], sample_rate=graph.sample_rate, **parameters)
+        except (PhyError, TypeError, ValueError) as error:
+            said = set(re.findall(r"\w+", str(error)))
+            keys = sorted(part, key="kind".__eq__)  # the kind is to blame only when no parameter is
+            guilty = next((key for key in keys if {str(key), str(part[key])} & said), None)
+            raise located.error(f"{where}.{guilty}" if guilty else where, str(error)) from None
