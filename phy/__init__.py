@@ -2,15 +2,23 @@
 
 from .crc import append_crc, crc_ok
 from .errors import ConfigurationError, PhyError, ProfileError
-from .profile import Profile
+from .profile import Carrier, Profile
+from .receiver import Packet, Receiver, ReceiverOptions
 from .transmitter import Transmitter
+from .warmup import kernels_cached, warmup
 
 __all__ = [
+    "Carrier",
     "ConfigurationError",
+    "Packet",
     "PhyError",
     "Profile",
     "ProfileError",
+    "Receiver",
+    "ReceiverOptions",
     "Transmitter",
     "append_crc",
     "crc_ok",
+    "kernels_cached",
+    "warmup",
 ]

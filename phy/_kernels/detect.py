@@ -1,0 +1,175 @@
+"""Kernels that find packets: correlation with the known bits, peak search, carrier sense."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def correlate_header(y, pattern, stride, segment, rotations, stat, bins):
+    """Normalised correlation of the filtered baseband with the header bits, over several frequency offsets.
+
+    y: (N,) complex64; pattern: (L,) float32 of +-1; stride: samples per bit; segment: bits summed coherently before the
+    rotation to a frequency bin; rotations: (B, ceil(L / segment)) complex64. Written for each position n:
+    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic), and the bin of the maximum.
+    """
+    length = pattern.size
+    segments = rotations.shape[1]
+    parts = np.empty(segments, np.complex64)
+    for n in range(stat.size):
+        energy = np.float32(0.0)
+        k = 0
+        for s in range(segments):
+            re = np.float32(0.0)
+            im = np.float32(0.0)
+            for _ in range(min(segment, length - s * segment)):
+                v = y[n + k * stride]
+                re += pattern[k] * v.real
+                im += pattern[k] * v.imag
+                energy += v.real * v.real + v.imag * v.imag
+                k += 1
+            parts[s] = complex(re, im)
+        best = np.float32(0.0)
+        which = 0
+        for b in range(rotations.shape[0]):
+            total = np.complex64(0.0)
+            for s in range(segments):
+                total += parts[s] * rotations[b, s]
+            power = total.real * total.real + total.imag * total.imag
+            if power > best:
+                best = power
+                which = b
+        stat[n] = best / (length * energy) if energy > 1e-24 else 0.0
+        bins[n] = which
+
+
+@njit(cache=True, nogil=True)
+def pick_peaks(stat, first, threshold, hold, peak_at, peak_stat, found):
+    """The largest of each run of statistics above the threshold, once `hold` samples have passed without a larger one.
+
+    stat[n] belongs to absolute position first + n. peak_at < 0: no run is open. found: (M,) int64 is written with the
+    positions. Returns (number found, peak_at, peak_stat).
+    """
+    count = 0
+    for n in range(stat.size):
+        if stat[n] > threshold and (peak_at < 0 or stat[n] > peak_stat):
+            peak_at = first + n
+            peak_stat = stat[n]
+        elif peak_at >= 0 and first + n - peak_at >= hold:
+            found[count] = peak_at
+            count += 1
+            peak_at = -1
+            peak_stat = 0.0
+    return count, peak_at, peak_stat
+
+
+@njit(cache=True, nogil=True)
+def acquire_header(y, start, pattern, stride, max_step, reach):
+    """Timing and frequency of a packet from its known bits, by maximum likelihood on a grid.
+
+    y: (N,) complex64; start: index of the centre of bit 0, known to about half a sample; pattern: (L,) float32 of +-1;
+    max_step: largest frequency, rad per bit; reach: half width of the timing search, samples.
+    Returns (position of bit 0's centre, phase at bit 0 in rad, frequency in rad per bit, amplitude).
+    """
+    length = pattern.size
+    bits = np.empty(length, np.complex128)
+    best = -1.0
+    best_position = float(start)
+    steps = 17
+    fractions = 9
+    grid = np.zeros(2 * steps + 1)
+    best_freq = 0.0
+    for f in range(-(fractions // 2), fractions // 2 + 1):
+        position = start + reach * f / (fractions // 2)
+        _interpolate(y, position, stride, pattern, bits)
+        for g in range(-steps, steps + 1):
+            power = _power_at(bits, max_step * g / steps)
+            if power > best:
+                best = power
+                best_position = position
+                best_freq = max_step * g / steps
+    _interpolate(y, best_position, stride, pattern, bits)
+    width = max_step / steps
+    for _ in range(6):  # parabola through three points, narrower each time
+        left = _power_at(bits, best_freq - width)
+        middle = _power_at(bits, best_freq)
+        right = _power_at(bits, best_freq + width)
+        bend = left - 2.0 * middle + right
+        if bend < 0.0:
+            best_freq += width * min(max(0.5 * (left - right) / bend, -1.0), 1.0)
+        width *= 0.5
+    total = 0.0j
+    for k in range(length):
+        total += bits[k] * np.exp(-1j * best_freq * k)
+    grid[0] = 0.0
+    return best_position, np.angle(total), best_freq, abs(total) / length
+
+
+@njit(cache=True, nogil=True)
+def _power_at(bits, freq):
+    rotation = np.exp(-1j * freq)
+    phasor = 1.0 + 0.0j
+    total = 0.0j
+    for k in range(bits.size):
+        total += bits[k] * phasor
+        phasor *= rotation
+    return total.real * total.real + total.imag * total.imag
+
+
+@njit(cache=True, nogil=True)
+def _interpolate(y, position, stride, pattern, bits):
+    """bits[k] = pattern[k] * y(position + k * stride), by the cubic through four samples (Lagrange)."""
+    for k in range(bits.size):
+        at = position + k * stride
+        n = int(np.floor(at))
+        mu = at - n
+        a = -mu * (mu - 1.0) * (mu - 2.0) / 6.0
+        b = (mu + 1.0) * (mu - 1.0) * (mu - 2.0) / 2.0
+        c = -(mu + 1.0) * mu * (mu - 2.0) / 2.0
+        d = (mu + 1.0) * mu * (mu - 1.0) / 6.0
+        bits[k] = pattern[k] * (a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2])
+
+
+@njit(cache=True, nogil=True)
+def sense_carrier(y, first, stride, alternating, rise, strong_rise, fall, match, hold, rates, state):
+    """Carrier sense on the filtered baseband, sample by sample.
+
+    y: (N,) complex64 with N - (L - 1) * stride new samples at its end, L = alternating.size; state: (4,) float64 =
+    energy (V^2, averaged over about two bits), floor (V^2), samples left of the hold, samples since the onset; updated.
+    Onset: energy above floor * rise and the last L bits match the preamble (normalised correlation above `match`), or energy
+    above floor * strong_rise for two bits. Held while the energy stays above floor * fall. rates: (3,) energy, floor up,
+    floor down. Returns whether the carrier is present after the last sample.
+    """
+    energy, floor, held, age = state[0], state[1], state[2], state[3]
+    length = alternating.size
+    lead = (length - 1) * stride
+    for n in range(lead, y.size):
+        v = y[n]
+        power = v.real * v.real + v.imag * v.imag
+        energy += rates[0] * (power - energy)
+        if floor <= 0.0:
+            floor = energy if first + n > 8 * stride else 0.0
+        elif held <= 0.0 or age > hold * 100:
+            floor *= 1.0 + (rates[1] if energy > floor else -rates[2])
+        if held > 0.0:
+            age += 1.0
+            if energy > floor * fall:
+                held = float(hold)
+            else:
+                held -= 1.0
+        elif floor > 0.0 and energy > floor * rise:
+            strong = energy > floor * strong_rise
+            if not strong:
+                re = 0.0
+                im = 0.0
+                total = 0.0
+                for k in range(length):
+                    w = y[n - lead + k * stride]
+                    re += alternating[k] * w.real
+                    im += alternating[k] * w.imag
+                    total += w.real * w.real + w.imag * w.imag
+                strong = re * re + im * im > match * length * total
+            if strong:
+                held = float(hold)
+                age = 0.0
+    state[0], state[1], state[2], state[3] = energy, floor, held, age
+    return held > 0.0

@@ -1,0 +1,100 @@
+"""Kernel that follows one packet: carrier, clock, amplitude, words and the packet's end."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def _cubic(y, at):
+    """y at a fractional index, by the cubic through four samples (Lagrange)."""
+    n = int(np.floor(at))
+    mu = at - n
+    a = -mu * (mu - 1.0) * (mu - 2.0) / 6.0
+    b = (mu + 1.0) * (mu - 1.0) * (mu - 2.0) / 2.0
+    c = -(mu + 1.0) * mu * (mu - 2.0) / 2.0
+    d = (mu + 1.0) * mu * (mu - 1.0) / 6.0
+    return a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2]
+
+
+@njit(cache=True, nogil=True)
+def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt, decay, words, end_word, lost_below,
+                 differential, state, raw, phases, positions, soft):
+    """Follow a packet word by word as far as the samples reach.
+
+    y: (N,) complex64, filtered baseband, y[0] has absolute index `base`; `available`: absolute index behind the last sample
+    that may be used; header: (H,) float32, the known bits as +-1; K1, K2: gains of the carrier loop (proportional, integral;
+    per bit); Kt: gain of the timing loop; decay: of the amplitude average; words: (256, n) float32 of +-1 and end_word: (n,)
+    as they are sent, +1 for a 1; lost_below: smallest in-phase surplus of a word.
+    state: (10,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, sum of the
+    quadrature power, words lost in a row, sign of the last bit, words done, quality of the last word; updated.
+    Written for each bit: raw (B,) complex64, phases (B,) float64, positions (B,) float64, and for each word soft (W, n) float32
+    in units of the amplitude, + means 0.
+    Returns 0 more samples are needed, 1 the end word came, 2 the signal is lost, 3 the longest packet is full.
+    """
+    bits_done = int(state[0])
+    at, phase, freq, amplitude = state[1], state[2], state[3], state[4]
+    quadrature, lost, previous = state[5], state[6], state[7]
+    words_done = int(state[8])
+    length = words.shape[1]
+    drift = stride / (2.0 * np.pi * cycles_per_bit)
+    status = 0
+    while True:
+        if words_done >= soft.shape[0]:
+            status = 3
+            break
+        count = header.size if bits_done == 0 else length
+        if at + (count + 1) * stride + 4 >= available:
+            break
+        surplus = 0.0
+        for i in range(count):
+            v = _cubic(y, at - base)
+            turn = complex(np.cos(phase), -np.sin(phase))
+            z = v * turn
+            if bits_done < header.size:
+                decision = header[bits_done]
+            else:
+                decision = 1.0 if z.real >= 0.0 else -1.0
+            raw[bits_done] = v
+            phases[bits_done] = phase
+            positions[bits_done] = at
+            if bits_done >= header.size:
+                value = z.real / amplitude
+                if differential:
+                    value = min(abs(value), 1.0) * (1.0 if decision != previous else -1.0)
+                soft[words_done, i] = -value
+            previous = decision
+            slope = (_cubic(y, at - base + 1.0) - _cubic(y, at - base - 1.0)) * turn
+            late = min(max(decision * slope.real / amplitude, -1.0), 1.0)
+            error = min(max(decision * z.imag / amplitude, -0.7), 0.7)
+            surplus += (z.real * z.real - z.imag * z.imag) / (amplitude * amplitude)
+            quadrature += z.imag * z.imag
+            amplitude += decay * (decision * z.real - amplitude)
+            amplitude = max(amplitude, 1e-12)
+            freq += K2 * error
+            phase += freq + K1 * error
+            at += stride - drift * freq + Kt * late
+            bits_done += 1
+        if bits_done == header.size and words_done == 0:
+            continue
+        surplus /= count
+        state[9] = surplus
+        best = -1e30
+        for w in range(256):
+            metric = 0.0
+            for i in range(length):
+                metric -= soft[words_done, i] * words[w, i]
+            best = max(best, metric)
+        ending = 0.0
+        for i in range(length):
+            ending -= soft[words_done, i] * end_word[i]
+        words_done += 1
+        lost = lost + 1.0 if surplus < lost_below else 0.0
+        if ending > best:
+            status = 1
+            break
+        if lost >= 2.0 or surplus < 0.3 * lost_below:
+            status = 2
+            break
+    state[0], state[1], state[2], state[3], state[4] = bits_done, at, phase, freq, amplitude
+    state[5], state[6], state[7], state[8] = quadrature, lost, previous, words_done
+    return status

@@ -1,0 +1,142 @@
+"""A second look at a packet that failed its check: smoother phase, then a filter learnt from the packet itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .filters import SAMPLES_PER_BIT
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """Soft bits of a packet, estimated anew.
+
+    Attributes:
+        symbols: (B,) complex64, unit amplitude, the real part decides (+ means 1).
+        method: name of the estimate, for reports.
+    """
+
+    symbols: NDArray[np.complex64]
+    method: str
+
+
+def cubic(y: NDArray[np.complex64], at: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """y at fractional indices (any shape), by the cubic through four samples; outside of y it is held at the border."""
+    n = np.floor(at).astype(np.int64)
+    mu = at - n
+    a = -mu * (mu - 1) * (mu - 2) / 6
+    b = (mu + 1) * (mu - 1) * (mu - 2) / 2
+    c = -(mu + 1) * mu * (mu - 2) / 2
+    d = (mu + 1) * mu * (mu - 1) / 6
+
+    def sample(k: NDArray[np.int64]) -> NDArray[np.complex64]:
+        return y[np.clip(k, 0, y.size - 1)]
+
+    return a * sample(n - 1) + b * sample(n) + c * sample(n + 1) + d * sample(n + 2)
+
+
+def smooth_phase(
+    raw: NDArray[np.complex64], phases: NDArray[np.float64], signs: NDArray[np.float64], width: int = 31
+) -> NDArray[np.float64]:
+    """Carrier phase from the bits before and after each one, rad.
+
+    raw, phases: (B,) filtered bits and tracked phase; signs: (B,) decisions +-1. The average over `width` bits of the
+    bits with their data removed has less noise than a loop that sees only the past.
+    """
+    v = raw * signs * np.exp(-1j * phases)
+    # One bit hit by an impulse must not turn its neighbours.
+    v = v / np.maximum(np.abs(v), np.median(np.abs(v)) + 1e-30)
+    window = np.hanning(width + 2)[1:-1]
+    return phases + np.angle(np.convolve(v, window, "same"))
+
+
+def second_looks(
+    r: NDArray[np.complex64],
+    base: int,
+    positions: NDArray[np.float64],
+    raw: NDArray[np.complex64],
+    phases: NDArray[np.float64],
+    pulse: NDArray[np.float64],
+    header: NDArray[np.float32],
+    decide: "Decide",
+    reach: int = 6,
+    rounds: int = 3,
+) -> Iterator[SecondLook]:
+    """Estimates of the bits, each better informed than the one before; the caller stops at the first that passes its check.
+
+    1. Phase smoothed over past and future bits.
+    2. A filter that suppresses what is not the known pulse: w = (R + load)^-1 p, R the packet's own covariance (the minimum
+       power receiver of Capon); it notches tones beside the carrier.
+    3. A filter fitted to the decisions by least squares: it also resolves echoes, which the known pulse does not tell.
+
+    Args:
+        r: (N,) complex64 narrow baseband before the bit filter, r[0] has absolute index `base`.
+        positions, raw, phases: of the tracker, (B,).
+        pulse: received pulse at the narrow rate, centred.
+        header: (H,) known signs of the first bits. decide: symbols -> (B,) signs after the word decoder.
+        reach: half width of the filters in steps of half a bit. rounds: of the fit.
+    """
+    count = positions.size
+    amplitude = float(np.mean(np.abs(raw))) + 1e-30
+
+    def finish(symbols: NDArray[np.complex128], method: str) -> SecondLook:
+        known = symbols[: header.size]
+        gain = np.vdot(header, known) / header.size
+        if abs(gain) > 1e-12:
+            symbols = symbols / gain
+        return SecondLook(symbols.astype(np.complex64), method)
+
+    rotated = raw * np.exp(-1j * phases) / amplitude
+    signs = decide(rotated.astype(np.complex64))
+    phases = smooth_phase(raw, phases, signs)
+    look = finish(raw * np.exp(-1j * phases) / amplitude, "smooth phase")
+    yield look
+
+    step = SAMPLES_PER_BIT // 2
+    offsets = step * np.arange(-reach, reach + 1)
+    x = cubic(r, positions[:, None] + offsets[None, :] - base) * np.exp(-1j * phases)[:, None]
+    covariance = x.conj().T @ x / count
+    scale = float(np.trace(covariance).real) / offsets.size
+    centre = pulse.size // 2
+    expected = pulse[np.clip(centre - offsets, 0, pulse.size - 1)] * (np.abs(offsets) <= centre)
+    for load in (0.03, 0.3):
+        loaded = covariance + load * scale * np.eye(offsets.size)
+        w = np.linalg.solve(loaded, expected)
+        look = finish(x @ w.conj(), f"minimum power, load {load}")
+        yield look
+        signs = decide(look.symbols)
+        for turn in range(rounds):
+            # Least squares on the decisions, the known header counted more; ridge because the taps are correlated.
+            weight = np.ones(count)
+            weight[: header.size] = 2.0
+            target = signs.copy()
+            target[: header.size] = header
+            xw = x * weight[:, None]
+            normal = x.conj().T @ xw / count
+            w = np.linalg.solve(normal + 0.01 * scale * np.eye(offsets.size), x.conj().T @ (weight * target) / count)
+            look = finish(x @ w, f"fitted filter, round {turn + 1}, load {load}")
+            yield look
+            renewed = decide(look.symbols)
+            if np.array_equal(renewed, signs):
+                break
+            signs = renewed
+
+
+class Decide:
+    """Symbols -> signs after the word decoder, so that the code's redundancy corrects the decisions that train the filter."""
+
+    def __init__(self, header: NDArray[np.float32], table: NDArray[np.uint8]) -> None:
+        self._header, self._signs = header, 2.0 * table - 1.0
+
+    def __call__(self, symbols: NDArray[np.complex64]) -> NDArray[np.float64]:
+        """(B,) complex64 -> (B,) float64 of +-1; bits behind the last whole word are decided one by one."""
+        n = self._signs.shape[1]
+        signs = np.where(symbols.real >= 0, 1.0, -1.0)
+        signs[: self._header.size] = self._header[: signs.size]
+        words = (symbols.size - self._header.size) // n
+        body = symbols.real[self._header.size : self._header.size + words * n].reshape(words, n)
+        best = np.argmax(body @ self._signs.T, axis=1)
+        signs[self._header.size : self._header.size + words * n] = self._signs[best].ravel()
+        return signs

@@ -1,0 +1,149 @@
+"""Following one packet from its header to its end: carrier, clock, amplitude, soft words."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._kernels.tracking import track_packet
+from .detect import Candidate, header_signs
+from .errors import ConfigurationError
+from .filters import SAMPLES_PER_BIT
+from .profile import Profile
+
+
+class Ending(Enum):
+    """Why a packet ended, or that it has not."""
+
+    OPEN = 0
+    END_WORD = 1
+    LOST = 2
+    FULL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LoopGains:
+    """Gains of the tracking loops, per bit.
+
+    Args:
+        BnT: noise bandwidth of the carrier loop times the bit time, (0, 0.1). 0.01-0.02 costs no more than 0.05 dB
+            (theory_targets section 5). zeta: its damping factor.
+        timing: gain of the first-order timing loop, 0..0.2. amplitude: of the amplitude average, 0..0.5.
+    """
+
+    BnT: float = 0.015
+    zeta: float = 0.707
+    timing: float = 0.03
+    amplitude: float = 0.03
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("BnT", 0, 0.1), ("zeta", 0.1, 10), ("timing", 0, 0.2), ("amplitude", 0, 0.5)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigurationError(f"{name} must be in {low}..{high}, got {getattr(self, name)}")
+
+    @property
+    def carrier(self) -> tuple[float, float]:
+        """K1 (proportional) and K2 (integral) of the second-order loop; Rice, Digital Communications, (C.57), (C.58)."""
+        theta = self.BnT / (self.zeta + 1 / (4 * self.zeta))
+        d = 1 + 2 * self.zeta * theta + theta**2
+        return 4 * self.zeta * theta / d, 4 * theta**2 / d
+
+
+class PacketTracker:
+    """Demodulates one packet of the filtered baseband, word by word, until its end.
+
+    Args:
+        profile: the channel. cycles_per_bit: of the carrier. candidate: where the packet begins. gains: of the loops.
+        lost_below: a word whose in-phase power exceeds its quadrature power by less than this share of the amplitude's
+            square counts as lost; two in a row end the packet.
+    Attributes:
+        candidate: as given. raw: (B,) complex64 filtered bits. phases: (B,) carrier phase, rad. positions: (B,) narrow
+        sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude. ending: Ending.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        cycles_per_bit: float,
+        candidate: Candidate,
+        gains: LoopGains,
+        lost_below: float = 0.35,
+    ) -> None:
+        self.profile, self.candidate = profile, candidate
+        self._header = header_signs(profile)
+        self._words = (2.0 * profile.code.table - 1.0).astype(np.float32)
+        self._end_word = (2.0 * profile.end_word - 1.0).astype(np.float32)
+        if profile.end_words == 0:
+            self._end_word[:] = -np.inf
+        self._cycles = cycles_per_bit
+        self._loop = (*gains.carrier, gains.timing, gains.amplitude)
+        self._lost_below = lost_below
+        n = profile.code.length
+        words = profile.max_octets + max(1, profile.end_words) + 1
+        bits = self._header.size + words * n
+        self._raw = np.empty(bits, np.complex64)
+        self._phases = np.empty(bits)
+        self._positions = np.empty(bits)
+        self._soft = np.empty((words, n), np.float32)
+        self._state = np.zeros(10)
+        self._state[1:5] = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
+        self.ending = Ending.OPEN
+
+    @property
+    def oldest_needed(self) -> int:
+        """Absolute index of the oldest filtered sample that is still needed to go on."""
+        return int(self._state[1]) - 4
+
+    def push(self, y: NDArray[np.complex64], base: int, end: int) -> Ending:
+        """Go on as far as the samples reach; after END_WORD, calling again goes on as if it were an ordinary word.
+
+        Args:
+            y: (N,) complex64 filtered baseband, y[0] has absolute index `base`. end: index behind the last one to be used.
+        """
+        status = track_packet(
+            y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self._words, self._end_word,
+            self._lost_below, self.profile.differential, self._state, self._raw, self._phases, self._positions, self._soft,
+        )  # fmt: skip
+        self.ending = Ending(status)
+        return self.ending
+
+    @property
+    def words(self) -> int:
+        """Words demodulated so far, an end word included."""
+        return int(self._state[8])
+
+    @property
+    def bits(self) -> int:
+        """Bits demodulated so far."""
+        return int(self._state[0])
+
+    @property
+    def amplitude(self) -> float:
+        """Present amplitude of a filtered bit, V."""
+        return float(self._state[4])
+
+    @property
+    def freq(self) -> float:
+        """Present frequency offset, rad per bit."""
+        return float(self._state[3])
+
+    @property
+    def raw(self) -> NDArray[np.complex64]:
+        """(bits,) filtered bits as received."""
+        return self._raw[: self.bits]
+
+    @property
+    def phases(self) -> NDArray[np.float64]:
+        """(bits,) tracked carrier phase, rad."""
+        return self._phases[: self.bits]
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """(bits,) narrow sample of each bit's centre."""
+        return self._positions[: self.bits]
+
+    @property
+    def soft(self) -> NDArray[np.float32]:
+        """(words, n) soft bits, + means 0, in units of the amplitude."""
+        return self._soft[: self.words]

@@ -1,0 +1,50 @@
+"""Compiling the kernels ahead of use, and telling whether that has been done."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import _kernels
+from ._kernels import blanker, detect, downconvert, modulate, tracking
+from .crc import append_crc
+from .profile import Profile
+from .receiver import Receiver
+from .transmitter import Transmitter
+
+_MODEM: tuple[ModuleType, ...] = (blanker, detect, downconvert, modulate, tracking)
+
+
+def _entry_points(module: ModuleType) -> list[Any]:
+    """The compiled functions of a kernel file that are called from outside of it."""
+    return [f for name, f in vars(module).items() if hasattr(f, "py_func") and not name.startswith("_")]
+
+
+def cache_directory() -> Path:
+    """Where the compiled kernels are kept on this machine."""
+    stats = getattr(_entry_points(blanker)[0], "stats", None)
+    path = getattr(stats, "cache_path", None)
+    return Path(path) if path else Path(_kernels.__file__).parent / "__pycache__"
+
+
+def kernels_cached() -> bool:
+    """True when the modem's kernels of this version have been compiled before and are loaded from disk."""
+    directory = cache_directory()
+    for module in _MODEM:
+        source = Path(str(module.__file__))
+        for kernel in _entry_points(module):
+            indexes = list(directory.glob(f"{source.stem}.{kernel.py_func.__name__}-*.nbi"))
+            if not any(index.stat().st_mtime >= source.stat().st_mtime for index in indexes):
+                return False
+    return True
+
+
+def warmup() -> None:
+    """Compile every kernel of the modem, or load it from the cache, by sending a packet to ourselves."""
+    profile = Profile.load("pl20a")
+    rate = 400_000.0
+    x = Transmitter(profile, rate).modulate(append_crc(bytes(6)))
+    receiver = Receiver(profile, rate)
+    receiver.push(np.concatenate([np.zeros(4000, np.float32), x]))
+    receiver.flush()
