@@ -1,0 +1,58 @@
+"""The power line as streaming objects: noise sources, and the elements of the path between two stations.
+
+    signal of station A --> [Attenuation, Echoes, Resonance, SlowGain] --+
+    signal of station B --> [...] ---------------------------------------+--> (+) --> station C
+    LineNoise: WhiteNoise + MainsImpulses + Tone + ... ---------------------> /
+
+A source gives volts on demand (`generate(n)`), an element turns volts into volts (`process(x)`); neither depends on how
+the stream is cut. Every voltage is float32, every random number a function of (seed, stream, sample index).
+"""
+
+import numpy as np
+
+from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise, katayama_power
+from .impulses import MainsImpulses, RandomImpulses
+from .line_noise import ELEMENTS, SOURCES, LineNoise, Spec, element, source
+from .path import Attenuation, Echoes, Element, Resonance, SlowGain, echo_paths
+from .source import Source
+from .tones import MainsHum, Tone
+from .white import WhiteNoise
+
+__all__ = [
+    "ELEMENTS",
+    "SOURCES",
+    "Attenuation",
+    "BackgroundNoise",
+    "ColouredNoise",
+    "CyclostationaryNoise",
+    "Echoes",
+    "Element",
+    "LineNoise",
+    "MainsHum",
+    "MainsImpulses",
+    "RandomImpulses",
+    "Resonance",
+    "SlowGain",
+    "Source",
+    "Spec",
+    "Tone",
+    "WhiteNoise",
+    "echo_paths",
+    "element",
+    "katayama_power",
+    "source",
+    "warmup",
+]
+
+
+def warmup() -> None:
+    """Compile every kernel of the channel (or load it from the disk cache), so that no later call waits for it."""
+    rate = 400_000.0
+    sources = (
+        CyclostationaryNoise(rate, rms_v=1.0),  # gaussian, convolve, periodic
+        MainsImpulses(rate, amplitude_v=1.0, tau_s=50e-6, ring_hz=90e3),
+        RandomImpulses(rate, mean_interval_s=1e-3, mean_width_s=1e-4, lowest_v=1.0, highest_v=1.0),
+        Tone(rate, 77.5e3, 1.0),
+    )
+    LineNoise(rate, sources).generate(8)
+    Resonance(rate, 80e3, 20.0, 0.7).process(np.zeros(8, np.float32))

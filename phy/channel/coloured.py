@@ -1,0 +1,143 @@
+"""Gaussian noise with a spectrum: any density, the background of Hooijen, the mains-periodic noise of Katayama."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phy._kernels import noise as noise_kernels
+from phy._kernels import path as path_kernels
+from phy.errors import ConfigurationError
+
+from . import catalogue
+from .limits import below_nyquist, finite, positive, whole
+from .source import Source
+
+_GRID = 8192  # frequencies of the filter design
+_KAISER_BETA = 8.0
+_TABLE_LENGTH = 16384  # of half a mains cycle: 0.6 us, a thirtieth of Katayama's pulse
+
+
+class ColouredNoise(Source):
+    """Stationary Gaussian noise of a given density: white noise through a linear-phase filter whose delay is taken out.
+
+    Args:
+        frequencies: Hz, rising, (P,); between them the density is linear in decibels, outside it is constant.
+        density: one-sided density at those frequencies, V/sqrt(Hz), above 0, (P,).
+        n_taps: odd length of the filter; details finer than sample_rate / n_taps are smoothed.
+    """
+
+    def __init__(
+        self,
+        sample_rate: float,
+        frequencies: Sequence[float] | NDArray[np.float64],
+        density: Sequence[float] | NDArray[np.float64],
+        n_taps: int = 257,
+        seed: int = 0,
+        stream: int = 0,
+        first_sample: int = 0,
+    ) -> None:
+        super().__init__(sample_rate, seed, stream, first_sample)
+        if whole("n_taps", n_taps, 3, 8191) % 2 == 0:
+            raise ConfigurationError(f"n_taps must be odd, got {n_taps}")
+        try:
+            f, d = np.asarray(frequencies, np.float64), np.asarray(density, np.float64)
+        except (TypeError, ValueError):
+            raise ConfigurationError("frequencies and density must be lists of numbers") from None
+        if f.ndim != 1 or f.shape != d.shape or f.size == 0 or np.any(np.diff(f) <= 0) or not np.all(d > 0):
+            raise ConfigurationError("frequencies must rise, and density must have one value above 0 for each of them")
+        grid = np.linspace(0.0, self.sample_rate / 2, _GRID + 1)
+        # White noise of rms 1 has the density 1 / sqrt(sample_rate / 2).
+        wanted = np.exp(np.interp(grid, f, np.log(d))) * math.sqrt(self.sample_rate / 2)
+        half = n_taps // 2
+        h = np.roll(np.fft.irfft(wanted), half)[:n_taps] * np.kaiser(n_taps, _KAISER_BETA)
+        self._h = h.astype(np.float32)
+
+    @property
+    def rms_v(self) -> float:
+        """Standard deviation of a sample, V: the noise between 0 and half the sample rate."""
+        return float(np.sqrt(np.sum(self._h.astype(np.float64) ** 2)))
+
+    def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
+        white = np.empty(n + self._h.size - 1, np.float32)
+        first = first_sample - self._h.size // 2
+        noise_kernels.gaussian(white, self._key, self._stream_word, first, 1.0)
+        y = np.empty(n, np.float32)
+        path_kernels.convolve(white, self._h, y)
+        return y
+
+
+class BackgroundNoise(ColouredNoise):
+    """The coloured floor of residential networks: 10^(K - 3.95e-5 f) W/Hz, falling by 0.395 dB per kHz.
+
+    Args:
+        level_sigma: how noisy the place is, in standard deviations (5 dB each) above the mean of all places.
+        reference_ohm: turns W/Hz into V^2/Hz. The paper's impedance is unknown to us; the default 1 ohm is our reading.
+    References:
+        O. G. Hooijen, IEEE Trans. Electromagn. Compat. 40(4), 1998; parameters recalled, see `spec/noise.toml`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: float,
+        level_sigma: float = 0.0,
+        reference_ohm: float | None = None,
+        seed: int = 0,
+        stream: int = 0,
+        first_sample: int = 0,
+    ) -> None:
+        fs = positive("sample_rate", sample_rate)
+        values = catalogue.entry("noise", "background")
+        ohm = values["reference"]["ohm"] if reference_ohm is None else positive("reference_ohm", reference_ohm)
+        exponent = values["K_mean"] + values["K_sigma"] * finite("level_sigma", level_sigma)
+        ends = np.array([0.0, fs / 2])  # a straight line in decibels
+        density = np.sqrt(ohm * 10 ** (exponent - values["slope_per_hz"] * ends))
+        super().__init__(fs, ends, density, seed=seed, stream=stream, first_sample=first_sample)
+
+
+def katayama_power(mains_phase: ArrayLike) -> NDArray[np.float64]:
+    """Sum of Katayama's three classes at an angle of the mains voltage (rad); period pi, mean 0.947."""
+    angle = np.asarray(mains_phase, np.float64)
+    power = np.zeros_like(angle)
+    for part in catalogue.entry("noise", "cyclostationary")["classes"]:
+        power += part["A"] * np.abs(np.sin(angle + math.radians(part["theta_deg"]))) ** part["n"]
+    return power
+
+
+class CyclostationaryNoise(ColouredNoise):
+    """Gaussian noise that follows the mains: a floor, a slow swing and, at 50 Hz, a 19 us pulse in each half cycle.
+
+    Args:
+        rms_v: rms over the mains cycle and the band up to half the sample rate, V.
+        mains_freq: Hz.    mains_phase: rad, angle of the mains voltage at sample 0.
+    References:
+        M. Katayama, T. Yamazato, H. Okada, IEEE J. Sel. Areas Commun. 24(7), 2006; parameters recalled, see
+        `spec/noise.toml`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: float,
+        rms_v: float,
+        mains_freq: float = 50.0,
+        mains_phase: float = 0.0,
+        seed: int = 0,
+        stream: int = 0,
+        first_sample: int = 0,
+    ) -> None:
+        fs = positive("sample_rate", sample_rate)
+        decay = catalogue.entry("noise", "cyclostationary")["a_s"]
+        ends = np.array([0.0, fs / 2])  # alpha(f) is a straight line in decibels
+        density = np.exp(-decay * ends / 2)
+        super().__init__(fs, ends, density, n_taps=129, seed=seed, stream=stream, first_sample=first_sample)
+        self._h *= np.float32(positive("rms_v", rms_v) / self.rms_v)
+        power = katayama_power(np.pi * np.arange(_TABLE_LENGTH) / _TABLE_LENGTH)
+        self._envelope = np.sqrt(power / power.mean()).astype(np.float32)
+        self._step = 2 * below_nyquist("mains_freq", mains_freq, fs) / fs
+        self._phase = finite("mains_phase", mains_phase) / math.pi
+
+    def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
+        envelope = np.empty(n, np.float32)
+        noise_kernels.periodic(envelope, self._envelope, first_sample, self._step, self._phase)
+        return envelope * super().samples(first_sample, n)
