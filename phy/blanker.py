@@ -16,7 +16,7 @@ class ImpulseBlanker:
 
     Args:
         samples_per_bit: of the wide baseband.
-        factor: power ratio; 8 costs nothing in white noise (a Rayleigh envelope exceeds it with e^-9). 0 switches off.
+        factor: power ratio; 9 costs nothing in white noise (a Rayleigh envelope exceeds it with e^-9 or less). 0 switches off.
         window: sub-blocks to either side; also the delay.
         fraction: rank of the level among the powers, 0..1.
     Attributes:
@@ -25,7 +25,7 @@ class ImpulseBlanker:
         ConfigurationError: an argument is out of range.
     """
 
-    def __init__(self, samples_per_bit: float, factor: float = 8.0, window: int = 7, fraction: float = 0.6) -> None:
+    def __init__(self, samples_per_bit: float, factor: float = 9.0, window: int = 11, fraction: float = 0.5) -> None:
         if not (factor == 0 or factor > 1):
             raise ConfigurationError(f"blanker factor must be 0 (off) or above 1, got {factor}")
         if not 2 <= window <= 100:

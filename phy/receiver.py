@@ -16,6 +16,7 @@ from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT, BasebandPlan, plan_baseband
 from .framing import order_octets
 from .profile import CARRIERS, Carrier, Profile
+from .tones import ToneCanceller
 from .tracking import Ending, LoopGains, PacketTracker
 from .words import WordCode
 
@@ -34,13 +35,15 @@ class ReceiverOptions:
 
     Attributes:
         threshold: of the header detector, (0, 1). blanker: power factor of the impulse blanker, 0 switches off.
+        tones_db: threshold of the tone canceller, 0 switches off.
         BnT, timing: tracking loops, see LoopGains. word_decoder: ml, weakest_flip or hard.
         second_look: try again with smoothed phase and a fitted filter when the CRC fails.
         lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: carrier sense over the floor.
     """
 
     threshold: float = 0.4
-    blanker: float = 8.0
+    blanker: float = 9.0
+    tones_db: float = 16.0
     BnT: float = 0.015
     timing: float = 0.03
     word_decoder: str = "ml"
@@ -99,7 +102,12 @@ class _Decoded:
 
 
 class CarrierReceiver:
-    """The chain of one carrier: DownConverter, ImpulseBlanker, NarrowFilter, BitFilter, HeaderDetector, PacketTracker.
+    """The chain of one carrier, from line samples to packets.
+
+        DownConverter -> ImpulseBlanker -> NarrowFilter -> ToneCanceller -> BitFilter -> HeaderDetector -> PacketTracker
+             \\-> ImpulseBlanker (short) -> NarrowFilter -> BitFilter -> CarrierSense
+
+    Carrier sense has a branch of its own with a blanker that looks ahead only two bits: it must answer within a slot.
 
     A stage is an attribute and can be replaced by an object with the same `process` or `push`.
     """
@@ -112,7 +120,11 @@ class CarrierReceiver:
         self.down_converter = DownConverter(self.plan)
         self.blanker = ImpulseBlanker(self.plan.wide_rate / profile.bit_rate, options.blanker)
         self.narrow_filter = NarrowFilter(self.plan)
+        self.tone_canceller = ToneCanceller(options.tones_db)
         self.bit_filter = BitFilter(self.plan)
+        self.sense_blanker = ImpulseBlanker(self.plan.wide_rate / profile.bit_rate, options.blanker, window=4)
+        self.sense_narrow_filter = NarrowFilter(self.plan)
+        self.sense_bit_filter = BitFilter(self.plan)
         self.detector = HeaderDetector(profile, self.cycles_per_bit, options.threshold)
         rise = 10 ** (options.sense_rise_db / 10)
         self.sense = CarrierSense(profile, rise=rise, fall=min(1.8, rise))
@@ -122,7 +134,8 @@ class CarrierReceiver:
     def reset(self) -> None:
         """First-day state."""
         for stage in (
-            self.down_converter, self.blanker, self.narrow_filter, self.bit_filter, self.detector, self.sense,
+            self.down_converter, self.blanker, self.narrow_filter, self.tone_canceller, self.bit_filter, self.detector,
+            self.sense_blanker, self.sense_narrow_filter, self.sense_bit_filter, self.sense,
         ):  # fmt: skip
             stage.reset()
         self._trackers: list[PacketTracker] = []
@@ -138,13 +151,14 @@ class CarrierReceiver:
 
     def push(self, x: NDArray[np.float32]) -> list[Packet]:
         """(N,) float32 line samples -> packets that ended, good and bad."""
-        r = self.narrow_filter.process(self.blanker.process(self.down_converter.process(x)))
+        z = self.down_converter.process(x)
+        self.sense.push(self.sense_bit_filter.process(self.sense_narrow_filter.process(self.sense_blanker.process(z))))
+        r = self.tone_canceller.process(self.narrow_filter.process(self.blanker.process(z)))
         if r.size == 0:
             return []
         y = self.bit_filter.process(r)
         self._narrow = np.concatenate((self._narrow, r))
         self._filtered = np.concatenate((self._filtered, y))
-        self.sense.push(y)
         for candidate in self.detector.push(self._filtered, self._base):
             self._trackers.append(
                 PacketTracker(self.profile, self.cycles_per_bit, candidate, self.gains, self.options.lost_below)
