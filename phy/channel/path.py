@@ -147,13 +147,14 @@ class Resonance(Element):
     """A series-resonant load across the line: H(f) = 1 - depth / (1 + j q (f/f0 - f0/f)).
 
     Args:
-        freq_hz: f0, Hz.    q: quality factor, above 0.    depth: 0..1; the notch is 1 - depth deep.
+        freq_hz: f0, Hz.    q: quality factor, 1 or above; the notch is f0 / q wide.    depth: 0..1; 1 - depth is left at f0.
     """
 
     def __init__(self, sample_rate: float, freq_hz: float, q: float, depth: float) -> None:
         fs = positive("sample_rate", sample_rate)
         w0 = 2 * math.pi * below_nyquist("freq_hz", freq_hz, fs) / fs
-        alpha = math.sin(w0) / (2 * positive("q", q))  # bilinear transform, exact at f0
+        # Bilinear transform that keeps f0 and the width f0 / q; without the tangent the notch would come out narrower.
+        alpha = math.tan(w0 / (2 * between("q", q, 1.0, 1e6)))
         notch = between("depth", depth, 0.0, 1.0) * alpha
         a0 = 1 + alpha
         a1, a2 = -2 * math.cos(w0), 1 - alpha

@@ -178,7 +178,7 @@ def test_a_wrong_description_is_refused_in_words(kind, parameters, said):
         ("echoes", {"paths": [[-1e-6, 1.0]]}, "delay_s must not be negative"),
         ("echoes", {"paths": [[1.0, 1.0]]}, "delay_s must be at most"),
         ("echoes", {"preset": "velocity", "freq_hz": 86e3}, "not a set of paths"),
-        ("resonance", {"freq_hz": 86e3, "q": 0.0, "depth": 0.5}, "q must be above 0"),
+        ("resonance", {"freq_hz": 86e3, "q": 0.0, "depth": 0.5}, "q must be in [1, 1e+06]"),
         ("resonance", {"preset": "centred"}, "missing a required argument: 'carrier_hz'"),
         ("slow_gain", {"depth": -1.5, "angle_deg": 0.0, "duty": 0.5}, "depth must be -1 or above"),
         ("slow_gain", {"preset": "hard", "duty": 2.0}, "duty must be in [0, 1]"),
