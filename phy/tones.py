@@ -1,9 +1,11 @@
 """The tone canceller: finds steady tones beside the carrier and notches them out before the bit filter."""
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from ._kernels.notch import notch_cascade
 from .errors import ConfigurationError
@@ -11,7 +13,14 @@ from .errors import ConfigurationError
 _FRAME = 1024  # narrow samples looked at: 71 ms and 14 Hz on the A band
 _HOP = 256
 _SHORTEST = 256
+_BLOCK = 32  # bins whose median is the local level
 _PATIENCE = 6  # hops for which a tone is remembered
+
+
+@cache
+def _window(size: int) -> NDArray[np.float32]:
+    """Hann window of `size` samples."""
+    return np.hanning(size).astype(np.float32)
 
 
 class ToneCanceller:
@@ -72,13 +81,14 @@ class ToneCanceller:
 
     def _find(self, x: NDArray[np.complex64]) -> list[float]:
         """Frequencies of the steady tones in a frame, cycles per sample, the strongest first."""
-        window = np.hanning(x.size)
-        power = np.abs(np.fft.fft(x * window, _FRAME)) ** 2
-        block = 32
-        medians = np.median(power.reshape(-1, block), axis=1)
-        floor = np.maximum(np.maximum(medians, np.roll(medians, 1)), np.roll(medians, -1))
-        floor = np.repeat(floor, block)
-        hits = np.flatnonzero((power > self._threshold * floor) & (power > np.roll(power, 1)) & (power >= np.roll(power, -1)))
+        spectrum = fft.fft(x * _window(x.size), _FRAME)
+        power = spectrum.real**2 + spectrum.imag**2
+        blocks = power.reshape(-1, _BLOCK)
+        medians = np.partition(blocks, _BLOCK // 2, axis=1)[:, _BLOCK // 2]
+        around = np.concatenate((medians[-1:], medians, medians[:1]))
+        floor = np.maximum(np.maximum(around[:-2], around[1:-1]), around[2:])
+        hits = np.flatnonzero((blocks > self._threshold * floor[:, None]).ravel())
+        hits = hits[(power[hits] > power[hits - 1]) & (power[hits] >= power[(hits + 1) % _FRAME])]
         if hits.size == 0:
             return []
         # The window's own skirts are 30 dB down four of its bins away; a short line, like a preamble, is wider than that.

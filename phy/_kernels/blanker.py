@@ -28,14 +28,25 @@ def blank_impulses(z, size, first, window, fraction, factor, y, power):
     and power: (N // size,) float32 are written. Returns the number of zeroed samples.
     """
     blocks = z.size // size
+    peak = np.empty(blocks, np.float32)
     for b in range(blocks):
         total = 0.0
+        largest = np.float32(0.0)
         for i in range(b * size, (b + 1) * size):
-            total += z[i].real * z[i].real + z[i].imag * z[i].imag
+            v = z[i].real * z[i].real + z[i].imag * z[i].imag
+            total += v
+            largest = max(largest, v)
         power[b] = total / size
+        peak[b] = largest
     scratch = np.empty(window + 1, np.float32)
     zeroed = 0
     for b in range(first, first + y.size // size):
+        lowest = power[b]
+        for k in range(max(b - window, 0), b):
+            lowest = min(lowest, power[k])
+        if peak[b] <= factor * lowest:  # no rank is below the smallest: nothing to zero, and no need to sort
+            y[(b - first) * size : (b - first + 1) * size] = z[b * size : (b + 1) * size]
+            continue
         before = _ranked(power, max(b - window, 0), b + 1, fraction, scratch)
         after = _ranked(power, b, min(b + window + 1, blocks), fraction, scratch)
         limit = factor * max(before, after)
