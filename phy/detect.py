@@ -116,58 +116,54 @@ class HeaderDetector:
 class CarrierSense:
     """Tells whether a carrier is present, for the MAC: packet-present decision within about ten bit times (data book).
 
-    A packet is sensed when the energy of the filtered baseband rises above the noise floor and the last bits look like the
-    preamble, or when it rises much. Bursts of noise that only raise the energy a little are not taken for a carrier, so
-    that noise that swings with the mains does not starve the MAC.
+    A packet is sensed when the energy rises above the noise floor and the last bits look like the preamble, or when it
+    rises much. Bursts of noise that only raise the energy a little are not taken for a carrier, so that noise that swings
+    with the mains does not starve the MAC.
 
     Args:
         profile: the channel. rise, strong_rise, fall: energy over floor, linear. match: normalised correlation, 0..1.
-        bits: preamble bits looked at.
+        drop: part of a packet's own level below which it has ended (the profile page asks for 9 dB). bits: preamble bits looked at.
     """
 
     def __init__(
         self,
         profile: Profile,
         rise: float = 2.0,
-        strong_rise: float = 16.0,
+        strong_rise: float = 10.0,
         fall: float = 1.8,
-        match: float = 0.55,
+        match: float = 0.66,
+        drop: float = 0.12,
         bits: int = 8,
     ) -> None:
         if not 1 < fall <= rise <= strong_rise:
-            raise ConfigurationError(
-                f"carrier sense needs 1 < fall <= rise <= strong_rise, got {fall}, {rise}, {strong_rise}"
-            )
-        if not 0 < match < 1:
-            raise ConfigurationError(f"carrier sense match must be in (0, 1), got {match}")
-        signs = header_signs(profile)[:bits]
+            raise ConfigurationError(f"carrier sense needs 1 < fall <= rise <= strong_rise, got {fall}, {rise}, {strong_rise}")
+        if not (0 < match < 1 and 0 < drop < 1):
+            raise ConfigurationError(f"carrier sense match and drop must be in (0, 1), got {match}, {drop}")
+        signs = header_signs(profile)
         if not 2 <= bits <= signs.size:
-            raise ConfigurationError(f"carrier sense bits must be 2..{header_signs(profile).size}, got {bits}")
-        self._pattern = signs.astype(np.float64)
-        self._levels = (rise, strong_rise, fall, match)
-        # About 20 dB/s upwards and 50 dB/s downwards.
+            raise ConfigurationError(f"carrier sense bits must be 2..{signs.size}, got {bits}")
+        self._pattern = signs[:bits].astype(np.float64)
+        self._levels = np.array([rise, strong_rise, fall, match, drop])
+        # Energy over a bit and a half, level over 20 bits; the floor climbs 20 dB/s and sinks 50 dB/s.
         rate = SAMPLES_PER_BIT * profile.bit_rate
-        self._rates = np.array([1.0 / (2 * SAMPLES_PER_BIT), 4.6 / rate, 11.5 / rate])
-        self._lead = (signs.size - 1) * SAMPLES_PER_BIT
+        self._rates = np.array([1 / (1.5 * SAMPLES_PER_BIT), 1 / (20 * SAMPLES_PER_BIT), 4.6 / rate, 11.5 / rate])
+        self._lead = (bits - 1) * SAMPLES_PER_BIT
         self.reset()
 
     def reset(self) -> None:
         """Forget the noise floor."""
-        self._state = np.zeros(4)
+        self._state = np.zeros(6)
         self._tail = np.zeros(self._lead, np.complex64)
-        self._count = 0
         self.busy = False
 
     def push(self, y: NDArray[np.complex64]) -> bool:
-        """(N,) complex64, new filtered baseband -> whether a carrier is present after its last sample."""
+        """(N,) complex64, new baseband at four samples a bit -> whether a carrier is present after its last sample."""
         if y.size:
             window = np.concatenate((self._tail, y))
             self.busy = bool(
                 sense_carrier(
-                    window, self._count - self._lead, SAMPLES_PER_BIT, self._pattern, *self._levels,
-                    3 * SAMPLES_PER_BIT, self._rates, self._state,
+                    window, SAMPLES_PER_BIT, self._pattern, self._levels, self._rates, 2.0 * SAMPLES_PER_BIT, self._state
                 )
-            )  # fmt: skip
-            self._count += y.size
+            )
             self._tail = window[-self._lead :].copy()
         return self.busy

@@ -49,20 +49,21 @@ class DownConverter:
 class NarrowFilter:
     """Wide baseband -> narrow baseband at exactly four samples per nominal bit; sample q is the line at time q / narrow_rate."""
 
-    def __init__(self, plan: BasebandPlan) -> None:
+    def __init__(self, plan: BasebandPlan, bank: NDArray[np.float32] | None = None) -> None:
         self.plan = plan
+        self._bank = plan.bank if bank is None else bank
         self.reset()
 
     def reset(self) -> None:
         """Back to sample 0, with silence before it."""
-        half = self.plan.bank.shape[1] // 2
+        half = self._bank.shape[1] // 2
         self._z = np.zeros(half - 1, np.complex64)
         self._base = -(half - 1)
         self._next = 0
 
     def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) complex64 -> (M,) complex64: every narrow sample that can be computed by now."""
-        half, ratio = self.plan.bank.shape[1] // 2, self.plan.ratio
+        half, ratio = self._bank.shape[1] // 2, self.plan.ratio
         self._z = np.concatenate((self._z, z))
         # The filter of position p reaches the wide sample floor(p) + half.
         limit = self._base + self._z.size - 1 - half
@@ -71,7 +72,7 @@ class NarrowFilter:
             count -= 1
         y = np.empty(count, np.complex64)
         if count:
-            resample(self._z, self._base, self._next, ratio, self.plan.bank, y)
+            resample(self._z, self._base, self._next, ratio, self._bank, y)
             self._next += count
             keep = math.floor(self._next * ratio) - half + 1
             self._z = self._z[keep - self._base :].copy()

@@ -24,6 +24,8 @@ class BasebandPlan:
         taps: (L,) complex128 band-pass around the carrier, L odd, gain 2 (real passband -> complex amplitude).
         phase_step: carrier cycles per line sample, in units of 2**-64.
         bank: (P + 1, L) float32, the resampler. ratio: wide samples per narrow sample.
+        sense_bank: (P + 1, L) float32, resampler whose filter is one bit of boxcar: little delay, and zeros at every multiple of
+            the bit rate, where the other carrier is.
         bit_filter: (13,) float32, linear MMSE estimate of a bit from the narrow baseband, 3 bits wide.
         bit_gain: amplitude of the filtered bit relative to the carrier's peak amplitude.
         noise_gain: variance at the bit filter's output for white noise, in units of N0 * bit_rate.
@@ -37,6 +39,7 @@ class BasebandPlan:
     taps: NDArray[np.complex128]
     phase_step: int
     bank: NDArray[np.float32]
+    sense_bank: NDArray[np.float32]
     ratio: float
     bit_filter: NDArray[np.float32]
     bit_gain: float
@@ -114,7 +117,7 @@ def plan_baseband(
     bit_filter, bit_gain, noise_gain = _mmse_bit_filter(pulse, correlation, mean_power, design_esn0_db)
     return BasebandPlan(
         decimation, wide_rate, narrow_rate, taps, round(carrier_hz / sample_rate * 2**64) % 2**64, bank,
-        wide_rate / narrow_rate, bit_filter.astype(np.float32), bit_gain, noise_gain, mean_power, pulse,
+        _boxcar_bank(wide_rate / bit_rate), wide_rate / narrow_rate, bit_filter.astype(np.float32), bit_gain, noise_gain, mean_power, pulse,
     )  # fmt: skip
 
 
@@ -125,6 +128,14 @@ def _resampler_bank(length: int, cutoff: float, beta: float) -> NDArray[np.float
     window = np.i0(beta * np.sqrt(np.maximum(0.0, 1.0 - (2.0 * t / length) ** 2)))
     bank = np.sinc(2.0 * cutoff * t) * window
     return (bank / bank.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _boxcar_bank(width: float) -> NDArray[np.float32]:
+    """(P + 1, L), L even: the mean over `width` samples around P + 1 fractions 0..1 of a sample; border samples count in part."""
+    length = 2 * math.ceil(width / 2 + 1)
+    fraction = np.arange(_PHASES + 1)[:, None] / _PHASES
+    t = np.arange(length)[None, :] - (length // 2 - 1) - fraction
+    return (np.clip(width / 2 + 0.5 - np.abs(t), 0.0, 1.0) / width).astype(np.float32)
 
 
 def _through_filters(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blanker import ImpulseBlanker
-from .detect import CarrierSense, HeaderDetector, header_signs
+from .detect import Candidate, CarrierSense, HeaderDetector, header_signs
 from .downconvert import BitFilter, DownConverter, NarrowFilter
 from .equaliser import Decide, second_looks
 from .errors import ConfigurationError
@@ -105,7 +105,7 @@ class CarrierReceiver:
     """The chain of one carrier, from line samples to packets.
 
         DownConverter -> ImpulseBlanker -> NarrowFilter -> ToneCanceller -> BitFilter -> HeaderDetector -> PacketTracker
-             \\-> ImpulseBlanker (short) -> NarrowFilter -> BitFilter -> CarrierSense
+             \\-> ImpulseBlanker (short) -> NarrowFilter (one bit) -> CarrierSense
 
     Carrier sense has a branch of its own with a blanker that looks ahead only two bits: it must answer within a slot.
 
@@ -123,8 +123,7 @@ class CarrierReceiver:
         self.tone_canceller = ToneCanceller(options.tones_db)
         self.bit_filter = BitFilter(self.plan)
         self.sense_blanker = ImpulseBlanker(self.plan.wide_rate / profile.bit_rate, options.blanker, window=4)
-        self.sense_narrow_filter = NarrowFilter(self.plan)
-        self.sense_bit_filter = BitFilter(self.plan)
+        self.sense_filter = NarrowFilter(self.plan, self.plan.sense_bank)
         self.detector = HeaderDetector(profile, self.cycles_per_bit, options.threshold)
         rise = 10 ** (options.sense_rise_db / 10)
         self.sense = CarrierSense(profile, rise=rise, fall=min(1.8, rise))
@@ -135,10 +134,11 @@ class CarrierReceiver:
         """First-day state."""
         for stage in (
             self.down_converter, self.blanker, self.narrow_filter, self.tone_canceller, self.bit_filter, self.detector,
-            self.sense_blanker, self.sense_narrow_filter, self.sense_bit_filter, self.sense,
+            self.sense_blanker, self.sense_filter, self.sense,
         ):  # fmt: skip
             stage.reset()
         self._trackers: list[PacketTracker] = []
+        self.candidates: list[Candidate] = []
         # Some silence before the first sample lets a packet start at once.
         self._base = -_MARGIN
         self._narrow = np.zeros(_MARGIN, np.complex64)
@@ -146,13 +146,18 @@ class CarrierReceiver:
 
     @property
     def busy(self) -> bool:
-        """A carrier is sensed or a packet is being followed."""
-        return self.sense.busy or bool(self._trackers)
+        """A carrier is sensed."""
+        return self.sense.busy
 
-    def push(self, x: NDArray[np.float32]) -> list[Packet]:
-        """(N,) float32 line samples -> packets that ended, good and bad."""
+    @property
+    def frontier(self) -> int:
+        """Narrow samples processed: every packet decided before this one has been given out."""
+        return self._base + self._filtered.size
+
+    def push(self, x: NDArray[np.float32]) -> list[tuple[int, Packet]]:
+        """(N,) float32 line samples -> packets that ended, good and bad, with the narrow sample at which that was decided."""
         z = self.down_converter.process(x)
-        self.sense.push(self.sense_bit_filter.process(self.sense_narrow_filter.process(self.sense_blanker.process(z))))
+        self.sense.push(self.sense_filter.process(self.sense_blanker.process(z)))
         r = self.tone_canceller.process(self.narrow_filter.process(self.blanker.process(z)))
         if r.size == 0:
             return []
@@ -160,6 +165,7 @@ class CarrierReceiver:
         self._narrow = np.concatenate((self._narrow, r))
         self._filtered = np.concatenate((self._filtered, y))
         for candidate in self.detector.push(self._filtered, self._base):
+            self.candidates = [*self.candidates[-31:], candidate]
             self._trackers.append(
                 PacketTracker(self.profile, self.cycles_per_bit, candidate, self.gains, self.options.lost_below)
             )
@@ -168,7 +174,7 @@ class CarrierReceiver:
         for tracker in list(self._trackers):
             packet = self._follow(tracker, end)
             if packet is not None:
-                packets.append(packet)
+                packets.append((tracker.oldest_needed, packet))
                 self._trackers.remove(tracker)
         self._forget()
         return packets
@@ -319,8 +325,7 @@ class Receiver:
         for chain in self.carriers.values():
             chain.reset()
         self.rejected = {"not finite": 0, "ghost": 0}
-        self._recent: list[Packet] = []
-        self._pending = np.empty(0, np.float32)
+        self._waiting: list[tuple[int, Packet]] = []
 
     @property
     def channel_busy(self) -> bool:
@@ -328,7 +333,7 @@ class Receiver:
         return any(chain.busy for chain in self.carriers.values())
 
     def push(self, x: NDArray[np.float32]) -> list[Packet]:
-        """Next samples of the stream -> packets that ended, ordered by start; bad ones have crc_ok False.
+        """Next samples of the stream -> packets that ended, in the order of their ends; bad ones have crc_ok False.
 
         Args:
             x: (N,) real, V (or full scale = 1), any N. Samples that are not finite are taken as 0 and counted.
@@ -344,33 +349,36 @@ class Receiver:
                 self.rejected["not finite"] += int(np.count_nonzero(bad))
                 block = np.where(bad, np.float32(0), block)
             for chain in self.carriers.values():
-                packets += chain.push(block)
-        return self._without_ghosts(packets)
+                self._waiting += chain.push(block)
+            packets += self._release()
+        return packets
 
     def flush(self) -> list[Packet]:
         """End of the stream: packets that were still open, as if silence followed."""
-        silence = np.zeros(math.ceil(40 * self.sample_rate * self.profile.bit_time), np.float32)
+        silence = np.zeros(math.ceil(60 * self.sample_rate * self.profile.bit_time), np.float32)
         return self.push(silence)
 
-    def _without_ghosts(self, packets: list[Packet]) -> list[Packet]:
-        """Drop what a strong packet leaves in the other carrier's band.
+    def _release(self) -> list[Packet]:
+        """Packets that both carriers' chains have passed, so that their order does not depend on how the stream is cut."""
+        if not self._waiting:
+            return []
+        frontier = min(chain.frontier for chain in self.carriers.values())
+        due = sorted((w for w in self._waiting if w[0] < frontier), key=lambda w: (w[0], w[1].carrier))
+        self._waiting = [w for w in self._waiting if w[0] >= frontier]
+        packets = [packet for _, packet in due if not self._is_ghost(packet)]
+        self.rejected["ghost"] += len(due) - len(packets)
+        return packets
 
-        The carriers are a whole number of bit rates apart, so what little passes the filters looks like a packet there.
+    def _is_ghost(self, packet: Packet) -> bool:
+        """Whether it is what a strong packet leaves in the other carrier's band.
+
+        The carriers are a whole number of bit rates apart, so the little that passes the filters looks like a packet there.
         """
-        if not packets:
-            return packets
-        self._recent = [*self._recent, *packets][-16:]
-        bit = self.sample_rate * self.profile.bit_time
-        kept = []
-        for packet in sorted(packets, key=lambda p: p.start_sample):
-            ghost = any(
-                other.carrier != packet.carrier
-                and abs(other.start_sample - packet.start_sample) < 3 * bit
-                and other.level_v > 10 * packet.level_v
-                for other in self._recent
-            )
-            if ghost:
-                self.rejected["ghost"] += 1
-            else:
-                kept.append(packet)
-        return kept
+        unit = self.sample_rate / (SAMPLES_PER_BIT * self.profile.bit_rate)
+        return any(
+            abs((candidate.position - SAMPLES_PER_BIT / 2) * unit - packet.start_sample) < 3 * SAMPLES_PER_BIT * unit
+            and candidate.amplitude > 10 * packet.level_v
+            for name, chain in self.carriers.items()
+            if name != packet.carrier
+            for candidate in chain.candidates
+        )

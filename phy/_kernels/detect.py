@@ -130,35 +130,49 @@ def _interpolate(y, position, stride, pattern, bits):
 
 
 @njit(cache=True, nogil=True)
-def sense_carrier(y, first, stride, alternating, rise, strong_rise, fall, match, hold, rates, state):
-    """Carrier sense on the filtered baseband, sample by sample.
+def sense_carrier(y, stride, alternating, levels, rates, hold, state):
+    """Carrier sense on baseband at `stride` samples a bit, sample by sample.
 
-    y: (N,) complex64 with N - (L - 1) * stride new samples at its end, L = alternating.size; state: (4,) float64 =
-    energy (V^2, averaged over about two bits), floor (V^2), samples left of the hold, samples since the onset; updated.
-    Onset: energy above floor * rise and the last L bits match the preamble (normalised correlation above `match`), or energy
-    above floor * strong_rise for two bits. Held while the energy stays above floor * fall. rates: (3,) energy, floor up,
-    floor down. Returns whether the carrier is present after the last sample.
+    y: (N,) complex64, of which the first (L - 1) * stride samples were seen before, L = alternating.size.
+    levels: (5,) float64 = rise, strong rise and fall over the floor, match (normalised correlation), drop (part of the packet's own
+    level); rates: (4,) float64 = smoothing of the energy and of the packet's level, relative steps of the floor up and down, each
+    per sample; hold: samples. state: (6,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of the hold,
+    samples since the onset, samples seen; updated.
+    Onset: energy above floor * rise and the last L bits match the preamble, or energy above floor * strong rise. The carrier
+    is gone when the energy has stayed below floor * fall, or below its own level * drop, for `hold` samples.
+    Returns whether the carrier is present after the last sample.
     """
-    energy, floor, held, age = state[0], state[1], state[2], state[3]
+    energy, floor, level, held, age, seen = state
     length = alternating.size
     lead = (length - 1) * stride
     for n in range(lead, y.size):
-        v = y[n]
-        power = v.real * v.real + v.imag * v.imag
+        power = y[n].real * y[n].real + y[n].imag * y[n].imag
         energy += rates[0] * (power - energy)
+        seen += 1.0
         if floor <= 0.0:
-            floor = energy if first + n > 8 * stride else 0.0
-        elif held <= 0.0 or age > hold * 100:
-            floor *= 1.0 + (rates[1] if energy > floor else -rates[2])
+            if seen > 4 * stride:
+                floor = energy
+        elif held <= 0.0 or age > 300.0 * hold:  # a carrier that never ends is a disturbance, and becomes part of the floor
+            floor *= 1.0 + (rates[2] if energy > floor else -rates[3])
         if held > 0.0:
             age += 1.0
-            if energy > floor * fall:
-                held = float(hold)
+            if age < 8 * stride:
+                level = max(level, energy)
+            else:
+                level += rates[1] * (energy - level)
+            if energy > floor * levels[2] and energy > level * levels[4]:
+                held = hold
             else:
                 held -= 1.0
-        elif floor > 0.0 and energy > floor * rise:
-            strong = energy > floor * strong_rise
-            if not strong:
+                if held <= 0.0:
+                    # What is left in the average of a strong packet must not look like another one.
+                    recent = 0.0
+                    for k in range(n - stride + 1, n + 1):
+                        recent += y[k].real * y[k].real + y[k].imag * y[k].imag
+                    energy = min(energy, recent / stride)
+        elif floor > 0.0 and energy > floor * levels[0]:
+            found = energy > floor * levels[1]
+            if not found:
                 re = 0.0
                 im = 0.0
                 total = 0.0
@@ -167,9 +181,10 @@ def sense_carrier(y, first, stride, alternating, rise, strong_rise, fall, match,
                     re += alternating[k] * w.real
                     im += alternating[k] * w.imag
                     total += w.real * w.real + w.imag * w.imag
-                strong = re * re + im * im > match * length * total
-            if strong:
-                held = float(hold)
+                found = re * re + im * im > levels[3] * length * total
+            if found:
+                held = hold
                 age = 0.0
-    state[0], state[1], state[2], state[3] = energy, floor, held, age
+                level = energy
+    state[0], state[1], state[2], state[3], state[4], state[5] = energy, floor, level, held, age, seen
     return held > 0.0

@@ -43,7 +43,7 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             status = 3
             break
         count = header.size if bits_done == 0 else length
-        if at + (count + 1) * stride + 4 >= available:
+        if at + count * stride + 3 >= available:
             break
         surplus = 0.0
         for i in range(count):
