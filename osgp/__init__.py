@@ -1,1 +1,140 @@
-"""placeholder"""
+"""OSGP application layer, independent of the transport: messages to values.
+
+    octets of a request  <-->  Meter          a device that measures and keeps tables
+    actions, feedback    <-->  Concentrator   finds meters, gives them addresses, reads them
+    table octets         <-->  table("BT23")  specifications as data and the walker that lays them out
+
+Standards: ETSI TS 104 001, CLC/TS 50586, ANSI C12.19 lineage; facts from the documents named in osgp/spec/index.json.
+"""
+
+from .concentrator import (
+    Action,
+    Commission,
+    CommissionFailed,
+    Concentrator,
+    ConcentratorConfig,
+    Discover,
+    Event,
+    MeterBack,
+    MeterCommissioned,
+    MeterFound,
+    MeterSilent,
+    PassDone,
+    Quantity,
+    Reading,
+    ReadingDone,
+    Request,
+    RequestRefused,
+    TableRead,
+)
+from .context import Context
+from .errors import (
+    BadDigest,
+    ConfigurationError,
+    DecodeError,
+    ExpressionError,
+    LocalProtocolError,
+    OsgpError,
+    TableError,
+    TruncatedMessage,
+    TruncatedTable,
+    UnknownService,
+)
+from .meter import (
+    ConstantLoad,
+    Household,
+    LoadModel,
+    Mains,
+    Meter,
+    MeterConfig,
+    MeterEvent,
+    Power,
+    RefusalReason,
+    RequestDenied,
+    RequestServed,
+)
+from .plc import Limits, RequestMessage
+from .security import Key, OmaSuite, oma_digest
+from .services import (
+    FullRead,
+    FullWrite,
+    PartialRead,
+    PartialWrite,
+    Response,
+    ResultCode,
+    Service,
+    decode_request,
+)
+from .sources import Source, source, sources
+from .store import AccessLevel, TableStore
+from .table import TableName, TableSpec, table, table_id, table_number, tables
+from .value import Record, TableValue
+
+__all__ = [
+    "AccessLevel",
+    "Action",
+    "BadDigest",
+    "Commission",
+    "CommissionFailed",
+    "Concentrator",
+    "ConcentratorConfig",
+    "ConfigurationError",
+    "ConstantLoad",
+    "Context",
+    "DecodeError",
+    "Discover",
+    "Event",
+    "ExpressionError",
+    "FullRead",
+    "FullWrite",
+    "Household",
+    "Key",
+    "Limits",
+    "LoadModel",
+    "LocalProtocolError",
+    "Mains",
+    "Meter",
+    "MeterBack",
+    "MeterCommissioned",
+    "MeterConfig",
+    "MeterEvent",
+    "MeterFound",
+    "MeterSilent",
+    "OmaSuite",
+    "OsgpError",
+    "PartialRead",
+    "PartialWrite",
+    "PassDone",
+    "Power",
+    "Quantity",
+    "Reading",
+    "ReadingDone",
+    "Record",
+    "RefusalReason",
+    "Request",
+    "RequestDenied",
+    "RequestMessage",
+    "RequestRefused",
+    "RequestServed",
+    "Response",
+    "ResultCode",
+    "Service",
+    "Source",
+    "TableError",
+    "TableName",
+    "TableRead",
+    "TableSpec",
+    "TableStore",
+    "TableValue",
+    "TruncatedMessage",
+    "TruncatedTable",
+    "UnknownService",
+    "decode_request",
+    "oma_digest",
+    "source",
+    "sources",
+    "table",
+    "table_id",
+    "table_number",
+    "tables",
+]

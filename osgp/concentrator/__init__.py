@@ -1,0 +1,39 @@
+"""A data concentrator: finds meters it was not told about, gives them addresses and reads them."""
+
+from .actions import Action, Commission, Discover, Request
+from .config import ConcentratorConfig
+from .engine import Concentrator
+from .events import (
+    CommissionFailed,
+    Event,
+    MeterBack,
+    MeterCommissioned,
+    MeterFound,
+    MeterSilent,
+    PassDone,
+    ReadingDone,
+    RequestRefused,
+    TableRead,
+)
+from .reading import Quantity, Reading
+
+__all__ = [
+    "Action",
+    "Commission",
+    "CommissionFailed",
+    "Concentrator",
+    "ConcentratorConfig",
+    "Discover",
+    "Event",
+    "MeterBack",
+    "MeterCommissioned",
+    "MeterFound",
+    "MeterSilent",
+    "PassDone",
+    "Quantity",
+    "Reading",
+    "ReadingDone",
+    "Request",
+    "RequestRefused",
+    "TableRead",
+]

@@ -1,0 +1,99 @@
+"""What a meter is told before it starts."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from osgp.errors import ConfigurationError
+from osgp.plc import Limits
+from osgp.security import SEQUENCE_WINDOW, Key
+from osgp.table import table
+
+from .load import LoadModel
+from .mains import Mains
+from .registers import Tariff
+
+UTC = datetime.UTC
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """Identity, clock, load and security of one meter. Every value has a default, so that `MeterConfig()` runs.
+
+    Args:
+        unique_node_id: 6 octets of the transceiver.    program_id: 8 octets, ET04.
+        manufacturer, model: BT01, at most 4 and 8 characters.    serial: BT01, up to 16 digits.
+        utility_serial: ET03, at most 30 characters.    hardware: (version, revision).    firmware: (x, yy, zz).
+        key: unicast key of the power line.
+        sequence: last sequence number used; a client learns it through 0x0C.
+        sequence_window: how far ahead a number may be (grade D on the power line).
+        repeat_time: s in which a byte-identical repeat of the last request gets the stored response again (grade D).
+        limits: octets per message (grade D).
+        start: UTC instant of `now` = 0; naive means UTC.    utc_offset: minutes of local time, no daylight saving yet.
+        seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
+        initial_registers: see Registers.    tariff: switches of the local day, see Registers.
+        alarms: names of BT03 bits that are set.    idt_version: ET04.
+        locked: tables that refuse writes whatever the key.
+    """
+
+    unique_node_id: bytes = b"\x02\x00\x00\x00\x00\x01"
+    program_id: bytes = b"\x9f\xff\xff\x05\x00\x00\x00\x01"
+    manufacturer: str = "SIM"
+    model: str = "1PH-SIM"
+    serial: str = "1"
+    utility_serial: str = "SIM-0001"
+    hardware: tuple[int, int] = (1, 0)
+    firmware: tuple[int, int, int] = (3, 60, 1)
+    key: Key = field(default_factory=Key.omak)
+    sequence: int = 0
+    sequence_window: int = SEQUENCE_WINDOW
+    repeat_time: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+    start: datetime.datetime = datetime.datetime(2024, 3, 4, 17, 0, 0, tzinfo=UTC)
+    utc_offset: int = 60
+    seed: int = 1
+    phases: int = 1
+    pv_peak: float = 0.0
+    size: float = 1.0
+    load: LoadModel | None = None
+    mains: Mains = field(default_factory=Mains)
+    initial_registers: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
+    tariff: Tariff = ((7.0, 0), (23.0, 1))
+    alarms: frozenset[str] = frozenset()
+    idt_version: int = 1
+    locked: frozenset[str] = frozenset(("BT23",))
+
+    def __post_init__(self) -> None:
+        for name, limit in (("unique_node_id", 6), ("program_id", 8)):
+            if len(getattr(self, name)) != limit:
+                raise ConfigurationError(f"{name} must have {limit} octets, got {len(getattr(self, name))}")
+        for name, limit in (("manufacturer", 4), ("model", 8), ("utility_serial", 30)):
+            text = getattr(self, name)
+            if len(text) > limit or not text.isascii():
+                raise ConfigurationError(f"{name} must be at most {limit} ASCII characters, got {text!r}")
+        if not (self.serial.isdecimal() and self.serial.isascii() and len(self.serial) <= 16):
+            raise ConfigurationError(f"serial must be 1..16 digits, got {self.serial!r}")
+        if not -12 * 60 <= self.utc_offset <= 14 * 60:
+            raise ConfigurationError(f"utc_offset must be -720..840 minutes, got {self.utc_offset}")
+        if not self.repeat_time >= 0.0:
+            raise ConfigurationError(f"repeat_time must be at least 0 s, got {self.repeat_time}")
+        names = {spec.name for spec in table("BT03").fields if not spec.filler}
+        if unknown := self.alarms - names:
+            raise ConfigurationError(f"BT03 has no bits {sorted(unknown)}")
+
+    def utc(self, now: float) -> datetime.datetime:
+        """UTC of an instant (s since the meter started)."""
+        start = self.start if self.start.tzinfo is None else self.start.astimezone(UTC).replace(tzinfo=None)
+        return start + datetime.timedelta(seconds=now)
+
+    def local(self, now: float) -> datetime.datetime:
+        """Local time of an instant."""
+        return self.utc(now) + datetime.timedelta(minutes=self.utc_offset)
+
+    def second_of_day(self) -> float:
+        """Seconds from local midnight to `now` = 0: where the load model begins."""
+        local = self.local(0.0)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        return (local - midnight).total_seconds()

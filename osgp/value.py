@@ -1,0 +1,195 @@
+"""Decoded table data: records with fields by name, path, offset or bit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from .errors import TableError
+from .expression import Part
+
+if TYPE_CHECKING:
+    from .table import TableSpec
+
+_PATH: Final = re.compile(r"(?:^|\.)([A-Za-z_]\w*|\d+)|\[(\d+)\]")
+
+
+def parse_path(path: str, table: str = "") -> tuple[Part, ...]:
+    """`total[0].summations` -> ("total", 0, "summations"); a leading table id is dropped, `BT21.0.2` -> (0, 2)."""
+    parts: list[Part] = []
+    position = 0
+    for match in _PATH.finditer(path):
+        if match.start() != position:
+            break
+        position = match.end()
+        text = match[1] or match[2]
+        parts.append(int(text) if text.isdigit() else text)
+    if position != len(path) or not parts:
+        raise TableError(f"{table}: {path!r} is no field path")
+    if table and parts[0] == table:
+        parts = parts[1:]
+    return tuple(parts)
+
+
+class Record(Mapping[str, Any]):
+    """The fields of one record, in table order. A field that is not there (condition, firmware, short read) is absent."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields == other._fields if isinstance(other, Record) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._fields))
+
+    def __repr__(self) -> str:
+        return f"Record({', '.join(f'{name}={value!r}' for name, value in self._fields.items())})"
+
+
+class TableValue(Record):
+    """A decoded table.
+
+    `value["total[0].summations"]`, `value["summations"]` (the first field of that name, first element of arrays on the way),
+    `value["BT23.0"]` (the field at offset 0) and `value["BT21.0.2"]` (bit 2 of offset 0) all work.
+
+    Attributes:
+        spec: the layout.    octets: what was decoded.
+    """
+
+    __slots__ = ("octets", "places", "spec")
+
+    def __init__(
+        self, spec: TableSpec, fields: dict[str, Any], octets: bytes, places: dict[str, tuple[int, int, int]]
+    ) -> None:
+        super().__init__(fields)
+        self.spec = spec
+        self.octets = octets
+        self.places = places  # top-level fields: offset, octets, lowest bit (-1: no bit field)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._fields:
+            return self._fields[name]
+        return self.field(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Field or `default` when it is absent."""
+        try:
+            return self[name]
+        except TableError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def field(self, path: str) -> Any:
+        """Value of a field path; TableError names what is missing."""
+        return self.follow(parse_path(path, self.spec.id))
+
+    def follow(self, parts: tuple[Part, ...]) -> Any:
+        """Value of a parsed path."""
+        if not parts:
+            return self
+        first = parts[0]
+        if isinstance(first, int):
+            return self._at(first, parts[1:])
+        found = _first(self, first)
+        if found is None:
+            self._fail(parts)
+        return self._descend(found, parts[1:], parts)
+
+    def _descend(self, current: Any, rest: tuple[Part, ...], parts: tuple[Part, ...]) -> Any:
+        for part in rest:
+            if isinstance(part, int):
+                known = isinstance(current, tuple) and part < len(current)
+            else:
+                known = isinstance(current, Record) and part in current
+            if not known:
+                self._fail(parts)
+            current = current[part]
+        return current
+
+    def _at(self, offset: int, rest: tuple[Part, ...]) -> Any:
+        bit = rest[0] if rest and isinstance(rest[0], int) else None
+        for name, (place, size, lowest) in self.places.items():
+            if lowest >= 0:
+                if bit is not None and place * 8 + lowest == offset * 8 + bit:
+                    return self._fields[name]
+            elif place == offset and size:
+                found = self._fields[name]
+                if bit is not None and isinstance(found, int):
+                    return found >> bit & 1
+                return self._descend(found, rest, (offset, *rest))
+        if offset < len(self.octets) and (bit is None or bit < 8):  # no field starts here: the octet itself
+            return self.octets[offset] if bit is None else self.octets[offset] >> bit & 1
+        self._fail((offset, *rest))
+
+    def _fail(self, parts: tuple[Part, ...]) -> NoReturn:
+        raise TableError(f"{self.spec.id}.{'.'.join(map(str, parts))} is not in the decoded {len(self.octets)} octets")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON: dates as text, octets as hex digits, sets as sorted lists; fillers are left out."""
+        return _plain_record(self, {field.name for field in self.spec.fields if field.filler}, self.spec.fields)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TableValue):
+            return NotImplemented
+        return self.spec.id == other.spec.id and self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash((self.spec.id, self.octets))
+
+    def __repr__(self) -> str:
+        return f"TableValue({self.spec.id}, {len(self.octets)} octets)"
+
+
+def _first(record: Record, name: str) -> Any:
+    """The field of that name, looked for in this record and then below, first elements first."""
+    fields = record._fields
+    if name in fields:
+        return fields[name]
+    for value in fields.values():
+        if isinstance(value, tuple) and value and isinstance(value[0], Record):
+            found = _first(value[0], name)
+            if found is not None:
+                return found
+    return None
+
+
+def _plain_record(record: Record, fillers: set[str], specs: tuple[Any, ...]) -> dict[str, Any]:
+    below = {spec.name: spec for spec in specs}
+    plain: dict[str, Any] = {}
+    for name, value in record._fields.items():
+        if name in fillers:
+            continue
+        if isinstance(value, tuple) and value and isinstance(value[0], Record):
+            inner = below[name].fields
+            inner_fillers = {spec.name for spec in inner if spec.filler}
+            plain[name] = [_plain_record(element, inner_fillers, inner) for element in value]
+        else:
+            plain[name] = _plain(value)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain(element) for element in value]
+    return str(value)
