@@ -17,7 +17,7 @@ from .errors import ExpressionError, TableError, TruncatedTable
 from .expression import Node, Part
 from .fields import FieldSpec, Kind
 from .types import CODECS, NI_FORMATS, Codec, decode_set, decode_text, encode_digits, encode_set, encode_text
-from .value import Record
+from .value import MISSING, Record, descend
 
 if TYPE_CHECKING:
     from .table import TableSpec
@@ -96,14 +96,9 @@ class Walk:
                 return self._context.load_profile_sets
             raise TableError(f"{self._spec.id}: {head} is not known before the octets are")
         if head == self._spec.id and self._locals:
-            current: Any = self._locals[0]
-            for part in parts[1:]:
-                if (isinstance(part, str) and isinstance(current, dict | Record) and part in current) or (isinstance(part, int) and isinstance(current, tuple) and part < len(current)):
-                    current = current[part]
-                else:
-                    break
-            else:
-                return self._number(current, parts)
+            own = descend(Record(self._locals[0]), parts[1:])
+            if own is not MISSING:
+                return self._number(own, parts)
         return self._context.resolve(parts, self._spec.id)
 
     def size_of(self, table: str) -> int:

@@ -81,14 +81,14 @@ class TableSpec:
         walk = self._measure(context)
         parts = parse_path(path, self.id)
         if isinstance(parts[0], int):
-            for name, (offset, size, lowest) in walk.places.items():
-                if (offset == parts[0] and lowest < 0) or (lowest >= 0 and len(parts) > 1 and isinstance(parts[1], int)
-                                                           and offset * 8 + lowest == parts[0] * 8 + parts[1]):
+            bit = parts[1] if len(parts) > 1 and isinstance(parts[1], int) else 0
+            for name, (offset, _, lowest) in walk.places.items():
+                if 8 * offset + max(lowest, 0) == 8 * parts[0] + bit and (lowest >= 0 or len(parts) == 1):
                     return walk.ranges[(name,)][:2]
             raise TableError(f"{self.id}: no field at {path!r}")
         for candidate in (parts, parts[:-1]):
             for place, (offset, size, element) in walk.ranges.items():
-                if place == candidate or (isinstance(candidate[0] if candidate else 0, str) and _abbreviates(candidate, place)):
+                if place == candidate or _abbreviates(candidate, place):
                     if candidate == parts:
                         return offset, size
                     index = parts[-1]
@@ -130,7 +130,7 @@ def _abbreviates(short: tuple[Any, ...], full: tuple[Any, ...]) -> bool:
     """Whether `short` names `full` when first elements on the way are left out."""
     tail = full[len(full) - len(short):]
     head = full[: len(full) - len(short)]
-    return len(full) > len(short) and tail == short and all(part == 0 for part in head if isinstance(part, int))
+    return 0 < len(short) < len(full) and tail == short and all(part == 0 for part in head if isinstance(part, int))
 
 
 def _uses_format(field: FieldSpec) -> bool:

@@ -12,6 +12,7 @@ from .expression import Part
 if TYPE_CHECKING:
     from .table import TableSpec
 
+MISSING: Final = object()
 _PATH: Final = re.compile(r"(?:^|\.)([A-Za-z_]\w*|\d+)|\[(\d+)\]")
 
 
@@ -108,18 +109,10 @@ class TableValue(Record):
         found = _first(self, first)
         if found is None:
             self._fail(parts)
-        return self._descend(found, parts[1:], parts)
-
-    def _descend(self, current: Any, rest: tuple[Part, ...], parts: tuple[Part, ...]) -> Any:
-        for part in rest:
-            if isinstance(part, int):
-                known = isinstance(current, tuple) and part < len(current)
-            else:
-                known = isinstance(current, Record) and part in current
-            if not known:
-                self._fail(parts)
-            current = current[part]
-        return current
+        value = descend(found, parts[1:])
+        if value is MISSING:
+            self._fail(parts)
+        return value
 
     def _at(self, offset: int, rest: tuple[Part, ...]) -> Any:
         bit = rest[0] if rest and isinstance(rest[0], int) else None
@@ -131,7 +124,10 @@ class TableValue(Record):
                 found = self._fields[name]
                 if bit is not None and isinstance(found, int):
                     return found >> bit & 1
-                return self._descend(found, rest, (offset, *rest))
+                value = descend(found, rest)
+                if value is MISSING:
+                    break
+                return value
         if offset < len(self.octets) and (bit is None or bit < 8):  # no field starts here: the octet itself
             return self.octets[offset] if bit is None else self.octets[offset] >> bit & 1
         self._fail((offset, *rest))
@@ -153,6 +149,20 @@ class TableValue(Record):
 
     def __repr__(self) -> str:
         return f"TableValue({self.spec.id}, {len(self.octets)} octets)"
+
+
+def descend(current: Any, parts: tuple[Part, ...]) -> Any:
+    """Follow names into records and numbers into tuples; MISSING when the way ends."""
+    for part in parts:
+        if isinstance(part, str):
+            if not isinstance(current, Record) or part not in current:
+                return MISSING
+            current = current[part]
+        elif isinstance(current, tuple) and part < len(current):
+            current = current[part]
+        else:
+            return MISSING
+    return current
 
 
 def _first(record: Record, name: str) -> Any:

@@ -185,16 +185,16 @@ class Household:
         for hour in (6.9, 10.2, 15.5, 20.3):  # kettle
             if rng.random() < 0.8:
                 yield use((hour + rng.uniform(-0.5, 0.5)) * 3600, rng.uniform(100, 240), 2000, 0.0, 1)
-        for hour, minutes in ((12.2, 25), (18.1, 55)):  # cooker with its thermostat
-            clock = (hour + rng.uniform(-0.6, 0.6)) * 3600
+        for meal, minutes in ((12.2, 25), (18.1, 55)):  # cooker with its thermostat
+            clock = (meal + rng.uniform(-0.6, 0.6)) * 3600
             end = clock + minutes * 60 * rng.uniform(0.7, 1.3)
             while clock < end:
                 yield use(clock, rng.uniform(60, 150), rng.uniform(1400, 2200), 0.02, 2)
                 clock += rng.uniform(150, 300)
-        for start, end in ((6.3, 8.2), (17.2, 23.2)):  # lighting, room by room
+        for first, last in ((6.3, 8.2), (17.2, 23.2)):  # lighting, room by room
             for _ in range(5):
-                begin = rng.uniform(start, end)
-                yield use(begin * 3600, rng.uniform(0.2, 1.0) * (end - begin) * 3600, rng.uniform(15, 60), -0.4, 1)
+                begin = rng.uniform(first, last)
+                yield use(begin * 3600, rng.uniform(0.2, 1.0) * (last - begin) * 3600, rng.uniform(15, 60), -0.4, 1)
         if rng.random() < 0.5:  # washing: heat, then turn
             clock = rng.uniform(9, 19) * 3600
             yield use(clock, 1200, 1950, 0.0, 2)
