@@ -1,1 +1,104 @@
-"""placeholder"""
+"""ISO/IEC 14908-1, layers 2 to 6, without I/O: frames <-> messages.
+
+    from mac import ChannelTiming, Node, NodeConfig
+    node = Node(NodeConfig(unique_node_id=bytes(6)), ChannelTiming.load("pl20a_nes"), rng=random.Random(1))
+
+The PDUs can be used alone: `Lpdu.decode(octets)`. Network management messages are in `mac.management`.
+"""
+
+from . import management
+from .access import AccessState
+from .address import Broadcast, Destination, DomainId, Group, GroupReply, SubnetNode, UniqueId
+from .apdu import Apdu, ApduFamily
+from .authpdu import AuthPdu, AuthPduType
+from .configuration import NodeConfig
+from .entries import DomainEntry, GroupEntry
+from .errors import (
+    ConfigurationError,
+    DecodeError,
+    DropReason,
+    LocalProtocolError,
+    MacError,
+    MalformedPdu,
+    TruncatedPdu,
+    UnknownPdu,
+)
+from .events import (
+    DomainChanged,
+    Event,
+    MessageReceived,
+    NodeState,
+    RequestReceived,
+    ResponseReceived,
+    Service,
+    ServiceMessage,
+    StateChanged,
+    TransactionDone,
+    Via,
+    WasReset,
+    Wink,
+)
+from .link import OutgoingFrame
+from .lpdu import Lpdu, LpduHeader
+from .node import Node
+from .npdu import Npdu
+from .reception import Reception
+from .spdu import Spdu, SpduType
+from .statistics import Statistics
+from .timers import receive_time, transmit_time
+from .timing import ChannelTiming
+from .tpdu import Tpdu, TpduType
+
+__all__ = [
+    "AccessState",
+    "Apdu",
+    "ApduFamily",
+    "AuthPdu",
+    "AuthPduType",
+    "Broadcast",
+    "ChannelTiming",
+    "ConfigurationError",
+    "DecodeError",
+    "Destination",
+    "DomainChanged",
+    "DomainEntry",
+    "DomainId",
+    "DropReason",
+    "Event",
+    "Group",
+    "GroupEntry",
+    "GroupReply",
+    "LocalProtocolError",
+    "Lpdu",
+    "LpduHeader",
+    "MacError",
+    "MalformedPdu",
+    "MessageReceived",
+    "Node",
+    "NodeConfig",
+    "NodeState",
+    "Npdu",
+    "OutgoingFrame",
+    "Reception",
+    "RequestReceived",
+    "ResponseReceived",
+    "Service",
+    "ServiceMessage",
+    "Spdu",
+    "SpduType",
+    "StateChanged",
+    "Statistics",
+    "SubnetNode",
+    "Tpdu",
+    "TpduType",
+    "TransactionDone",
+    "TruncatedPdu",
+    "UniqueId",
+    "UnknownPdu",
+    "Via",
+    "WasReset",
+    "Wink",
+    "management",
+    "receive_time",
+    "transmit_time",
+]

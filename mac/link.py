@@ -1,0 +1,145 @@
+"""Link layer: the two queues of outgoing frames, and the first look at incoming ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from .access import ChannelAccess
+from .errors import DecodeError, DropReason, LocalProtocolError
+from .lpdu import MIN_LPDU, Lpdu, LpduHeader
+from .statistics import Statistics
+from .timing import ChannelTiming
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingFrame:
+    """A frame that starts now.
+
+    Args:
+        octets: LPDU without CRC.
+        alternate: send it on the alternate path (secondary carrier).
+    """
+
+    octets: bytes
+    alternate: bool
+
+
+@dataclass(slots=True)
+class QueuedFrame:
+    """A frame waiting for access. `ticket` names the transaction it belongs to, None for none."""
+
+    lpdu: Lpdu
+    ticket: int | None = None
+    collisions: int = 0
+
+
+class LinkLayer:
+    """Queues, the priority queue first, in front of one access machine.
+
+    Args:
+        timing, rng, node_priority, started_at: see `ChannelAccess`.
+        statistics: counters to keep.
+    """
+
+    def __init__(
+        self,
+        timing: ChannelTiming,
+        rng: Random,
+        statistics: Statistics,
+        node_priority: int = 0,
+        started_at: float = 0.0,
+    ) -> None:
+        self._limits = timing.limits
+        self._statistics = statistics
+        self.access = ChannelAccess(timing, rng, statistics, node_priority, started_at)
+        self._queues: Final[dict[bool, deque[QueuedFrame]]] = {True: deque(), False: deque()}
+        self._on_line: QueuedFrame | None = None
+
+    def __len__(self) -> int:
+        """Frames waiting for access."""
+        return sum(map(len, self._queues.values()))
+
+    def submit(self, lpdu: Lpdu, ticket: int | None, now: float) -> None:
+        """Queue a frame behind those of its priority class."""
+        self._queues[lpdu.header.priority].append(QueuedFrame(lpdu, ticket))
+        self._update_access(now)
+
+    def withdraw(self, ticket: int, now: float) -> None:
+        """Take back the frames of a transaction that has ended while they were waiting."""
+        for priority, queue in self._queues.items():
+            self._queues[priority] = deque(frame for frame in queue if frame.ticket != ticket)
+        self._update_access(now)
+
+    def clear(self, now: float) -> None:
+        """Forget every waiting frame."""
+        for queue in self._queues.values():
+            queue.clear()
+        self._update_access(now)
+
+    def frames_to_send(self, now: float) -> list[OutgoingFrame]:
+        """The frame that has won access, which counts as started; an empty list otherwise."""
+        if not self.access.may_transmit:
+            return []
+        queue = self._queues[True] or self._queues[False]
+        self._on_line = queue.popleft()
+        self.access.transmission_started(now)
+        self._update_access(now)
+        return [OutgoingFrame(self._on_line.lpdu.encode(), self._on_line.lpdu.header.alt_path)]
+
+    def transmission_done(self, now: float) -> QueuedFrame:
+        """The frame has left the line; returns it."""
+        frame = self._on_line
+        if frame is None:
+            raise LocalProtocolError("transmission_done without a frame on the line")
+        self._on_line = None
+        self.access.transmission_done(frame.lpdu.header.delta_backlog, now)
+        return frame
+
+    def on_collision(self, now: float) -> QueuedFrame | None:
+        """The transceiver gave up the frame in its preamble: back into the queue, or lost after too many times.
+
+        Returns the frame when it is given up for good.
+        """
+        frame = self._on_line
+        if frame is None:
+            raise LocalProtocolError("collision reported without a frame on the line")
+        self._on_line = None
+        self.access.on_collision(now)
+        frame.collisions += 1
+        given_up = frame.collisions >= self._limits.collision_limit
+        if not given_up:
+            self._queues[frame.lpdu.header.priority].appendleft(frame)
+        self._update_access(now)
+        return frame if given_up else None
+
+    def receive(self, octets: bytes, now: float) -> Lpdu | None:
+        """Count a frame with good CRC, note its backlog and decode it; None when it was dropped."""
+        if self.access.transmitting:
+            self._statistics.drops[DropReason.WHILE_TRANSMITTING] += 1
+            return None
+        if len(octets) < MIN_LPDU:
+            self._statistics.drops[DropReason.TOO_SHORT] += 1
+            self.receive_error(now)
+            return None
+        self._statistics.l2_received += 1
+        self.access.on_frame(LpduHeader.decode(octets).delta_backlog, now)
+        try:
+            return Lpdu.decode(octets)
+        except DecodeError as error:
+            self._statistics.drops[error.reason] += 1
+            return None
+
+    def receive_error(self, now: float) -> None:
+        """A frame with bad CRC went by: no change of the backlog, but the last activity was a reception."""
+        if self.access.transmitting:
+            return
+        self._statistics.transmission_errors += 1
+        self.access.on_frame(None, now)
+
+    def _update_access(self, now: float) -> None:
+        priority = self._queues[True]
+        may_use_slot = bool(priority) and priority[0].collisions <= self._limits.priority_collision_limit
+        self.access.set_ready(len(self) > 0, may_use_slot, now)

@@ -1,0 +1,194 @@
+"""Network layer: which packets are for this node, and from which address it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from .address import (
+    NO_ADDRESS,
+    Broadcast,
+    Destination,
+    DomainId,
+    Group,
+    GroupReply,
+    SubnetNode,
+    UniqueId,
+    check_range,
+)
+from .apdu import Apdu
+from .entries import DomainEntry, GroupEntry
+from .errors import DropReason, LocalProtocolError
+from .link import LinkLayer
+from .lpdu import Lpdu, LpduHeader
+from .npdu import NORMAL_VERSION, EnclosedPdu, Npdu
+from .statistics import Statistics
+
+DOMAIN_TABLE_SIZE: Final = 2
+SERVICE_MESSAGE_CODE: Final = 0x7F
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A packet for this node.
+
+    Args:
+        npdu: the packet.    header: link header it came with.
+        domain_index: row of the domain table, None on a "flex" domain, one that is not in the table.
+        own_address: our source address for answers, 0/0 on a flex domain.
+        member: the group row through which a multicast was accepted.
+    """
+
+    npdu: Npdu
+    header: LpduHeader
+    domain_index: int | None
+    own_address: SubnetNode
+    member: GroupEntry | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells transactions of different senders apart: priority, domain, address format and addresses."""
+        to = self.npdu.destination
+        part = to if isinstance(to, Broadcast | Group) else None
+        return self.header.priority, self.npdu.domain, to.FORMAT, self.npdu.source, part
+
+    @property
+    def answer_destination(self) -> SubnetNode | GroupReply:
+        """Where an answer goes: format 2a to the source, or 2b after a multicast."""
+        if self.member is None:
+            return self.npdu.source
+        return GroupReply(self.npdu.source, self.member.group, self.member.member)
+
+
+class NetworkLayer:
+    """Domain table, group table and the receive rules.
+
+    Args:
+        unique_node_id: 6 octets.
+        domains: rows of the domain table, at most two; None is an empty row.
+        groups: group memberships.
+        link: the layer below.
+        statistics: counters to keep.
+        hear_service_messages: accept service messages of any domain even when configured. The receive rules would
+            drop them; a concentrator wants them (our choice, grade D).
+
+    Attributes:
+        configured: an unconfigured node listens to broadcasts and its unique id only, and answers without address.
+    """
+
+    def __init__(
+        self,
+        unique_node_id: bytes,
+        domains: tuple[DomainEntry | None, ...],
+        groups: tuple[GroupEntry, ...],
+        link: LinkLayer,
+        statistics: Statistics,
+        hear_service_messages: bool,
+    ) -> None:
+        self.unique_node_id = unique_node_id
+        self.domains: list[DomainEntry | None] = [*domains, *[None] * (DOMAIN_TABLE_SIZE - len(domains))]
+        self.groups: list[GroupEntry] = list(groups)
+        self.configured = False
+        self._link = link
+        self._statistics = statistics
+        self._hear_service_messages = hear_service_messages
+
+    def domain_index(self, domain: DomainId) -> int | None:
+        """Row of `domain` in the table of a configured node."""
+        if self.configured:
+            for index, entry in enumerate(self.domains):
+                if entry is not None and entry.domain == domain:
+                    return index
+        return None
+
+    def group_entry(self, group: int, domain_index: int) -> GroupEntry | None:
+        """Our membership of a group."""
+        return next((e for e in self.groups if e.group == group and e.domain_index == domain_index), None)
+
+    def is_member(self, group: int, domain_index: int) -> bool:
+        """Whether we belong to a group."""
+        return self.group_entry(group, domain_index) is not None
+
+    def resolve_domain(self, domain: int | DomainId) -> tuple[int | None, DomainId, SubnetNode]:
+        """Row, domain id and source address to send with; row None and source 0/0 on a domain that is not ours."""
+        if isinstance(domain, DomainId):
+            index = self.domain_index(domain)
+            if index is None:
+                return None, domain, NO_ADDRESS
+        else:
+            check_range("domain", domain, 0, DOMAIN_TABLE_SIZE - 1)
+            index = domain
+        entry = self.domains[index]
+        if entry is None:
+            raise LocalProtocolError(f"row {index} of the domain table is blank")
+        return index, entry.domain, entry.address
+
+    def resolve_group(self, destination: Destination, domain_index: int | None) -> tuple[int, int | None]:
+        """Size of the addressed group and our member number in it; 0 and None where there is none."""
+        if not isinstance(destination, Group):
+            return 0, None
+        entry = None if domain_index is None else self.group_entry(destination.group, domain_index)
+        if entry is None:
+            return destination.size, None
+        return destination.size or entry.size, entry.member
+
+    def receive(self, lpdu: Lpdu) -> Arrival | None:
+        """Apply the receive rules; None when the packet is not for us."""
+        npdu = lpdu.npdu
+        index = self.domain_index(npdu.domain)
+        entry = None if index is None else self.domains[index]
+        own_address = NO_ADDRESS if entry is None else entry.address
+        member = None
+        if isinstance(npdu.destination, Group) and index is not None:
+            member = self.group_entry(npdu.destination.group, index)
+        arrival = Arrival(npdu, lpdu.header, index, own_address, member)
+        reason = self._refusal(arrival, entry)
+        if reason is not None:
+            self._statistics.drops[reason] += 1
+            return None
+        self._statistics.l3_received += 1
+        return arrival
+
+    def send(
+        self,
+        source: SubnetNode,
+        destination: Destination | GroupReply,
+        domain: DomainId,
+        pdu: EnclosedPdu,
+        header: LpduHeader,
+        now: float,
+        ticket: int | None = None,
+        version: int = NORMAL_VERSION,
+    ) -> None:
+        """Hand a packet to the link layer."""
+        self._statistics.l3_transmitted += 1
+        self._link.submit(Lpdu(header, Npdu(source, destination, domain, pdu, version)), ticket, now)
+
+    def _refusal(self, arrival: Arrival, entry: DomainEntry | None) -> DropReason | None:
+        npdu = arrival.npdu
+        if entry is None:
+            if isinstance(npdu.destination, Broadcast) and self.configured and not self._is_service_message(npdu):
+                return DropReason.FOREIGN_DOMAIN
+            if not isinstance(npdu.destination, Broadcast | UniqueId):
+                return DropReason.FOREIGN_DOMAIN if self.configured else DropReason.NOT_ADDRESSED
+        elif arrival.domain_index == 0 and entry.nonclone and npdu.source == entry.address:
+            return DropReason.OWN_SOURCE  # checked on row 0 only; a clone shares its address (grade B)
+        return None if self._accepts(arrival) else DropReason.NOT_ADDRESSED
+
+    def _is_service_message(self, npdu: Npdu) -> bool:
+        return self._hear_service_messages and isinstance(npdu.pdu, Apdu) and npdu.pdu.code == SERVICE_MESSAGE_CODE
+
+    def _accepts(self, arrival: Arrival) -> bool:
+        match arrival.npdu.destination:
+            case Broadcast(subnet):
+                # Without an address there is no own subnet; such a node hears every broadcast (grade L).
+                return subnet == 0 or arrival.domain_index is None or subnet == arrival.own_address.subnet
+            case Group():
+                return arrival.member is not None
+            case SubnetNode() as address:
+                return address == arrival.own_address
+            case GroupReply(address, group):
+                index = arrival.domain_index
+                return address == arrival.own_address and index is not None and self.is_member(group, index)
+            case UniqueId(unique_node_id):
+                return unique_node_id == self.unique_node_id

@@ -1,0 +1,461 @@
+"""Node: the whole stack, layers 2 to 6, in one engine without I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from . import timers
+from .access import AccessState
+from .address import NO_ADDRESS, Broadcast, Destination, DomainId, Group, GroupReply, SubnetNode, check_range
+from .apdu import FOREIGN_OFFLINE, OFFLINE, Apdu, ApduFamily
+from .authpdu import AuthPdu
+from .configuration import NodeConfig
+from .entries import DomainEntry
+from .errors import ConfigurationError, DecodeError, DropReason, LocalProtocolError
+from .events import (
+    Event,
+    MessageReceived,
+    NodeState,
+    RequestReceived,
+    Service,
+    ServiceMessage,
+    Via,
+    WasReset,
+)
+from .link import LinkLayer, OutgoingFrame
+from .lpdu import MAX_DELTA_BACKLOG, LpduHeader
+from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer
+from .receive_record import ReceiveRecords
+from .reception import Reception
+from .reports import IdReport
+from .responder import ManagementResponder, Reset
+from .session import SessionLayer
+from .spdu import Spdu
+from .statistics import Statistics
+from .timing import ChannelTiming
+from .tpdu import Tpdu
+from .transaction import OutgoingMessage
+from .transaction_control import TransactionControl
+from .transport import Delivery, TransportLayer
+
+MAX_APDU: Final = 229  # octets with the code: largest buffers of the stacks read for this (grade B)
+MAX_RETRIES: Final = 15
+
+
+class Node:
+    """A station of ISO/IEC 14908-1: frames in and out on one side, messages and events on the other.
+
+        receive_frame, receive_error, on_channel --> link --> network --> transport, session --> next_event
+        frames_to_send, transmission_done        <-- link <-- network <-- transaction control <-- send_..., respond
+
+    Frames are LPDUs without their CRC. Time is `now` in s, an argument that never goes back. Call `on_timer` when
+    `next_timer` is reached and then `frames_to_send`: a frame it returns has won access and starts at once; report
+    its end with `transmission_done`. A transaction's timer runs from there. Do not hand a node its own frame.
+
+    Args:
+        config: identity and tables.
+        timing: times of the channel.
+        rng: draws the random slots; the same seed gives the same run.
+
+    Attributes:
+        statistics: counters.
+        last_reception: how the newest frame was received, for Query Transceiver Status; set it before `receive_frame`.
+    """
+
+    def __init__(self, config: NodeConfig, timing: ChannelTiming, rng: Random) -> None:
+        self.config = config
+        self.statistics = Statistics()
+        self._events: deque[Event] = deque()
+        self._link = LinkLayer(timing, rng, self.statistics, config.node_priority, config.started_at)
+        self._network = NetworkLayer(
+            config.unique_node_id,
+            config.domains,
+            config.groups,
+            self._link,
+            self.statistics,
+            config.hear_service_messages,
+        )
+        self._control = TransactionControl(
+            self._network,
+            self._link,
+            self.statistics,
+            self._events,
+            config.number_records,
+            config.reset_silence,
+            config.started_at,
+            config.alternate_repeats,
+        )
+        self._records = ReceiveRecords(config.receive_records, config.receive_code, self.statistics)
+        self._transport = TransportLayer(self._network, self._records, self._control, self.statistics)
+        self._session = SessionLayer(self._network, self._records, self._control, self.statistics)
+        self._responder = ManagementResponder(
+            config, timing, self._network, self._records, self.statistics, self._events
+        )
+        self._next_handle = 1
+        self._applications: Final[dict[ApduFamily, Callable[[Delivery, float], None]]] = {
+            ApduFamily.APPLICATION: self._to_application,
+            ApduFamily.FOREIGN: self._to_application,
+            ApduFamily.NETWORK_VARIABLE: self._to_application,
+            ApduFamily.DIAGNOSTIC: self._to_management,
+            ApduFamily.MANAGEMENT: self._to_management,
+        }
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> NodeState:
+        """Node state."""
+        return self._responder.state
+
+    @property
+    def domains(self) -> tuple[DomainEntry | None, ...]:
+        """Domain table."""
+        return tuple(self._network.domains)
+
+    @property
+    def last_reception(self) -> Reception | None:
+        """How the newest frame was received."""
+        return self._responder.last_reception
+
+    @last_reception.setter
+    def last_reception(self, reception: Reception | None) -> None:
+        self._responder.last_reception = reception
+
+    @property
+    def access_state(self) -> AccessState:
+        """Where channel access stands."""
+        return self._link.access.state
+
+    @property
+    def backlog(self) -> int:
+        """Estimated packets waiting on the channel, 1..63."""
+        return self._link.access.backlog.value
+
+    @property
+    def frames_waiting(self) -> int:
+        """Own frames waiting for access."""
+        return len(self._link)
+
+    def address(self, domain_index: int = 0) -> SubnetNode | None:
+        """Our subnet/node on a row of the domain table; None when the row is blank or the node unconfigured."""
+        check_range("domain_index", domain_index, 0, len(self._network.domains) - 1)
+        entry = self._network.domains[domain_index]
+        return entry.address if entry is not None and self._responder.configured else None
+
+    def set_state(self, state: NodeState) -> None:
+        """Change the node state from here instead of by network management."""
+        self._responder.set_state(state)
+
+    def set_domain(self, index: int, entry: DomainEntry | None) -> None:
+        """Write a row of the domain table from here."""
+        check_range("domain index", index, 0, len(self._network.domains) - 1)
+        self._responder.set_domain(index, entry)
+
+    def reset(self, now: float) -> None:
+        """Forget transactions and records, be silent for a while. Answers already queued still go out."""
+        self._control.reset(now)
+        self._records.clear()
+        self._responder.on_reset()
+
+    # --- the line ----------------------------------------------------------------------------------------------
+
+    def receive_frame(self, octets: bytes, now: float) -> None:
+        """A frame with good CRC ended. Whatever is in it, this does not raise."""
+        lpdu = self._link.receive(octets, now)
+        arrival = None if lpdu is None else self._network.receive(lpdu)
+        if arrival is None:
+            return
+        delivery = self._take(arrival, now)
+        if delivery is not None:
+            self._deliver(delivery, now)
+
+    def receive_error(self, now: float) -> None:
+        """A frame with bad CRC ended."""
+        self._link.receive_error(now)
+
+    def on_channel(self, busy: bool, now: float) -> None:
+        """Carrier sense: the line became busy or idle."""
+        self._link.access.on_channel(busy, now)
+
+    def on_collision(self, now: float) -> None:
+        """The transceiver gave up our frame during its preamble."""
+        frame = self._link.on_collision(now)
+        if frame is not None and frame.ticket is not None:
+            self._control.on_given_up(frame.ticket, now)
+
+    def frames_to_send(self, now: float) -> list[OutgoingFrame]:
+        """At most one frame: the one that has won access and starts now."""
+        return self._link.frames_to_send(now)
+
+    def transmission_done(self, now: float) -> None:
+        """Our frame has left the line."""
+        frame = self._link.transmission_done(now)
+        if frame.ticket is not None:
+            self._control.on_sent(frame.ticket, now)
+
+    def next_timer(self) -> float | None:
+        """When to call `on_timer`."""
+        timers_ = [t for t in (self._control.next_timer(), self._link.access.next_timer()) if t is not None]
+        return min(timers_, default=None)
+
+    def on_timer(self, now: float) -> None:
+        """Work off the timers that ran out."""
+        self._control.on_timer(now)
+        self._link.access.on_timer(now)
+
+    # --- messages ----------------------------------------------------------------------------------------------
+
+    def next_event(self) -> Event | None:
+        """Oldest event not taken yet."""
+        return self._events.popleft() if self._events else None
+
+    def send_request(
+        self,
+        destination: Destination,
+        apdu: bytes,
+        now: float,
+        domain: int | DomainId = 0,
+        retries: int = 3,
+        transmit_time: float = timers.transmit_time(timers.DEFAULT_REQUEST_CODE),
+        max_responses: int = 1,
+        backlog: int = 0,
+        priority: bool = False,
+        alternate: bool | None = None,
+    ) -> int:
+        """Send a request; `ResponseReceived` and `TransactionDone` carry the returned handle.
+
+        Args:
+            destination: a node, a group or a broadcast.
+            apdu: message code and payload.
+            domain: row of the domain table, or a domain id that stands in it.
+            retries: tries after the first, 0..15.
+            transmit_time: wait for the response after each try, s; counted from the end of the try on the line.
+            max_responses: responses that complete a broadcast.
+            backlog: answers announced by a broadcast, 0..63; 0 means 15.
+            priority: use the priority queue.
+            alternate: path of all tries; None: alternate path on the last two.
+        """
+        return self._send(
+            Service.REQUEST,
+            destination,
+            apdu,
+            now,
+            domain,
+            retries,
+            transmit_time,
+            max_responses=max_responses,
+            backlog=backlog,
+            priority=priority,
+            alternate=alternate,
+        )
+
+    def send_acknowledged(
+        self,
+        destination: Destination,
+        apdu: bytes,
+        now: float,
+        domain: int | DomainId = 0,
+        retries: int = 3,
+        transmit_time: float = timers.transmit_time(timers.DEFAULT_TRANSMIT_CODE),
+        backlog: int = 0,
+        priority: bool = False,
+        alternate: bool | None = None,
+    ) -> int:
+        """Send a message that each receiver acknowledges; arguments as `send_request`."""
+        return self._send(
+            Service.ACKNOWLEDGED,
+            destination,
+            apdu,
+            now,
+            domain,
+            retries,
+            transmit_time,
+            backlog=backlog,
+            priority=priority,
+            alternate=alternate,
+        )
+
+    def send_repeated(
+        self,
+        destination: Destination,
+        apdu: bytes,
+        now: float,
+        domain: int | DomainId = 0,
+        repeats: int = 3,
+        repeat_time: float = timers.transmit_time(timers.DEFAULT_REPEAT_CODE),
+        priority: bool = False,
+        alternate: bool | None = None,
+    ) -> int:
+        """Send `repeats` + 1 copies of a message, `repeat_time` s from the end of one to the queueing of the next."""
+        return self._send(
+            Service.REPEATED,
+            destination,
+            apdu,
+            now,
+            domain,
+            repeats,
+            repeat_time,
+            priority=priority,
+            alternate=alternate,
+        )
+
+    def send_unacknowledged(
+        self,
+        destination: Destination,
+        apdu: bytes,
+        now: float,
+        domain: int | DomainId = 0,
+        priority: bool = False,
+        alternate: bool = False,
+    ) -> int:
+        """Send a message once, without transaction number."""
+        return self._send(
+            Service.UNACKNOWLEDGED, destination, apdu, now, domain, 0, 0.0, priority=priority, alternate=alternate
+        )
+
+    def send_service_message(self, now: float) -> None:
+        """Tell unique node id and program id to everybody, from no address on the zero-length domain."""
+        apdu = IdReport(self.config.unique_node_id, self.config.program_id).encode(SERVICE_MESSAGE_CODE)
+        self._network.send(NO_ADDRESS, Broadcast(), DomainId(), Apdu.decode(apdu), LpduHeader(), now)
+
+    def respond(self, request_id: int, apdu: bytes, now: float) -> None:
+        """Answer a request of `RequestReceived`. Too late an answer is counted and dropped."""
+        _check_apdu(apdu)
+        self._session.respond(request_id, apdu, now)
+
+    def decline(self, request_id: int, now: float) -> None:
+        """Leave a request unanswered for good (null response)."""
+        self._session.respond(request_id, None, now)
+
+    def _send(
+        self,
+        service: Service,
+        destination: Destination,
+        apdu: bytes,
+        now: float,
+        domain: int | DomainId,
+        retries: int,
+        interval: float,
+        max_responses: int = 1,
+        backlog: int = 0,
+        priority: bool = False,
+        alternate: bool | None = None,
+    ) -> int:
+        _check_apdu(apdu)
+        check_range("retries", retries, 0, MAX_RETRIES)
+        check_range("backlog", backlog, 0, MAX_DELTA_BACKLOG)
+        if max_responses < 1:
+            raise ConfigurationError(f"max_responses must be 1 or more, got {max_responses}")
+        if interval < 0.0:
+            raise ConfigurationError(f"the transmit or repeat time must not be negative, got {interval}")
+        if not self._responder.configured:
+            raise LocalProtocolError("an unconfigured node originates nothing but its service message")
+        index, domain_id, source = self._network.resolve_domain(domain)
+        group_size, own_member = self._network.resolve_group(destination, index)
+        if service in _ANSWERED_SERVICES:
+            if index is None:
+                raise LocalProtocolError(f"no answer could reach us on domain {domain_id}: it is not in the table")
+            if isinstance(destination, Group) and group_size < 2:
+                raise LocalProtocolError(f"size of group {destination.group} must be 2 or more, got {group_size}")
+        handle = self._next_handle
+        self._next_handle += 1
+        message = OutgoingMessage(
+            handle=handle,
+            service=service,
+            destination=destination,
+            domain=domain_id,
+            domain_index=index,
+            source=source,
+            apdu=bytes(apdu),
+            priority=priority,
+            auth=False,
+            retries=retries,
+            interval=interval,
+            max_responses=max_responses,
+            backlog=backlog,
+            alternate=alternate,
+            group_size=group_size,
+            own_member=own_member,
+        )
+        self._control.submit(message, now)
+        return handle
+
+    # --- upwards -----------------------------------------------------------------------------------------------
+
+    def _take(self, arrival: Arrival, now: float) -> Delivery | None:
+        match arrival.npdu.pdu:
+            case Tpdu() as tpdu:
+                return self._transport.receive(arrival, tpdu, now)
+            case Spdu() as spdu:
+                return self._session.receive(arrival, spdu, now)
+            case AuthPdu():
+                self.statistics.drops[DropReason.AUTHENTICATION] += 1
+                return None
+            case Apdu() as apdu:
+                return Delivery(arrival, apdu.encode(), Service.UNACKNOWLEDGED)
+
+    def _deliver(self, delivery: Delivery, now: float) -> None:
+        if not delivery.apdu:
+            self.statistics.drops[DropReason.TRUNCATED] += 1
+            if delivery.request_id is not None:
+                self.decline(delivery.request_id, now)
+            return
+        self._applications[Apdu.decode(delivery.apdu).family](delivery, now)
+
+    def _to_application(self, delivery: Delivery, now: float) -> None:
+        if self.state is not NodeState.CONFIGURED:
+            self._answer_offline(delivery, now)
+            return
+        arrival = delivery.arrival
+        source, domain = arrival.npdu.source, arrival.npdu.domain
+        if delivery.request_id is not None:
+            self._events.append(RequestReceived(delivery.request_id, source, domain, delivery.apdu, _via(delivery)))
+        else:
+            self._events.append(MessageReceived(source, domain, delivery.apdu, _via(delivery), delivery.service))
+
+    def _answer_offline(self, delivery: Delivery, now: float) -> None:
+        self.statistics.drops[DropReason.OFFLINE] += 1
+        if delivery.request_id is not None:
+            code = _OFFLINE_ANSWERS.get(Apdu.decode(delivery.apdu).family)
+            self._session.respond(delivery.request_id, None if code is None else bytes([code]), now)
+
+    def _to_management(self, delivery: Delivery, now: float) -> None:
+        arrival = delivery.arrival
+        if delivery.apdu[0] == SERVICE_MESSAGE_CODE and delivery.request_id is None:
+            self._take_service_message(delivery)
+            return
+        reply = self._responder.execute(delivery.apdu, arrival, delivery.request_id is not None)
+        if delivery.request_id is not None:
+            self._session.respond(delivery.request_id, reply.apdu, now, reply.without_address)
+        if reply.reset is not Reset.NONE:
+            self.reset(now)
+            self._events.append(WasReset(reply.reset is Reset.PHYSICAL))
+
+    def _take_service_message(self, delivery: Delivery) -> None:
+        npdu = delivery.arrival.npdu
+        try:
+            report = IdReport.decode(delivery.apdu)
+        except DecodeError as error:
+            self.statistics.drops[error.reason] += 1
+            return
+        self._events.append(ServiceMessage(report.unique_node_id, report.program_id, npdu.source, npdu.domain))
+
+
+_ANSWERED_SERVICES: Final = frozenset({Service.REQUEST, Service.ACKNOWLEDGED})
+_OFFLINE_ANSWERS: Final = {ApduFamily.APPLICATION: OFFLINE, ApduFamily.FOREIGN: FOREIGN_OFFLINE}
+
+
+def _check_apdu(apdu: bytes) -> None:
+    check_range("APDU length", len(apdu), 1, MAX_APDU)
+
+
+def _via(delivery: Delivery) -> Via:
+    arrival = delivery.arrival
+    destination = arrival.npdu.destination
+    header = arrival.header
+    # A message never travels in format 2b; should one do so, it was meant for this node.
+    to = destination.address if isinstance(destination, GroupReply) else destination
+    return Via(to, arrival.domain_index, header.priority, header.alt_path, delivery.auth_asked)

@@ -1,0 +1,121 @@
+"""Receive transaction records: how a node recognises the duplicate of a message it already has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Final
+
+from .address import NO_ADDRESS, SubnetNode, UniqueId
+from .errors import DropReason
+from .network import Arrival
+from .spdu import Spdu
+from .statistics import Statistics
+from .timers import UNIQUE_ID_RECEIVE_TIME, receive_time
+from .tpdu import Tpdu
+
+
+class RecordState(Enum):
+    """How far a received message has come. AUTHENTICATING will stand before DELIVERED."""
+
+    DELIVERED = auto()
+    RESPONDED = auto()
+    DONE = auto()
+
+
+@dataclass(slots=True)
+class ReceiveRecord:
+    """One received message and what became of it.
+
+    Attributes:
+        arrival: the packet of the first copy; its alternate-path bit is set once a later copy had it.
+        pdu: TPDU or SPDU of the first copy.
+        expires_at: end of the record, s; not prolonged by duplicates.
+        response: stored response, sent again for a duplicate.
+        request_id: names the record to the application.
+        without_address: answer from 0/0 whatever our address is.
+    """
+
+    arrival: Arrival
+    pdu: Tpdu | Spdu
+    expires_at: float
+    request_id: int
+    state: RecordState = RecordState.DELIVERED
+    response: bytes | None = None
+    without_address: bool = False
+
+    def is_duplicate(self, pdu: Tpdu | Spdu) -> bool:
+        """Same number, same layer, same octets; anything else is a new message (grade L)."""
+        return type(pdu) is type(self.pdu) and pdu.number == self.pdu.number and pdu.apdu == self.pdu.apdu
+
+    @property
+    def answer_source(self) -> SubnetNode:
+        """Our address in answers: the one we had when the message came."""
+        return NO_ADDRESS if self.without_address else self.arrival.own_address
+
+    def note_alternate_path(self) -> None:
+        """A copy came over the alternate path: answers take it from now on."""
+        self.arrival = replace(self.arrival, header=replace(self.arrival.header, alt_path=True))
+
+
+class ReceiveRecords:
+    """The table of records, one per sender and way of addressing.
+
+    Args:
+        size: number of records; a message that finds none free is lost.
+        receive_code: code 0..15 of the receive timer for messages not addressed to a group or unique id.
+        statistics: counters to keep.
+    """
+
+    def __init__(self, size: int, receive_code: int, statistics: Statistics) -> None:
+        self._size: Final = size
+        self.receive_code = receive_code
+        self._statistics = statistics
+        self._records: dict[tuple[object, ...], ReceiveRecord] = {}
+        self._next_request_id = 1
+
+    def find(self, arrival: Arrival, now: float) -> ReceiveRecord | None:
+        """Living record of this sender, or None."""
+        record = self._records.get(arrival.key)
+        return record if record is not None and now < record.expires_at else None
+
+    def accept(self, arrival: Arrival, pdu: Tpdu | Spdu, now: float) -> tuple[ReceiveRecord, bool] | None:
+        """Record of this message and whether it is new; None when the table is full."""
+        record = self.find(arrival, now)
+        if record is not None and record.is_duplicate(pdu):
+            if arrival.header.alt_path and not record.arrival.header.alt_path:
+                record.note_alternate_path()
+            return record, False
+        if arrival.key not in self._records and not self._make_room(now):
+            self._statistics.receive_transaction_full += 1
+            self._statistics.drops[DropReason.NO_RECEIVE_RECORD] += 1
+            return None
+        record = ReceiveRecord(arrival, pdu, now + self._lifetime(arrival), self._next_request_id)
+        self._next_request_id += 1
+        self._records[arrival.key] = record
+        return record, True
+
+    def by_request_id(self, request_id: int, now: float) -> ReceiveRecord | None:
+        """Living record of a request still without an answer."""
+        for record in self._records.values():
+            if record.request_id == request_id and now < record.expires_at:
+                return record if record.state is RecordState.DELIVERED else None
+        return None
+
+    def was_issued(self, request_id: int) -> bool:
+        """Whether this id was ever given to the application."""
+        return 0 < request_id < self._next_request_id
+
+    def clear(self) -> None:
+        """Forget everything, as after a reset."""
+        self._records.clear()
+
+    def _lifetime(self, arrival: Arrival) -> float:
+        if isinstance(arrival.npdu.destination, UniqueId):
+            return UNIQUE_ID_RECEIVE_TIME
+        return receive_time(self.receive_code if arrival.member is None else arrival.member.receive_code)
+
+    def _make_room(self, now: float) -> bool:
+        if len(self._records) >= self._size:
+            self._records = {key: record for key, record in self._records.items() if now < record.expires_at}
+        return len(self._records) < self._size

@@ -1,0 +1,84 @@
+"""Session layer, receiving side: requests with their stored responses, and responses to our own requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .errors import DropReason, LocalProtocolError
+from .events import Service
+from .network import Arrival, NetworkLayer
+from .receive_record import ReceiveRecord, ReceiveRecords, RecordState
+from .spdu import Spdu, SpduType
+from .statistics import Statistics
+from .transaction_control import TransactionControl
+from .transport import Delivery, answer, settle_by_reminder
+
+
+class SessionLayer:
+    """Takes SPDUs, delivers each request once, and repeats the stored response for its duplicates."""
+
+    def __init__(
+        self, network: NetworkLayer, records: ReceiveRecords, control: TransactionControl, statistics: Statistics
+    ) -> None:
+        self._network = network
+        self._records = records
+        self._control = control
+        self._statistics = statistics
+        self._receivers: Final[dict[SpduType, Callable[[Arrival, Spdu, float], Delivery | None]]] = {
+            SpduType.REQUEST: self._on_request,
+            SpduType.RESPONSE: self._on_response,
+            SpduType.REMINDER: self._on_reminder,
+            SpduType.REM_MSG: self._on_rem_msg,
+        }
+
+    def receive(self, arrival: Arrival, spdu: Spdu, now: float) -> Delivery | None:
+        """Process an SPDU; returns the request when it is a new one."""
+        return self._receivers[spdu.type](arrival, spdu, now)
+
+    def respond(self, request_id: int, apdu: bytes | None, now: float, without_address: bool = False) -> None:
+        """Answer a request; None is the null response, after which duplicates stay unanswered too.
+
+        A response that comes after the end of its receive record, or a second one, is counted and dropped.
+        `without_address` sends it from 0/0, as Query Status with flex response wants.
+        """
+        if not self._records.was_issued(request_id):
+            raise LocalProtocolError(f"request id {request_id} was never given out")
+        record = self._records.by_request_id(request_id, now)
+        if record is None:
+            self._statistics.drops[DropReason.LATE_RESPONSE] += 1
+            return
+        if apdu is None:
+            record.state = RecordState.DONE
+            return
+        record.response = apdu
+        record.without_address = without_address
+        record.state = RecordState.RESPONDED
+        self._send_response(record, now)
+
+    def _on_request(self, arrival: Arrival, spdu: Spdu, now: float) -> Delivery | None:
+        accepted = self._records.accept(arrival, spdu, now)
+        if accepted is None:
+            return None
+        record, is_new = accepted
+        if is_new:
+            return Delivery(record.arrival, spdu.apdu, Service.REQUEST, spdu.auth, record.request_id)
+        if record.state is RecordState.RESPONDED:
+            self._send_response(record, now)
+        return None
+
+    def _on_response(self, arrival: Arrival, spdu: Spdu, now: float) -> None:
+        self._control.on_answer(arrival, spdu, now)
+
+    def _on_reminder(self, arrival: Arrival, spdu: Spdu, now: float) -> None:
+        if not settle_by_reminder(self._records, arrival, spdu, now):
+            self._statistics.drops[DropReason.STRAY_REMINDER] += 1
+
+    def _on_rem_msg(self, arrival: Arrival, spdu: Spdu, now: float) -> Delivery | None:
+        settle_by_reminder(self._records, arrival, spdu, now)
+        return self._on_request(arrival, spdu, now)
+
+    def _send_response(self, record: ReceiveRecord, now: float) -> None:
+        if record.response is not None:
+            pdu = Spdu(SpduType.RESPONSE, record.pdu.number, apdu=record.response)
+            answer(self._network, record, pdu, now)

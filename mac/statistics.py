@@ -1,0 +1,72 @@
+"""Counters of a node, named as the standard's link statistics, and the drops by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from .errors import DropReason
+
+_WORD_LIMIT: Final = 0xFFFF
+
+STATISTIC_WORDS: Final = (  # order of statistics-relative memory reads, choice CH12; Query Status has the first five (B)
+    "transmission_errors",
+    "transaction_timeouts",
+    "receive_transaction_full",
+    "lost",
+    "missed",
+    "l2_received",
+    "l3_received",
+    "l3_transmitted",
+    "transmit_retries",
+    "backlog_overflows",
+    "late_acknowledgements",
+    "collisions",
+)
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counters since reset or Clear Status. On the wire they stick at 65535.
+
+    Attributes:
+        transmission_errors: frames with a bad CRC, or too short.
+        transaction_timeouts: own transactions that failed.
+        receive_transaction_full: messages lost because no receive record was free.
+        lost, missed: messages lost in the node, frames lost in its link layer.
+        l2_received: good frames.    l3_received: packets for this node.    l3_transmitted: packets given to the link.
+        transmit_retries: tries after the first.
+        backlog_overflows: how often the backlog hit its upper limit.
+        late_acknowledgements: answers that fit no running transaction.
+        collisions: reported by the transceiver.
+        drops: what was not passed on, by reason; not part of the standard's set.
+    """
+
+    transmission_errors: int = 0
+    transaction_timeouts: int = 0
+    receive_transaction_full: int = 0
+    lost: int = 0
+    missed: int = 0
+    l2_received: int = 0
+    l3_received: int = 0
+    l3_transmitted: int = 0
+    transmit_retries: int = 0
+    backlog_overflows: int = 0
+    late_acknowledgements: int = 0
+    collisions: int = 0
+    drops: Counter[DropReason] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        """Set everything to zero (ND Clear Status)."""
+        for name in STATISTIC_WORDS:
+            setattr(self, name, 0)
+        self.drops.clear()
+
+    def word(self, name: str) -> int:
+        """A counter as it stands on the wire."""
+        return min(int(getattr(self, name)), _WORD_LIMIT)
+
+    def words(self) -> bytes:
+        """All standard counters as big-endian 16-bit words."""
+        return b"".join(self.word(name).to_bytes(2, "big") for name in STATISTIC_WORDS)

@@ -1,0 +1,251 @@
+"""Own transactions: their numbers, their states, and the frames of each try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+from typing import Final
+
+from .address import Broadcast, Destination, DomainId, Group, SubnetNode
+from .errors import LocalProtocolError
+from .events import Service
+from .member_list import encode_members
+from .spdu import Spdu, SpduType
+from .timers import NUMBER_LIFETIME
+from .tpdu import Tpdu, TpduType
+from .transaction_header import MAX_NUMBER
+
+DEFAULT_BROADCAST_BACKLOG: Final = 15  # announced by a broadcast that expects answers, when nothing else is given (L)
+_LAST_MEMBER_IN_REM_MSG: Final = 15  # beyond, the member list goes into a REMINDER of its own (grade L)
+_ALTERNATE_TRIES: Final = 2  # how many of the last tries take the alternate path (grade B, L)
+
+
+class TransactionNumbers:
+    """Numbers of one priority class: 0 once after reset, then 1..15 in turn, one counter for all destinations.
+
+    A number last used towards the same destination is skipped. A destination is remembered for 24 s; when the
+    table is full of younger ones, a new destination must wait.
+
+    Args:
+        size: destinations remembered. The source that was read has 10; a larger table only removes the wait.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.reset()
+
+    def reset(self) -> None:
+        """As after power-up."""
+        self._next = 0
+        self._last: dict[object, tuple[int, float]] = {}
+
+    def allocate(self, destination: object, now: float) -> int | None:
+        """Number for a new transaction, or None when the destination must wait (see `free_at`)."""
+        if destination not in self._last and len(self._last) >= self._size:
+            self._last = {key: entry for key, entry in self._last.items() if now - entry[1] < NUMBER_LIFETIME}
+            if len(self._last) >= self._size:
+                return None
+        number = self._next
+        last = self._last.get(destination)
+        if last is not None and last[0] == number and now - last[1] < NUMBER_LIFETIME:
+            number = self._successor(number)
+        self._last[destination] = number, now
+        self._next = self._successor(number)
+        return number
+
+    def free_at(self) -> float:
+        """When the oldest destination will be forgotten."""
+        return min(used_at for _, used_at in self._last.values()) + NUMBER_LIFETIME
+
+    @staticmethod
+    def _successor(number: int) -> int:
+        return number % MAX_NUMBER + 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message on its way, with everything its service needs.
+
+    Args:
+        handle: names the message to the user.
+        service: one of the four services.
+        source: our subnet/node on the domain.    domain_index: row of the domain table, None for a flex domain.
+        retries: tries after the first (copies after the first for the repeated service), 0..15.
+        interval: transmit or repeat timer, s.
+        max_responses: answers after which a broadcast request is complete.
+        backlog: answers that a broadcast announces; 0 means 15.
+        alternate: path of all tries; None: the rule of the last two tries.
+        group_size, own_member: of a multicast.
+    """
+
+    handle: int
+    service: Service
+    destination: Destination
+    domain: DomainId
+    domain_index: int | None
+    source: SubnetNode
+    apdu: bytes
+    priority: bool
+    auth: bool
+    retries: int
+    interval: float
+    max_responses: int
+    backlog: int
+    alternate: bool | None
+    group_size: int = 0
+    own_member: int | None = None
+
+    @property
+    def number_key(self) -> tuple[object, ...]:
+        """Destination as the number table sees it: domain, address type, address."""
+        return self.domain, type(self.destination), self.destination
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRule:
+    """PDUs of a service with transaction numbers; None where the service has no such PDU."""
+
+    message: Callable[..., Tpdu | Spdu]
+    reminder: Callable[..., Tpdu | Spdu] | None = None
+    rem_msg: Callable[..., Tpdu | Spdu] | None = None
+    answer: TpduType | SpduType | None = None
+
+
+SERVICE_RULES: Final = {
+    Service.ACKNOWLEDGED: ServiceRule(
+        partial(Tpdu, TpduType.ACKD), partial(Tpdu, TpduType.REMINDER), partial(Tpdu, TpduType.REM_MSG), TpduType.ACK
+    ),
+    Service.REQUEST: ServiceRule(
+        partial(Spdu, SpduType.REQUEST),
+        partial(Spdu, SpduType.REMINDER),
+        partial(Spdu, SpduType.REM_MSG),
+        SpduType.RESPONSE,
+    ),
+    Service.REPEATED: ServiceRule(partial(Tpdu, TpduType.UNACKD_RPT)),
+}
+
+
+class TransactionState(Enum):
+    """Where a transaction is."""
+
+    WAITING_FOR_TURN = auto()  # another transaction of its class runs, or the node is silent after reset
+    IN_ACCESS = auto()  # a try waits for the line or is on it
+    TIMER_RUNS = auto()  # the try has left, answers may come
+    DONE = auto()
+
+
+class TransactionEvent(Enum):
+    """What may happen to it."""
+
+    TURN = auto()
+    TRY_LEFT = auto()
+    ANSWER = auto()  # one of several expected
+    ALL_ANSWERED = auto()
+    TIMEOUT = auto()  # tries left
+    TRIES_SPENT = auto()
+    ABORT = auto()  # reset
+
+
+TRANSITIONS: Final[dict[tuple[TransactionState, TransactionEvent], TransactionState]] = {
+    (TransactionState.WAITING_FOR_TURN, TransactionEvent.TURN): TransactionState.IN_ACCESS,
+    (TransactionState.IN_ACCESS, TransactionEvent.TRY_LEFT): TransactionState.TIMER_RUNS,
+    (TransactionState.IN_ACCESS, TransactionEvent.ANSWER): TransactionState.IN_ACCESS,  # to an earlier try
+    (TransactionState.IN_ACCESS, TransactionEvent.ALL_ANSWERED): TransactionState.DONE,
+    (TransactionState.IN_ACCESS, TransactionEvent.TRIES_SPENT): TransactionState.DONE,  # last try given up by the link
+    (TransactionState.TIMER_RUNS, TransactionEvent.ANSWER): TransactionState.TIMER_RUNS,
+    (TransactionState.TIMER_RUNS, TransactionEvent.ALL_ANSWERED): TransactionState.DONE,
+    (TransactionState.TIMER_RUNS, TransactionEvent.TIMEOUT): TransactionState.IN_ACCESS,
+    (TransactionState.TIMER_RUNS, TransactionEvent.TRIES_SPENT): TransactionState.DONE,
+    (TransactionState.WAITING_FOR_TURN, TransactionEvent.ABORT): TransactionState.DONE,
+    (TransactionState.IN_ACCESS, TransactionEvent.ABORT): TransactionState.DONE,
+    (TransactionState.TIMER_RUNS, TransactionEvent.ABORT): TransactionState.DONE,
+}
+
+
+def next_state(state: TransactionState, event: TransactionEvent) -> TransactionState:
+    """State after `event`; refuses pairs that the table does not hold."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise LocalProtocolError(f"{event.name} while {state.name}") from None
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A message with a transaction number, while it runs.
+
+    Attributes:
+        attempts: tries that left on the line.
+        tries: tries started.    frames_left: frames of the present try that have not left yet.
+        timer_at: end of the transmit or repeat timer, s.
+        members: group members that have answered.    responses: answers of a broadcast, to know a repeated one.
+        answers: how many answers counted.
+    """
+
+    message: OutgoingMessage
+    number: int = 0
+    state: TransactionState = TransactionState.WAITING_FOR_TURN
+    attempts: int = 0
+    tries: int = 0
+    frames_left: int = 0
+    timer_at: float | None = None
+    members: set[int] = field(default_factory=set)
+    responses: set[tuple[SubnetNode, bytes]] = field(default_factory=set)
+    answers: int = 0
+
+    def on(self, event: TransactionEvent) -> None:
+        """Step through the table."""
+        self.state = next_state(self.state, event)
+
+    @property
+    def expected_answers(self) -> int:
+        """Answers that complete the transaction."""
+        match self.message.destination:
+            case Group():
+                return self.message.group_size - 1
+            case Broadcast() if self.message.service is Service.REQUEST:
+                return self.message.max_responses
+        return 1
+
+    @property
+    def complete(self) -> bool:
+        """Nothing more is expected."""
+        return self.answers >= self.expected_answers
+
+    @property
+    def successful(self) -> bool:
+        """Good enough when the tries are spent: complete, or at least one answer to a broadcast."""
+        return self.complete or (isinstance(self.message.destination, Broadcast) and self.answers > 0)
+
+    def takes_alternate_path(self, try_index: int, alternate_repeats: bool) -> bool:
+        """Path of a try, counted from 0.
+
+        Acknowledged and request services take the alternate path on the last two tries; repeated messages only
+        when `alternate_repeats` asks for every other copy to do so (choice CH1).
+        """
+        if self.message.alternate is not None:
+            return self.message.alternate
+        if self.message.service is Service.REPEATED:
+            return alternate_repeats and try_index % 2 == 1
+        return try_index + _ALTERNATE_TRIES > self.message.retries
+
+    def frames_of_try(self, try_index: int) -> list[tuple[Tpdu | Spdu, int]]:
+        """PDUs of a try and the delta backlog of each."""
+        message, rule = self.message, SERVICE_RULES[self.message.service]
+        plain = rule.message(self.number, message.auth, message.apdu)
+        if rule.rem_msg is None or rule.reminder is None:
+            return [(plain, message.retries if try_index == 0 else 0)]
+        match message.destination:
+            case Broadcast():
+                return [(plain, message.backlog or DEFAULT_BROADCAST_BACKLOG)]
+            case Group():
+                outstanding = self.expected_answers - self.answers
+                if try_index == 0:
+                    return [(plain, outstanding)]
+                m_list = encode_members(self.members)
+                if max(self.members, default=0) > _LAST_MEMBER_IN_REM_MSG:
+                    return [(rule.reminder(self.number, message.auth, m_list=m_list), 0), (plain, outstanding)]
+                return [(rule.rem_msg(self.number, message.auth, message.apdu, m_list), outstanding)]
+        return [(plain, 1)]

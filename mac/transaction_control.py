@@ -1,0 +1,255 @@
+"""Transaction control: one running transaction per priority class, its tries, timers and answers."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final
+
+from .address import Broadcast, DomainId, Group, GroupReply, SubnetNode
+from .apdu import Apdu
+from .errors import DropReason
+from .events import Event, ResponseReceived, Service, TransactionDone
+from .link import LinkLayer
+from .lpdu import LpduHeader
+from .network import Arrival, NetworkLayer
+from .spdu import Spdu
+from .statistics import Statistics
+from .tpdu import Tpdu
+from .transaction import SERVICE_RULES, OutgoingMessage, Transaction, TransactionEvent, TransactionNumbers, TransactionState
+
+
+class TransactionControl:
+    """Originating side of transport and session layer.
+
+    The transmit timer starts when the try has left the line, not when it is queued: on a line of 3.6 kb/s the wait
+    for access alone may be longer than the timer (our choice, grade D). So a retry never stands in the queue behind
+    an earlier copy of itself.
+
+    Args:
+        network, link: the layers below.
+        statistics: counters to keep.    events: where to report.
+        number_records: destinations remembered per priority class.
+        silence: s without originating after power-up or reset.    started_at: instant of power-up.
+        alternate_repeats: send every other copy of a repeated message over the alternate path.
+    """
+
+    def __init__(
+        self,
+        network: NetworkLayer,
+        link: LinkLayer,
+        statistics: Statistics,
+        events: deque[Event],
+        number_records: int,
+        silence: float,
+        started_at: float,
+        alternate_repeats: bool,
+    ) -> None:
+        self._network = network
+        self._link = link
+        self._statistics = statistics
+        self._events = events
+        self._numbers: Final = {priority: TransactionNumbers(number_records) for priority in (True, False)}
+        self._silence = silence
+        self._silent_until = started_at + silence
+        self._alternate_repeats = alternate_repeats
+        self._waiting: Final[dict[bool, deque[Transaction]]] = {True: deque(), False: deque()}
+        self._running: Final[dict[bool, Transaction | None]] = {True: None, False: None}
+        self._blocked_until: Final[dict[bool, float]] = {True: -math.inf, False: -math.inf}
+        self._unnumbered: deque[OutgoingMessage] = deque()  # unacknowledged messages held back by the silence
+        self._unnumbered_sent: set[int] = set()
+
+    def submit(self, message: OutgoingMessage, now: float) -> None:
+        """Accept a message; it starts when its turn comes."""
+        if message.service is Service.UNACKNOWLEDGED:
+            self._unnumbered.append(message)
+        else:
+            self._waiting[message.priority].append(Transaction(message))
+        self._start_next(now)
+
+    def next_timer(self) -> float | None:
+        """When to call `on_timer`."""
+        times = [t.timer_at for t in self._running.values() if t is not None and t.timer_at is not None]
+        for priority, queue in self._waiting.items():
+            if queue and self._running[priority] is None:
+                times.append(max(self._silent_until, self._blocked_until[priority]))
+        if self._unnumbered:
+            times.append(self._silent_until)
+        return min(times, default=None)
+
+    def on_timer(self, now: float) -> None:
+        """Try again or give up where a timer ran out; start what had to wait."""
+        for transaction in list(self._running.values()):
+            if transaction is not None and transaction.timer_at is not None and transaction.timer_at <= now:
+                self._timeout(transaction, now)
+        self._start_next(now)
+
+    def on_sent(self, ticket: int, now: float) -> None:
+        """A frame with this ticket has left the line."""
+        if ticket in self._unnumbered_sent:
+            self._unnumbered_sent.remove(ticket)
+            self._events.append(TransactionDone(ticket, True, 1))
+            return
+        transaction = self._find(ticket)
+        if transaction is None or transaction.state is not TransactionState.IN_ACCESS:
+            return
+        transaction.frames_left -= 1
+        if transaction.frames_left:
+            return
+        transaction.attempts += 1
+        transaction.on(TransactionEvent.TRY_LEFT)
+        message = transaction.message
+        if message.service is Service.REPEATED and transaction.tries > message.retries:
+            self._finish(transaction, TransactionEvent.TRIES_SPENT, True, now)
+        else:
+            transaction.timer_at = now + message.interval
+
+    def on_given_up(self, ticket: int, now: float) -> None:
+        """The link gave up a frame after too many collisions: the try counts as left and lost."""
+        if ticket in self._unnumbered_sent:
+            self._unnumbered_sent.remove(ticket)
+            self._events.append(TransactionDone(ticket, False, 0))
+            return
+        self.on_sent(ticket, now)
+
+    def on_answer(self, arrival: Arrival, pdu: Tpdu | Spdu, now: float) -> None:
+        """An acknowledgement or response arrived; one that fits no running transaction is late."""
+        transaction = self._running[arrival.header.priority]
+        if transaction is None or not self._fits(transaction, arrival, pdu):
+            self._statistics.late_acknowledgements += 1
+            self._statistics.drops[DropReason.LATE_ANSWER] += 1
+            return
+        if not self._is_new_answer(transaction, arrival, pdu):
+            return
+        transaction.answers += 1
+        message = transaction.message
+        if message.service is Service.REQUEST:
+            source, domain = arrival.npdu.source, arrival.npdu.domain
+            self._events.append(ResponseReceived(message.handle, source, pdu.apdu, domain, arrival.header.alt_path))
+        if transaction.complete:
+            self._finish(transaction, TransactionEvent.ALL_ANSWERED, True, now)
+            return
+        transaction.on(TransactionEvent.ANSWER)
+        if transaction.timer_at is not None:
+            transaction.timer_at = now + message.interval
+
+    def reset(self, now: float) -> None:
+        """Give up everything, forget the numbers and be silent, as after power-up."""
+        handles = [message.handle for message in self._unnumbered] + sorted(self._unnumbered_sent)
+        self._unnumbered.clear()
+        self._unnumbered_sent.clear()
+        self._events.extend(TransactionDone(handle, False, 0) for handle in handles)
+        for priority, queue in self._waiting.items():
+            running = self._running[priority]
+            for transaction in ([] if running is None else [running]) + list(queue):
+                transaction.on(TransactionEvent.ABORT)
+                self._report(transaction, False)
+            queue.clear()
+            self._running[priority] = None
+            self._numbers[priority].reset()
+        self._silent_until = now + self._silence
+
+    def _find(self, ticket: int) -> Transaction | None:
+        return next((t for t in self._running.values() if t is not None and t.message.handle == ticket), None)
+
+    def _start_next(self, now: float) -> None:
+        if now < self._silent_until:
+            return
+        while self._unnumbered:
+            self._send_unnumbered(self._unnumbered.popleft(), now)
+        for priority, queue in self._waiting.items():
+            if queue and self._running[priority] is None:
+                number = self._numbers[priority].allocate(queue[0].message.number_key, now)
+                if number is None:
+                    self._blocked_until[priority] = self._numbers[priority].free_at()
+                    continue
+                transaction = queue.popleft()
+                transaction.number = number
+                transaction.on(TransactionEvent.TURN)
+                self._running[priority] = transaction
+                self._send_try(transaction, now)
+
+    def _send_unnumbered(self, message: OutgoingMessage, now: float) -> None:
+        header = LpduHeader(message.priority, bool(message.alternate), 0)
+        pdu = Apdu.decode(message.apdu)
+        self._unnumbered_sent.add(message.handle)
+        self._network.send(message.source, message.destination, message.domain, pdu, header, now, message.handle)
+
+    def _send_try(self, transaction: Transaction, now: float) -> None:
+        message, try_index = transaction.message, transaction.tries
+        frames = transaction.frames_of_try(try_index)
+        transaction.tries += 1
+        transaction.frames_left = len(frames)
+        transaction.timer_at = None
+        if try_index:
+            self._statistics.transmit_retries += 1
+        alternate = transaction.takes_alternate_path(try_index, self._alternate_repeats)
+        for pdu, delta_backlog in frames:
+            header = LpduHeader(message.priority, alternate, delta_backlog)
+            self._network.send(message.source, message.destination, message.domain, pdu, header, now, message.handle)
+
+    def _timeout(self, transaction: Transaction, now: float) -> None:
+        message = transaction.message
+        if transaction.tries <= message.retries:
+            transaction.on(TransactionEvent.TIMEOUT)
+            self._send_try(transaction, now)
+            return
+        self._finish(transaction, TransactionEvent.TRIES_SPENT, transaction.successful, now)
+
+    def _finish(self, transaction: Transaction, event: TransactionEvent, success: bool, now: float) -> None:
+        in_access = transaction.state is TransactionState.IN_ACCESS
+        transaction.on(event)
+        transaction.timer_at = None
+        self._running[transaction.message.priority] = None
+        if in_access:
+            self._link.withdraw(transaction.message.handle, now)
+        if not success:
+            self._statistics.transaction_timeouts += 1
+        self._report(transaction, success)
+        self._start_next(now)
+
+    def _report(self, transaction: Transaction, success: bool) -> None:
+        handle = transaction.message.handle
+        self._events.append(TransactionDone(handle, success, transaction.attempts, transaction.answers))
+
+    def _fits(self, transaction: Transaction, arrival: Arrival, pdu: Tpdu | Spdu) -> bool:
+        """Current number, right kind of answer, same domain, and from somebody who was asked."""
+        message = transaction.message
+        if not transaction.attempts or pdu.number != transaction.number:
+            return False
+        if pdu.type is not SERVICE_RULES[message.service].answer or not self._same_domain(message, arrival):
+            return False
+        source, to = arrival.npdu.source, arrival.npdu.destination
+        match message.destination:
+            case SubnetNode() as addressed:
+                return isinstance(to, SubnetNode) and source == addressed
+            case Group(group):
+                return isinstance(to, GroupReply) and to.group == group
+            case Broadcast(subnet):
+                return isinstance(to, SubnetNode) and (subnet == 0 or source.subnet in (subnet, 0))
+        return isinstance(to, SubnetNode)
+
+    @staticmethod
+    def _same_domain(message: OutgoingMessage, arrival: Arrival) -> bool:
+        domain: DomainId = arrival.npdu.domain
+        return arrival.domain_index == message.domain_index and domain == message.domain
+
+    @staticmethod
+    def _is_new_answer(transaction: Transaction, arrival: Arrival, pdu: Tpdu | Spdu) -> bool:
+        """Tell a second copy of an answer from an answer of somebody else.
+
+        Answers to a broadcast are the same when source and octets are: nodes without an address all answer from
+        0/0 (our choice, grade D).
+        """
+        to = arrival.npdu.destination
+        if isinstance(to, GroupReply):
+            message = transaction.message
+            if to.member in transaction.members or to.member == message.own_member or to.member >= message.group_size:
+                return False
+            transaction.members.add(to.member)
+        elif isinstance(transaction.message.destination, Broadcast):
+            answer = arrival.npdu.source, pdu.apdu
+            if answer in transaction.responses:
+                return False
+            transaction.responses.add(answer)
+        return True
