@@ -122,7 +122,7 @@ class CarrierSense:
 
     Args:
         profile: the channel. rise, strong_rise, fall: energy over floor, linear. match: normalised correlation, 0..1.
-        drop: part of a packet's own level below which it has ended (the profile page asks for 9 dB). bits: preamble bits looked at.
+        drop: part of a packet's own level below which it has ended, about -9 dB (grade D). bits: preamble bits looked at.
     """
 
     def __init__(

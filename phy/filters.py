@@ -24,8 +24,8 @@ class BasebandPlan:
         taps: (L,) complex128 band-pass around the carrier, L odd, gain 2 (real passband -> complex amplitude).
         phase_step: carrier cycles per line sample, in units of 2**-64.
         bank: (P + 1, L) float32, the resampler. ratio: wide samples per narrow sample.
-        sense_bank: (P + 1, L) float32, resampler whose filter is one bit of boxcar: little delay, and zeros at every multiple of
-            the bit rate, where the other carrier is.
+        sense_bank: (P + 1, L) float32, resampler whose filter is a boxcar of one bit: little delay, and zeros at every
+            multiple of the bit rate, where the other carrier is.
         bit_filter: (13,) float32, linear MMSE estimate of a bit from the narrow baseband, 3 bits wide.
         bit_gain: amplitude of the filtered bit relative to the carrier's peak amplitude.
         noise_gain: variance at the bit filter's output for white noise, in units of N0 * bit_rate.
@@ -117,7 +117,8 @@ def plan_baseband(
     bit_filter, bit_gain, noise_gain = _mmse_bit_filter(pulse, correlation, mean_power, design_esn0_db)
     return BasebandPlan(
         decimation, wide_rate, narrow_rate, taps, round(carrier_hz / sample_rate * 2**64) % 2**64, bank,
-        _boxcar_bank(wide_rate / bit_rate), wide_rate / narrow_rate, bit_filter.astype(np.float32), bit_gain, noise_gain, mean_power, pulse,
+        _boxcar_bank(wide_rate / bit_rate), wide_rate / narrow_rate, bit_filter.astype(np.float32), bit_gain, noise_gain,
+        mean_power, pulse,
     )  # fmt: skip
 
 

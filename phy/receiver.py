@@ -110,6 +110,9 @@ class CarrierReceiver:
     Carrier sense has a branch of its own with a blanker that looks ahead only two bits: it must answer within a slot.
 
     A stage is an attribute and can be replaced by an object with the same `process` or `push`.
+
+    Attributes:
+        candidates: the last places where a packet seemed to begin. false_starts: headers found in the data of good packets.
     """
 
     def __init__(self, profile: Profile, carrier: Carrier, sample_rate: float, options: ReceiverOptions) -> None:
@@ -139,6 +142,9 @@ class CarrierReceiver:
             stage.reset()
         self._trackers: list[PacketTracker] = []
         self.candidates: list[Candidate] = []
+        self._concluded: list[tuple[int, Packet]] = []
+        self._held: list[tuple[int, Packet]] = []
+        self.false_starts = 0
         # Some silence before the first sample lets a packet start at once.
         self._base = -_MARGIN
         self._narrow = np.zeros(_MARGIN, np.complex64)
@@ -169,14 +175,34 @@ class CarrierReceiver:
             self._trackers.append(
                 PacketTracker(self.profile, self.cycles_per_bit, candidate, self.gains, self.options.lost_below)
             )
-        packets = []
         end = self._base + self._filtered.size
         for tracker in list(self._trackers):
             packet = self._follow(tracker, end)
             if packet is not None:
-                packets.append((tracker.oldest_needed, packet))
+                self._concluded = [*self._concluded[-31:], (tracker.oldest_needed, packet)]
+                self._held.append((tracker.oldest_needed, packet))
                 self._trackers.remove(tracker)
         self._forget()
+        return self._resolve()
+
+    def _resolve(self) -> list[tuple[int, Packet]]:
+        """Give out what has ended. A bad packet waits for those that began before it: their data may look like a header."""
+        unit = self.sample_rate / self.plan.narrow_rate
+        running = min((t.candidate.position * unit for t in self._trackers), default=math.inf)
+        packets, held = [], []
+        for decided, packet in self._held:
+            if packet.crc_ok:
+                packets.append((decided, packet))
+                continue
+            if running < packet.start_sample:
+                held.append((decided, packet))
+                continue
+            earlier = [(d, p) for d, p in self._concluded if p.start_sample < packet.start_sample]
+            if any(p.crc_ok and packet.start_sample < p.end_sample for _, p in earlier):
+                self.false_starts += 1
+            else:
+                packets.append((max([decided, *(d for d, _ in earlier)]), packet))
+        self._held = held
         return packets
 
     def _forget(self) -> None:
