@@ -5,7 +5,7 @@ which processes happen to be scheduled never shows.
 """
 
 import contextlib
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import zmq
@@ -58,14 +58,13 @@ class StationEvent(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reading(msgspec.Struct, frozen=True, tag=True):
-    """Everything read from one meter: decoded fields by table name, and the raw octets in hex."""
+    """Everything read from one meter in one pass; `reading` is plain data for JSON."""
 
     station: str
     sample: int
     unique_node_id: str
     address: str
-    tables: dict[str, object] = {}
-    raw: dict[str, str] = {}
+    reading: dict[str, Any] = {}
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):

@@ -86,23 +86,34 @@ class Station(Part, frozen=True, tag_field="kind"):
 
 
 class MeterStation(Station, frozen=True, tag="meter"):
-    """A meter. `load_seed`: of its household. `initial_energy_wh`: register at start. `omak`: 12 octets hex."""
+    """A meter.
 
-    load_seed: int = 0
+    serial: digits.    load_seed, load_scale, phases, pv_peak_w: its household, see osgp.MeterConfig.
+    initial_energy_wh: register at start.    omak: its key, 12 octets hex; left out = the graph's.
+    """
+
+    serial: Annotated[str, Meta(pattern=r"^[0-9]{1,16}$")] = "1"
+    load_seed: Annotated[int, Meta(ge=0)] = 1
+    phases: Annotated[int, Meta(ge=1, le=3)] = 1
+    pv_peak_w: NonNegative = 0.0
     initial_energy_wh: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     load_scale: Annotated[float, Meta(gt=0, le=1000)] = 1.0
     omak: Key12 | None = None
 
 
 class ConcentratorStation(Station, frozen=True, tag="concentrator"):
-    """A data concentrator. `period_s`: left out = one pass, then the graph ends."""
+    """A data concentrator.
+
+    period_s: from pass to pass; left out = one pass, then the graph ends.    rediscover_s: between discoveries.
+    first_meter_node: first address it gives.    tables: what it reads; left out = the usual set.
+    """
 
     subnet: Subnet = 1
     node: NodeNumber = 1
     first_meter_node: NodeNumber = 10
     period_s: Positive | None = None
+    rediscover_s: Positive | None = None
     tables: list[str] | None = None
-    expect_meters: Annotated[int, Meta(ge=0)] | None = None
 
 
 class ReaderStation(Station, frozen=True, tag="reader"):
@@ -121,6 +132,7 @@ class Graph(Part, frozen=True):
     pace: "fast" runs as fast as the stations compute, "realtime" no faster than the clock on the wall.
     heartbeat_s: after this many seconds a frozen peer counts as dead; left out = 0.9 s in real time, 5 s otherwise
     (a peer whose process ends is noticed at once in any case).
+    channel: 14908 channel timing by name; left out = the one of the profile.
     domain: 14908 domain id in hex, 0, 1, 3 or 6 octets.    omak: key for meters that name none (a labelled test key).
     """
 
@@ -128,6 +140,7 @@ class Graph(Part, frozen=True):
     stations: Annotated[list[AnyStation], Meta(min_length=1)]
     name: Name = "graph"
     profile: str = "pl20a"
+    channel: str | None = None
     sample_rate: Annotated[float, Meta(ge=1000, le=100e6)] = 400_000.0
     block: Annotated[int, Meta(ge=8, le=100_000)] = 200
     latency: Annotated[int, Meta(ge=1, le=16)] = 1

@@ -1,0 +1,349 @@
+"""OSGP over ISO/IEC 14908: what a meter and a concentrator ask for, as messages of a node.
+
+    Concentrator                      Node                                     on the line
+    Discover                    --> send_request(broadcast, Query ID)          61, unconfigured nodes answer
+    Commission                  --> send_request(unique id, Update Domain)     63
+                                    send_request(unique id, Set Node Mode)     6C
+    Request                     --> send_request(subnet/node, APDU)            00 ...
+    RequestReceived (at a meter)--> Meter.receive_request --> respond, decline
+
+Keys come from the graph and go into the engines; nothing here prints or reports them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol
+
+import mac
+import osgp
+from mac import management
+
+from .events import Event, Finished, Reading, StationEvent
+from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation
+
+# A Query ID goes to all and is answered by many; each round has one try and every other round takes the other carrier,
+# so that two rounds without an answer mean silence on both (choice, D).
+DISCOVERY_TRIES: Final = 1
+DISCOVERY_CODE: Final = 13  # timer code 13: 1.536 s, several answers spread over the window of 15 announced ones (D)
+ANY_NUMBER: Final = 10_000  # responses that would end a discovery early
+DISCOVERY_ROUNDS: Final = 2  # rounds in a row without a new node that end it: one per carrier
+RETRIES: Final = 3
+MEASURE_EVERY_S: Final = 1.0  # a meter integrates its load at least this often
+# ISO/IEC 14908 channel parameters by profile; the OSGP system's own set is the one without priority slots.
+CHANNELS: Final = {"pl20c": "pl20c"}
+DEFAULT_CHANNEL: Final = "pl20a_nes"
+FINISH_MARGIN_S: Final = 0.01  # by then every other station has worked off what happened up to the finish
+
+
+def make_node(graph: Graph, spec: AnyStation, rng: random.Random, now: float) -> mac.Node:
+    """The 14908 stack of a station, powered up at `now`: meters without an address, the others with theirs."""
+    domains: tuple[mac.DomainEntry | None, ...] = ()
+    if isinstance(spec, ConcentratorStation | ReaderStation):
+        domains = (mac.DomainEntry(mac.DomainId(bytes.fromhex(graph.domain)), spec.subnet, spec.node),)
+    config = mac.NodeConfig(
+        unique_node_id=bytes.fromhex(spec.unique_node_id),
+        program_id=bytes.fromhex(spec.program_id),
+        domains=domains,
+        started_at=now,
+    )
+    channel = graph.channel or CHANNELS.get(graph.profile, DEFAULT_CHANNEL)
+    return mac.Node(config, mac.ChannelTiming.load(channel), rng=rng)
+
+
+class _Reports:
+    """Collects events of one station."""
+
+    def __init__(self, station: str, sample_rate: float) -> None:
+        self.station, self._sample_rate = station, sample_rate
+        self._reports: list[Event] = []
+
+    def tell(self, now: float, name: str, text: str, **values: str | int | float | bool | None) -> None:
+        self._reports.append(StationEvent(self.station, self.sample(now), name, text, values))
+
+    def add(self, event: Event) -> None:
+        self._reports.append(event)
+
+    def sample(self, now: float) -> int:
+        return round(now * self._sample_rate)
+
+    def take(self) -> list[Event]:
+        if not self._reports:
+            return []
+        taken, self._reports = self._reports, []
+        return taken
+
+
+class MeterBinding:
+    """A meter that answers requests which reach its node."""
+
+    def __init__(self, graph: Graph, spec: MeterStation, node: mac.Node) -> None:
+        key = osgp.Key.omak(bytes.fromhex(spec.omak or graph.omak))
+        self.meter = osgp.Meter(
+            osgp.MeterConfig(
+                unique_node_id=bytes.fromhex(spec.unique_node_id),
+                program_id=bytes.fromhex(spec.program_id),
+                serial=spec.serial,
+                utility_serial=spec.name[:30],
+                key=key,
+                seed=spec.load_seed,
+                size=spec.load_scale,
+                phases=spec.phases,
+                pv_peak=spec.pv_peak_w,
+                initial_registers={"forward_active_wh": spec.initial_energy_wh},
+            )
+        )
+        self._node = node
+        self._reports = _Reports(spec.name, graph.sample_rate)
+        self._measured_at = 0.0
+
+    def start(self, now: float) -> None:
+        """See `Application`."""
+        self._measured_at = now
+        self._reports.tell(now, "started", "meter started, unconfigured")
+
+    def on_event(self, event: mac.Event, now: float) -> None:
+        """See `Application`."""
+        if isinstance(event, mac.RequestReceived):
+            self._answer(event, now)
+        elif isinstance(event, mac.StateChanged):
+            address = self._node.address(0)
+            where = f" as {address}" if address is not None else ""
+            self._reports.tell(now, "state", f"node is {event.state}{where}", state=str(event.state))
+
+    def work(self, now: float) -> None:
+        """See `Application`."""
+        if now - self._measured_at >= MEASURE_EVERY_S:
+            self._measured_at = now
+            self.meter.advance(now)
+
+    def reports(self) -> list[Event]:
+        """See `Application`."""
+        return self._reports.take()
+
+    def _answer(self, request: mac.RequestReceived, now: float) -> None:
+        index = request.via.domain_index
+        address = self._node.address(index) if index is not None else None
+        answer = None
+        if address is not None:
+            answer = self.meter.receive_request(request.apdu, address.subnet, address.node, now)
+            while (event := self.meter.next_event()) is not None:
+                if isinstance(event, osgp.RequestDenied):
+                    self._reports.tell(now, "refused", f"refused a request: {event.reason.value}", reason=event.reason.name)
+        if answer is None:
+            self._node.decline(request.request_id, now)
+        else:
+            self._node.respond(request.request_id, answer, now)
+
+
+class _ManagementRequest(Protocol):
+    """A network management request of `mac.management`."""
+
+    CODE: ClassVar[int]
+
+    def encode(self) -> bytes: ...
+
+
+@dataclass(slots=True)
+class _Commissioning:
+    """Steps of giving an address to a node; `code` is the request that is out."""
+
+    action: osgp.Commission
+    code: int
+
+
+Pending = osgp.Discover | osgp.Request | _Commissioning
+
+
+class ConcentratorBinding:
+    """A concentrator engine that acts through a node.
+
+    Args:
+        discovers: False for a reader, which asks known meters only.
+        on_table: gets every table that was read.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        node: mac.Node,
+        config: osgp.ConcentratorConfig,
+        rng: random.Random,
+        discovers: bool = True,
+        on_table: Callable[[osgp.TableRead], None] | None = None,
+    ) -> None:
+        self.concentrator = osgp.Concentrator(config, rng)
+        self._node, self._discovers, self._on_table = node, discovers, on_table
+        self._domain = mac.DomainId(bytes.fromhex(graph.domain))
+        self._pending: dict[int, Pending] = {}
+        self._reports = _Reports(name, graph.sample_rate)
+        self._names = {bytes.fromhex(spec.unique_node_id): spec.name for spec in graph.stations}
+        self._finished: tuple[float, Finished] | None = None
+
+    def start(self, now: float) -> None:
+        """See `Application`."""
+        self._reports.tell(now, "started", f"concentrator started as {self._node.address(0)}")
+        self.concentrator.start(now)
+
+    def on_event(self, event: mac.Event, now: float) -> None:
+        """See `Application`."""
+        if isinstance(event, mac.ResponseReceived):
+            self._on_response(event, now)
+        elif isinstance(event, mac.TransactionDone):
+            self._on_done(event, now)
+
+    def work(self, now: float) -> None:
+        """See `Application`."""
+        timer = self.concentrator.next_timer()
+        if timer is not None and timer <= now:
+            self.concentrator.on_timer(now)
+        while (action := self.concentrator.next_action()) is not None:
+            self._carry_out(action, now)
+        while (event := self.concentrator.next_event()) is not None:
+            self._report(event, now)
+        if self._finished is not None and now >= self._finished[0]:
+            self._reports.add(self._finished[1])
+            self._finished = None
+
+    def reports(self) -> list[Event]:
+        """See `Application`."""
+        return self._reports.take()
+
+    def _carry_out(self, action: osgp.Action, now: float) -> None:
+        node = self._node
+        if isinstance(action, osgp.Discover):
+            if not self._discovers:
+                self.concentrator.on_discovery_done(now)
+                return
+            self._reports.tell(now, "discover", f"asks who is there, round {action.round}")
+            handle = node.send_request(
+                mac.Broadcast(),
+                management.QueryId(management.QuerySelector.UNCONFIGURED).encode(),
+                now,
+                retries=DISCOVERY_TRIES - 1,
+                transmit_time=mac.transmit_time(DISCOVERY_CODE),
+                max_responses=ANY_NUMBER,
+                alternate=action.round % 2 == 0,
+            )
+            self._pending[handle] = action
+        elif isinstance(action, osgp.Commission):
+            entry = mac.DomainEntry(self._domain, action.subnet, action.node)
+            self._commission(action, management.UpdateDomain(0, entry), now)
+        else:
+            target = mac.SubnetNode(action.subnet, action.node)
+            self._pending[node.send_request(target, action.apdu, now, retries=RETRIES)] = action
+
+    def _commission(self, action: osgp.Commission, request: _ManagementRequest, now: float) -> None:
+        target = mac.UniqueId(action.unique_node_id)
+        handle = self._node.send_request(target, request.encode(), now, retries=RETRIES)
+        self._pending[handle] = _Commissioning(action, request.CODE)
+
+    def _on_response(self, event: mac.ResponseReceived, now: float) -> None:
+        pending = self._pending.get(event.handle)
+        if isinstance(pending, osgp.Discover):
+            try:
+                report = management.decode_response(management.QueryId.CODE, event.apdu)
+            except mac.DecodeError:
+                return
+            if isinstance(report, management.IdReport):
+                self.concentrator.on_discovered(report.unique_node_id, report.program_id, now)
+            return
+        if pending is None:
+            return
+        del self._pending[event.handle]
+        if isinstance(pending, osgp.Request):
+            self.concentrator.on_response(pending.request_id, event.apdu, now)
+            return
+        action = pending.action
+        try:
+            done = isinstance(management.decode_response(pending.code, event.apdu), management.Done)
+        except mac.DecodeError:
+            done = False
+        if done and pending.code == management.UpdateDomain.CODE:
+            mode = management.SetNodeMode(management.NodeMode.CHANGE_STATE, mac.NodeState.CONFIGURED)
+            self._commission(action, mode, now)
+        else:
+            self.concentrator.on_commissioned(action.unique_node_id, done, now)
+
+    def _on_done(self, event: mac.TransactionDone, now: float) -> None:
+        pending = self._pending.pop(event.handle, None)
+        if isinstance(pending, osgp.Discover):
+            self.concentrator.on_discovery_done(now)
+        elif isinstance(pending, osgp.Request):
+            self.concentrator.on_response(pending.request_id, None, now)
+        elif isinstance(pending, _Commissioning):
+            self.concentrator.on_commissioned(pending.action.unique_node_id, False, now)
+
+    def _name(self, unique_node_id: bytes) -> str:
+        name = self._names.get(unique_node_id)
+        return f"{unique_node_id.hex()} ({name})" if name else unique_node_id.hex()
+
+    def _report(self, event: osgp.Event, now: float) -> None:
+        tell = self._reports.tell
+        if isinstance(event, osgp.PassDone):
+            text = f"{len(event.read)} read, {len(event.silent)} silent"
+            tell(now, "pass_done", f"pass {event.number} done: {text}", read=len(event.read), silent=len(event.silent))
+            if self.concentrator.done:
+                finished = Finished(self._reports.station, self._reports.sample(now), not event.silent, text)
+                self._finished = (now + FINISH_MARGIN_S, finished)
+            return
+        if isinstance(event, osgp.ReadingDone):
+            reading = event.reading
+            uid = reading.unique_node_id
+            tell(now, "reading_done", f"read {self._name(uid)}", unique_node_id=uid.hex())
+            self._reports.add(
+                Reading(
+                    self._reports.station,
+                    self._reports.sample(now),
+                    uid.hex(),
+                    f"{reading.subnet}/{reading.node}",
+                    reading.to_json(),
+                )
+            )
+            return
+        name = self._name(event.unique_node_id)
+        uid_hex = event.unique_node_id.hex()
+        if isinstance(event, osgp.MeterFound):
+            tell(now, "meter_found", f"found {name}{' again' if event.known else ''}", unique_node_id=uid_hex)
+        elif isinstance(event, osgp.MeterCommissioned):
+            address = f"{event.subnet}/{event.node}"
+            tell(now, "meter_commissioned", f"{name} is {address} now", unique_node_id=uid_hex, address=address)
+        elif isinstance(event, osgp.CommissionFailed):
+            tell(now, "commission_failed", f"{name} took no address: {event.reason}", unique_node_id=uid_hex)
+        elif isinstance(event, osgp.TableRead):
+            tell(now, "table_read", f"{event.table} of {name}: {len(event.raw)} octets", unique_node_id=uid_hex,
+                 table=event.table, octets=event.raw.hex())  # fmt: skip
+            if self._on_table is not None:
+                self._on_table(event)
+        elif isinstance(event, osgp.MeterSilent):
+            tell(now, "meter_silent", f"{name} does not answer", unique_node_id=uid_hex)
+        elif isinstance(event, osgp.MeterBack):
+            tell(now, "meter_back", f"{name} answers again", unique_node_id=uid_hex)
+        elif isinstance(event, osgp.RequestRefused):
+            tell(now, "request_refused", f"{event.table} of {name}: {event.reason}", unique_node_id=uid_hex,
+                 table=event.table)  # fmt: skip
+
+
+def concentrator_config(graph: Graph, spec: ConcentratorStation) -> osgp.ConcentratorConfig:
+    """Keys and addresses of the graph, and what to read."""
+    keys = {
+        bytes.fromhex(other.unique_node_id): osgp.Key.omak(bytes.fromhex(other.omak))
+        for other in graph.stations
+        if isinstance(other, MeterStation) and other.omak
+    }
+    taken = {(other.subnet, other.node) for other in graph.stations if not isinstance(other, MeterStation)}
+    read_set = osgp.ConcentratorConfig().read_set if spec.tables is None else tuple(spec.tables)
+    return osgp.ConcentratorConfig(
+        key=osgp.Key.omak(bytes.fromhex(graph.omak)),
+        keys=keys,
+        subnet=spec.subnet,
+        first_node=spec.first_meter_node,
+        reserved=frozenset(taken),
+        empty_rounds=DISCOVERY_ROUNDS,
+        period=spec.period_s,
+        rediscover=spec.rediscover_s,
+        read_set=read_set,
+    )
