@@ -48,7 +48,7 @@ class ReceiverOptions:
     timing: float = 0.03
     word_decoder: str = "ml"
     second_look: bool = True
-    lost_below: float = 0.35
+    lost_below: float = 0.3
     design_esn0_db: float = 9.0
     sense_rise_db: float = 3.0
 

@@ -55,8 +55,8 @@ class PacketTracker:
 
     Args:
         profile: the channel. cycles_per_bit: of the carrier. candidate: where the packet begins. gains: of the loops.
-        lost_below: a word whose in-phase power exceeds its quadrature power by less than this share of the amplitude's
-            square counts as lost; two in a row end the packet.
+        lost_below: a word of less than this part of the power of the words before it counts as lost, and so does one of less
+            than twice as much without coherence; two in a row end the packet, and so does one far below.
     Attributes:
         candidate: as given. raw: (B,) complex64 filtered bits. phases: (B,) carrier phase, rad. positions: (B,) narrow
         sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude. ending: Ending.
@@ -68,7 +68,7 @@ class PacketTracker:
         cycles_per_bit: float,
         candidate: Candidate,
         gains: LoopGains,
-        lost_below: float = 0.35,
+        lost_below: float = 0.3,
     ) -> None:
         self.profile, self.candidate = profile, candidate
         self._header = header_signs(profile)
@@ -78,7 +78,7 @@ class PacketTracker:
             self._end_word[:] = -np.inf
         self._cycles = cycles_per_bit
         self._loop = (*gains.carrier, gains.timing, gains.amplitude)
-        self._lost_below = lost_below
+        self._lost = np.array([lost_below, 2 * lost_below, 0.2])
         n = profile.code.length
         words = profile.max_octets + max(1, profile.end_words) + 1
         bits = self._header.size + words * n
@@ -103,7 +103,7 @@ class PacketTracker:
         """
         status = track_packet(
             y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self._words, self._end_word,
-            self._lost_below, self.profile.differential, self._state, self._raw, self._phases, self._positions, self._soft,
+            self._lost, self.profile.differential, self._state, self._raw, self._phases, self._positions, self._soft,
         )  # fmt: skip
         self.ending = Ending(status)
         return self.ending

@@ -17,23 +17,24 @@ def _cubic(y, at):
 
 
 @njit(cache=True, nogil=True)
-def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt, decay, words, end_word, lost_below,
+def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt, decay, words, end_word, lost,
                  differential, state, raw, phases, positions, soft):
     """Follow a packet word by word as far as the samples reach.
 
     y: (N,) complex64, filtered baseband, y[0] has absolute index `base`; `available`: absolute index behind the last sample
     that may be used; header: (H,) float32, the known bits as +-1; K1, K2: gains of the carrier loop (proportional, integral;
     per bit); Kt: gain of the timing loop; decay: of the amplitude average; words: (256, n) float32 of +-1 and end_word: (n,)
-    as they are sent, +1 for a 1; lost_below: smallest in-phase surplus of a word.
-    state: (10,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, sum of the
-    quadrature power, words lost in a row, sign of the last bit, words done, quality of the last word; updated.
+    as they are sent, +1 for a 1; lost: (3,) = power of a word over that of the words before it, below which the word is lost;
+    the same for a word without coherence; coherence (in-phase minus quadrature power over their sum) below which it has none.
+    state: (10,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a
+    bit, words lost in a row, sign of the last bit, words done, (unused); updated.
     Written for each bit: raw (B,) complex64, phases (B,) float64, positions (B,) float64, and for each word soft (W, n) float32
     in units of the amplitude, + means 0.
     Returns 0 more samples are needed, 1 the end word came, 2 the signal is lost, 3 the longest packet is full.
     """
     bits_done = int(state[0])
     at, phase, freq, amplitude = state[1], state[2], state[3], state[4]
-    quadrature, lost, previous = state[5], state[6], state[7]
+    power, lost_words, previous = state[5], state[6], state[7]
     words_done = int(state[8])
     length = words.shape[1]
     drift = stride / (2.0 * np.pi * cycles_per_bit)
@@ -45,7 +46,8 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         count = header.size if bits_done == 0 else length
         if at + count * stride + 3 >= available:
             break
-        surplus = 0.0
+        in_phase = 0.0
+        quadrature = 0.0
         for i in range(count):
             v = _cubic(y, at - base)
             turn = complex(np.cos(phase), -np.sin(phase))
@@ -66,7 +68,7 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             slope = (_cubic(y, at - base + 1.0) - _cubic(y, at - base - 1.0)) * turn
             late = min(max(decision * slope.real / amplitude, -1.0), 1.0)
             error = min(max(decision * z.imag / amplitude, -0.7), 0.7)
-            surplus += (z.real * z.real - z.imag * z.imag) / (amplitude * amplitude)
+            in_phase += z.real * z.real
             quadrature += z.imag * z.imag
             amplitude += decay * (decision * z.real - amplitude)
             amplitude = max(amplitude, 1e-12)
@@ -74,10 +76,11 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             phase += freq + K1 * error
             at += stride - drift * freq + Kt * late
             bits_done += 1
+        word_power = (in_phase + quadrature) / count
         if bits_done == header.size and words_done == 0:
+            # A line with echoes may favour the preamble's two frequencies: the header tells the power of data only roughly.
+            power = 0.5 * word_power
             continue
-        surplus /= count
-        state[9] = surplus
         best = -1e30
         for w in range(256):
             metric = 0.0
@@ -88,13 +91,18 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         for i in range(length):
             ending -= soft[words_done, i] * end_word[i]
         words_done += 1
-        lost = lost + 1.0 if surplus < lost_below else 0.0
+        coherence = (in_phase - quadrature) / max(in_phase + quadrature, 1e-30)
+        if word_power < lost[0] * power or (word_power < lost[1] * power and coherence < lost[2]):
+            lost_words += 1.0
+        else:
+            lost_words = 0.0
+            power += 0.3 * (word_power - power)
         if ending > best:
             status = 1
             break
-        if lost >= 2.0 or surplus < 0.3 * lost_below:
+        if lost_words >= 2.0 or word_power < 0.3 * lost[0] * power:
             status = 2
             break
     state[0], state[1], state[2], state[3], state[4] = bits_done, at, phase, freq, amplitude
-    state[5], state[6], state[7], state[8] = quadrature, lost, previous, words_done
+    state[5], state[6], state[7], state[8] = power, lost_words, previous, words_done
     return status
