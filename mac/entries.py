@@ -11,6 +11,8 @@ from .errors import MalformedPdu, TruncatedPdu
 _ID_FIELD: Final = 6  # octets reserved for the domain id, whatever its length
 _NONCLONE: Final = 0x80
 _INVALID: Final = 0x80
+_LS_MODE: Final = 0x40
+_DHCP: Final = 0x20
 _GROUP_ROW: Final = 0x80
 BLANK_DOMAIN: Final = b"\xff" * 15  # a left or never used row (grade B)
 
@@ -31,6 +33,7 @@ class DomainEntry:
         key: 6 octets of the authentication key; never shown by `repr`.
         nonclone: the address belongs to this node alone.
         authentication_type: 0 standard, 1 OMA.
+        ls_mode, dhcp: flags of LON/IP; kept, without effect here.
     """
 
     LENGTH: ClassVar[int] = 15
@@ -42,6 +45,8 @@ class DomainEntry:
     key: bytes = field(default=bytes(6), repr=False)
     nonclone: bool = True
     authentication_type: int = 0
+    ls_mode: bool = False
+    dhcp: bool = False
 
     def __post_init__(self) -> None:
         check_range("subnet", self.subnet, 0, 255)
@@ -60,7 +65,8 @@ class DomainEntry:
 
     def encode(self) -> bytes:
         """15 octets."""
-        flags = self.authentication_type << 3 | len(self.domain.octets)
+        modes = (_LS_MODE if self.ls_mode else 0) | (_DHCP if self.dhcp else 0)
+        flags = modes | self.authentication_type << 3 | len(self.domain.octets)
         address = bytes([self.subnet, (_NONCLONE if self.nonclone else 0) | self.node, flags])
         return self.domain.octets.ljust(_ID_FIELD, b"\0") + address + self.key
 
@@ -77,7 +83,14 @@ class DomainEntry:
             raise MalformedPdu(f"domain id length must be 0, 1, 3 or 6, got {length}")
         node = octets[7]
         return cls(
-            DomainId(octets[:length]), octets[6], node & MAX_NODE, octets[9:], bool(node & _NONCLONE), flags >> 3 & 3
+            DomainId(octets[:length]),
+            subnet=octets[6],
+            node=node & MAX_NODE,
+            key=octets[9:],
+            nonclone=bool(node & _NONCLONE),
+            authentication_type=flags >> 3 & 3,
+            ls_mode=bool(flags & _LS_MODE),
+            dhcp=bool(flags & _DHCP),
         )
 
 

@@ -37,7 +37,7 @@ def test_two_unrelated_octet_sets_give_the_same_a_band():
 
 
 def test_unknown_channel_names_the_known_ones():
-    with pytest.raises(ConfigurationError, match="pl20a_nes.*got 'pl30'"):
+    with pytest.raises(ConfigurationError, match=r"pl20a_nes.*got 'pl30'"):
         ChannelTiming.load("pl30")
 
 

@@ -4,6 +4,7 @@ The channel is made so fast that access takes no time, because the recording has
 """
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -57,7 +58,7 @@ class Peer:
         config = {
             "unique_node_id": bytes.fromhex("02FC0000000C"),
             "program_id": bytes.fromhex("9FFFFF0000000001"),
-            "domains": (DomainEntry(DOMAIN, 35, 12, KEY), DomainEntry(DomainId(b"ABCDEF"), 7, 9, bytes(range(7, 13)))),
+            "domains": (DomainEntry(DOMAIN, 35, 12, KEY, dhcp=True), DomainEntry(DomainId(b"ABCDEF"), 7, 9, bytes(range(7, 13)))),
             "groups": (GroupEntry(7, 3, 1, retries=4, repeat_code=3, receive_code=5, transmit_code=8),),
             "firmware_version": 4,
             "model": 0xA8,
@@ -181,7 +182,8 @@ def test_unconfigured_node_answers_broadcast_and_unique_id_from_no_address():
 
 def test_management_requests_as_recorded():
     """All but what this node does not have: network variables, absolute memory, expanded commands, proxy."""
-    not_ours = "6800 6d00000001 6d02000010 6d03000010 6f05 7200000a 7303 54 57 6002 6001 5201 6a01 6700".split()
+    variables, memory = ("6800", "6f05", "7200000a", "7303"), ("6d00000001", "6d02000010", "6d03000010")
+    not_ours = (*variables, *memory, "54", "57", "6002", "6001", "5201", "6a01", "6700")
     peer = Peer()
     replay(peer, SCENARIOS["network management / diagnostics requests"][:-1], skip=not_ours)
 
@@ -240,7 +242,7 @@ def asking(scenario, send, number=0, answers_delay=1e-4, **options):
 
 def gaps(peer):
     times = [at for at, _ in peer.sent]
-    return [round(b - a, 4) for a, b in zip(times, times[1:], strict=False)]
+    return [round(b - a, 4) for a, b in pairwise(times)]
 
 
 def test_acknowledged_without_answer_is_tried_four_times():

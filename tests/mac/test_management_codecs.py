@@ -94,10 +94,21 @@ def test_status_report_names_its_state():
     assert report.state is NodeState.SOFT_OFFLINE
 
 
-@pytest.mark.parametrize("domain", [b"", b"Q", b"abc", b"NESDOM"])
-@given(st.integers(0, 255), st.integers(0, 127), st.binary(min_size=6, max_size=6), st.booleans(), st.integers(0, 3))
-def test_domain_row_round_trip(domain, subnet, node, key, nonclone, authentication_type):
-    entry = DomainEntry(DomainId(domain), subnet, node, key, nonclone, authentication_type)
+entries = st.builds(
+    DomainEntry,
+    st.sampled_from([DomainId(), DomainId(b"Q"), DomainId(b"abc"), DomainId(b"NESDOM")]),
+    st.integers(0, 255),
+    st.integers(0, 127),
+    st.binary(min_size=6, max_size=6),
+    st.booleans(),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(entries)
+def test_domain_row_round_trip(entry):
     assert DomainEntry.decode(entry.encode()) == entry
 
 

@@ -45,7 +45,7 @@ def test_number_last_used_for_a_destination_is_skipped_for_24_seconds():
     for n in range(2, 16):
         assert numbers.allocate("far", 0.0) == n
     assert numbers.allocate("a", 1.0) == 2  # 1 would come now, but was the last one for a
-    for n in range(3, 16):
+    for _ in range(3, 16):
         numbers.allocate("far", 1.0)
     assert numbers.allocate("far", 1.0) == 1
     assert numbers.allocate("a", 26.0) == 2  # forgotten by now
