@@ -17,7 +17,7 @@ RATE = 400_000.0
 
 
 def facts(packets):
-    return [(p.lpdu, p.crc_ok, p.start_sample, p.end_sample, p.carrier, p.esn0_db, p.clock_ppm, p.corrected_bits) for p in packets]
+    return [(p.lpdu, p.crc_ok, p.start_sample, p.end_sample, p.carrier, p.esn0_db, p.clock_ppm) for p in packets]
 
 
 def noisy(lpdus, esn0_db, *, seed=1, profile="pl20a", ppm=0.0, gap_bits=30, levels=None, alternate=None):

@@ -94,7 +94,7 @@ def test_wrong_calls_are_refused_with_the_reason():
     profile = Profile.load("pl20c")
     with pytest.raises(ConfigurationError, match="sample_rate 192000 Hz is too low for a carrier at 131579 Hz"):
         Transmitter(profile, 192_000).modulate(append_crc(bytes(10)))
-    with pytest.raises(ConfigurationError, match="1..255 octets"):
+    with pytest.raises(ConfigurationError, match=r"1\.\.255 octets"):
         Transmitter(profile, RATE).modulate(bytes(256))
     with pytest.raises(ConfigurationError, match="clock_ppm"):
         Transmitter(profile, RATE, clock_ppm=1e5)

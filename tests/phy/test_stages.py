@@ -1,0 +1,214 @@
+"""The receiver's stages alone: any blocks, filters against theory, the same results without compilation."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phy import ConfigurationError, Profile
+from phy.blanker import ImpulseBlanker
+from phy.detect import CarrierSense, HeaderDetector, header_signs
+from phy.downconvert import BitFilter, DownConverter, NarrowFilter
+from phy.equaliser import Decide, smooth_phase
+from phy.filters import SAMPLES_PER_BIT, plan_baseband, shaped_pulse
+from phy.tones import ToneCanceller
+from phy.tracking import LoopGains
+
+RATE = 400_000.0
+PROFILE = Profile.load("pl20a")
+PLAN = plan_baseband(PROFILE, PROFILE.carrier_hz("primary"), RATE)
+
+
+def baseband(n, seed=1):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=n) + 1j * rng.normal(size=n)
+    z[:: max(1, n // 20)] *= 30
+    return (z + 4 * np.exp(2j * np.pi * 0.11 * np.arange(n))).astype(np.complex64)
+
+
+STAGES = {
+    "down converter": (lambda: DownConverter(PLAN), lambda n: baseband(n).real.astype(np.float32)),
+    "blanker": (lambda: ImpulseBlanker(13.9), baseband),
+    "narrow filter": (lambda: NarrowFilter(PLAN), baseband),
+    "sense filter": (lambda: NarrowFilter(PLAN, PLAN.sense_bank), baseband),
+    "bit filter": (lambda: BitFilter(PLAN), baseband),
+    "tone canceller": (lambda: ToneCanceller(), baseband),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(0, 3000), max_size=10))
+def test_output_does_not_depend_on_block_size(name, cuts):
+    make, source = STAGES[name]
+    x = source(3000)
+    stage = make()
+    pieces = np.concatenate([stage.process(part) for part in np.split(x, sorted(cuts))])
+    assert np.array_equal(pieces, make().process(x))
+    assert stage.process(x[:0]).size == 0
+    stage.reset()
+    assert np.array_equal(stage.process(x), pieces)
+
+
+@settings(deadline=None, max_examples=15)
+@given(cuts=st.lists(st.integers(0, 4000), max_size=10))
+def test_carrier_sense_does_not_depend_on_block_size(cuts):
+    signs = np.repeat(header_signs(PROFILE), SAMPLES_PER_BIT)
+    y = (0.05 * baseband(4000)).astype(np.complex64)
+    y[2000 : 2000 + signs.size] += signs
+    whole, parts = CarrierSense(PROFILE), CarrierSense(PROFILE)
+    for part in np.split(y, sorted(cuts)):
+        parts.push(part)
+    assert whole.push(y) == parts.busy
+
+
+def test_down_converter_gives_the_complex_amplitude():
+    t = np.arange(40_000) / RATE
+    x = (2.5 * np.cos(2 * np.pi * PROFILE.carrier_hz("primary") * t + 0.7)).astype(np.float32)
+    y = DownConverter(PLAN).process(x)[100:]
+    np.testing.assert_allclose(y, 2.5 * np.exp(0.7j), atol=2e-3)
+
+
+def test_phase_stays_exact_after_days():
+    """The oscillator is a 64-bit integer: a stream that has run for a week starts a block with the exact phase."""
+    index = 7 * 86_400 * 400_000
+    step = PLAN.phase_step
+    exact = (index * step % 2**64) / 2**64
+    turns = index * (PROFILE.carrier_hz("primary") / RATE)
+    assert abs((exact - turns + 0.5) % 1.0 - 0.5) < 1e-3
+
+
+def test_narrow_filter_keeps_the_other_carrier_out():
+    """A packet on the other carrier, three bit rates away, must be at least 70 dB down behind the narrow filter."""
+    t = np.arange(80_000) / RATE
+    x = np.cos(2 * np.pi * PROFILE.carrier_hz("secondary") * t).astype(np.float32)
+    y = NarrowFilter(PLAN).process(DownConverter(PLAN).process(x))[200:]
+    assert 20 * np.log10(np.abs(y).max()) < -70
+
+
+def test_shaped_pulse_has_no_intersymbol_interference_before_the_filters():
+    for alpha in (0.25, 0.5, 1.0):
+        pulse = shaped_pulse(alpha, 16)
+        assert pulse[16] == pytest.approx(1.0) and pulse[0] == pytest.approx(0.0) and pulse.sum() / 16 == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name, loss_db", [("pl20a", 0.30), ("test-nrz", 0.35)])
+def test_bit_filter_is_close_to_the_matched_filter_bound(name, loss_db):
+    """Truth: theory_targets section 6, a linear MMSE filter three bits wide loses 0.18 dB (alpha 1) and 0.29 dB (alpha 0).
+
+    Output SNR of one bit against Es/N0 = 6.79 dB of ideal BPSK at a bit error rate of 1e-3; interference counts as noise.
+    """
+    profile = Profile.load(name)
+    plan = plan_baseband(profile, profile.carrier_hz("primary"), 1e6, design_esn0_db=6.79)
+    esn0 = 10**0.679
+    n0_rate = plan.mean_power / esn0  # N0 times bit rate for unit carrier amplitude
+    centre, reach = plan.pulse.size // 2, plan.bit_filter.size // 2
+    taps = [plan.pulse[centre + k * SAMPLES_PER_BIT - reach : centre + k * SAMPLES_PER_BIT + reach + 1] for k in (-2, -1, 0, 1, 2)]
+    gains = [float(plan.bit_filter @ t) for t in taps if t.size == plan.bit_filter.size]
+    interference = sum(g * g for g in gains) - max(gains) ** 2
+    # Decision SNR of BPSK is A^2 / (2 sigma^2 per dimension) = Es/N0 for a matched filter.
+    snr = max(gains) ** 2 / (plan.noise_gain * n0_rate + 2 * interference)
+    loss = 6.79 - 10 * np.log10(snr)
+    assert -0.05 < loss < loss_db
+
+
+def test_blanker_leaves_white_noise_alone_and_removes_an_impulse():
+    rng = np.random.default_rng(3)
+    z = (rng.normal(size=70_000) + 1j * rng.normal(size=70_000)).astype(np.complex64)
+    blanker = ImpulseBlanker(13.9)
+    blanker.process(z)
+    assert blanker.blanked < 70_000 * 2e-3
+    z[30_000:30_006] += 100
+    y = ImpulseBlanker(13.9).process(z)
+    assert not y[30_000:30_006].any() and np.array_equal(y[:29_900], ImpulseBlanker(13.9).process(z[:31_000])[:29_900])
+
+
+def test_blanker_leaves_the_edge_of_a_strong_packet_alone():
+    z = np.full(4000, 1e-4, np.complex64)
+    z[2000:] = np.cos(np.arange(2000) * np.pi / 13.9)
+    blanker = ImpulseBlanker(13.9)
+    blanker.process(z)
+    assert blanker.blanked == 0
+
+
+def test_tone_canceller_removes_tones_and_leaves_a_preamble():
+    n = np.arange(8000)
+    rng = np.random.default_rng(4)
+    noise = 0.01 * (rng.normal(size=n.size) + 1j * rng.normal(size=n.size))
+    tone = np.exp(2j * np.pi * 0.1234 * n)
+    canceller = ToneCanceller()
+    y = canceller.process((tone + noise).astype(np.complex64))
+    assert canceller.tones == [pytest.approx(0.1234, abs=1e-4)]
+    assert np.std(y[2000:]) < 0.03
+    preamble = np.where((n > 3000) & (n < 3000 + 24 * SAMPLES_PER_BIT), np.cos(np.pi * n / SAMPLES_PER_BIT), 0)
+    canceller = ToneCanceller()
+    assert np.array_equal(canceller.process((preamble + noise).astype(np.complex64)), (preamble + noise).astype(np.complex64))
+
+
+def test_header_detector_false_alarms_match_the_beta_distribution():
+    """Truth: in white noise the statistic of one bin exceeds s with probability (1 - s)^(L - 1); bins and phases add up.
+
+    Bound: at most bins x positions times that, at least that of independent bit-spaced positions in one bin.
+    """
+    rng = np.random.default_rng(5)
+    detector = HeaderDetector(PROFILE, 24.0, threshold=0.22, hold_bits=1)
+    n = 400_000
+    y = (rng.normal(size=n) + 1j * rng.normal(size=n)).astype(np.complex64)
+    found = len(detector.push(y, 0))
+    single = (1 - 0.22) ** 34
+    assert n / SAMPLES_PER_BIT * single < found < n * 9 * single
+
+
+def test_smooth_phase_has_less_noise_than_its_input():
+    rng = np.random.default_rng(6)
+    signs = rng.choice([-1.0, 1.0], 400)
+    truth = 0.002 * np.arange(400) + 0.3
+    raw = (signs * np.exp(1j * truth) + 0.3 * (rng.normal(size=400) + 1j * rng.normal(size=400))).astype(np.complex64)
+    wobble = truth + rng.normal(0, 0.2, 400)
+    assert np.std(smooth_phase(raw, truth, signs) - truth) < 0.08 < np.std(wobble - truth)
+
+
+def test_decisions_go_through_the_word_code():
+    header = header_signs(PROFILE)
+    word = 2.0 * PROFILE.code.encode(b"\xa5") - 1
+    symbols = np.concatenate([header, word]).astype(np.complex64)
+    symbols[35 + 4] *= -0.1  # the weakest bit is wrong
+    signs = Decide(header, PROFILE.code.table)(symbols)
+    assert np.array_equal(signs, np.concatenate([header, word]))
+
+
+@pytest.mark.parametrize(
+    "make, complaint",
+    [
+        (lambda: ImpulseBlanker(14, factor=0.5), "factor"),
+        (lambda: ImpulseBlanker(14, window=1), "window"),
+        (lambda: ToneCanceller(threshold_db=1), "threshold_db"),
+        (lambda: ToneCanceller(width=1), "width"),
+        (lambda: LoopGains(BnT=0.5), "BnT"),
+        (lambda: HeaderDetector(PROFILE, 24.0, threshold=1.5), "threshold"),
+        (lambda: CarrierSense(PROFILE, rise=1.0), "fall <= rise"),
+        (lambda: plan_baseband(PROFILE, 86_000.0, 100_000.0), "sample_rate"),
+    ],
+)
+def test_wrong_arguments_name_themselves(make, complaint):
+    with pytest.raises(ConfigurationError, match=complaint):
+        make()
+
+
+def test_kernels_give_the_same_packets_without_compilation():
+    code = (
+        "import numpy as np; from phy import *; p = Profile.load('pl20c'); rate = 312_500.0;"
+        "x = Transmitter(p, rate, level_v=1.0).modulate(append_crc(bytes(range(6))), alternate=True);"
+        "x = np.concatenate([np.zeros(1500, np.float32), x]) + np.random.default_rng(1).normal(0, 0.05, 1500 + x.size);"
+        "rx = Receiver(p, rate); del rx.carriers['primary'];"
+        "print([(q.lpdu.hex(), q.start_sample, q.carrier, q.crc_ok) for q in rx.push(x.astype(np.float32)) + rx.flush()])"
+    )
+    outputs = []
+    for disable in ("0", "1"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disable}
+        outputs.append(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout)
+    assert outputs[0] == outputs[1] and "000102030405" in outputs[0]
