@@ -107,7 +107,8 @@ def test_bit_filter_is_close_to_the_matched_filter_bound(name, loss_db):
     esn0 = 10**0.679
     n0_rate = plan.mean_power / esn0  # N0 times bit rate for unit carrier amplitude
     centre, reach = plan.pulse.size // 2, plan.bit_filter.size // 2
-    taps = [plan.pulse[centre + k * SAMPLES_PER_BIT - reach : centre + k * SAMPLES_PER_BIT + reach + 1] for k in (-2, -1, 0, 1, 2)]
+    middles = [centre + k * SAMPLES_PER_BIT for k in (-2, -1, 0, 1, 2)]
+    taps = [plan.pulse[middle - reach : middle + reach + 1] for middle in middles]
     gains = [float(plan.bit_filter @ t) for t in taps if t.size == plan.bit_filter.size]
     interference = sum(g * g for g in gains) - max(gains) ** 2
     # Decision SNR of BPSK is A^2 / (2 sigma^2 per dimension) = Es/N0 for a matched filter.
@@ -210,5 +211,6 @@ def test_kernels_give_the_same_packets_without_compilation():
     outputs = []
     for disable in ("0", "1"):
         environment = {**os.environ, "NUMBA_DISABLE_JIT": disable}
-        outputs.append(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout)
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        outputs.append(run.stdout)
     assert outputs[0] == outputs[1] and "000102030405" in outputs[0]
