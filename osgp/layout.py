@@ -127,6 +127,10 @@ class Walk:
         top: bool = False,
     ) -> int:
         self._locals.append(fields)
+        if isinstance(given, Record):
+            given = given.plain()
+        elif given is not None and self._output is not None and (unknown := set(given) - {spec.name for spec in specs}):
+            raise TableError(f"{self._path(path)} has no fields {sorted(unknown)}")
         position = end = base
         for spec in specs:
             try:
@@ -197,7 +201,7 @@ class Walk:
                 return self._count(spec.count, path), 1 if spec.kind is Kind.OPAQUE else 0
 
     def _records(self, spec: FieldSpec, at: int, given: Any, path: tuple[Part, ...]) -> tuple[Any, int]:
-        until = spec.until.evaluate(self) if spec.until is not None else None
+        until = min(spec.until.evaluate(self), self._limit) if spec.until is not None else None
         elements = () if given is _ABSENT else tuple(given)
         if until is None:
             count = self._count(spec.count, path)

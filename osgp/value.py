@@ -50,6 +50,10 @@ class Record(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._fields)
 
+    def plain(self) -> dict[str, Any]:
+        """The fields as a dict of their own."""
+        return dict(self._fields)
+
     def __eq__(self, other: object) -> bool:
         return self._fields == other._fields if isinstance(other, Record) else NotImplemented
 

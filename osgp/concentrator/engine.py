@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
@@ -36,7 +36,7 @@ from .session import Outcome, Session, Verdict
 Phase = Enum("Phase", "STOPPED WORKING WAITING DONE")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Station:
     """A meter as the concentrator sees it."""
 
@@ -48,7 +48,7 @@ class Station:
     silent: bool = False
     turns: int = 0  # in this pass
     tries: int = 0  # of the action that is out
-    set_aside: bool = field(default=False)  # commissioning failed in this discovery
+    set_aside: bool = False  # commissioning failed in this discovery
 
 
 class Concentrator:
@@ -87,6 +87,7 @@ class Concentrator:
         self._again: list[Station] = []
         self._reading: Station | None = None
         self._read: list[bytes] = []
+        self._failed: list[bytes] = []
         self._pass_at: float | None = None
         self._discover_at: float | None = None
         for unique_node_id, address in self.config.known.items():
@@ -195,7 +196,7 @@ class Concentrator:
             station.tries = 0
             self._events.append(MeterCommissioned(now, unique_node_id, subnet, node))
             self._heard_from(station, now)
-            if station not in self._to_read and station not in self._again and self._phase is Phase.WORKING:
+            if station not in self._to_read and station not in self._again:
                 self._to_read.append(station)
         elif station.tries >= self.config.commission_tries:
             self._to_commission.popleft()
@@ -228,7 +229,7 @@ class Concentrator:
     def _begin_pass(self, now: float, *, discover: bool) -> None:
         self._phase = Phase.WORKING
         self._pass_at = None if self.config.period is None else now + self.config.period
-        self._read = []
+        self._read, self._failed = [], []
         self._again = []
         for station in self.stations.values():
             station.turns = 0
@@ -297,6 +298,7 @@ class Concentrator:
                 )
                 if outcome.verdict is Verdict.GIVEN_UP:
                     self._reading = None
+                    self._failed.append(station.unique_node_id)
 
     def _finish(self, station: Station, now: float) -> None:
         self._reading = None
@@ -311,6 +313,7 @@ class Concentrator:
         if station.tries < self.config.tries:
             return
         self._reading = None
+        station.session.abandon()
         tries, station.tries = station.tries, 0
         if not station.silent:
             station.silent = True
@@ -326,7 +329,7 @@ class Concentrator:
     def _end_pass(self, now: float) -> None:
         self.passes += 1
         silent = tuple(station.unique_node_id for station in self.stations.values() if station.silent)
-        self._events.append(PassDone(now, self.passes, tuple(self._read), silent))
+        self._events.append(PassDone(now, self.passes, tuple(self._read), silent, tuple(self._failed)))
         if self._pass_at is None:
             self._phase = Phase.DONE
         else:

@@ -94,12 +94,16 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True)
 class PassDone:
-    """Every known meter had its turn.    `number`: passes so far; `read`, `silent`: unique ids."""
+    """Every known meter had its turn.    `number`: passes so far; `read`, `silent`, `failed`: unique ids.
+
+    `failed` answered but could not be read: another key, or a sequence number that never fits.
+    """
 
     at: float
     number: int
     read: tuple[bytes, ...]
     silent: tuple[bytes, ...]
+    failed: tuple[bytes, ...]
 
 
 Event = (

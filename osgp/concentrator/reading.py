@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from osgp.context import Context
+from osgp.context import Context, unpack_firmware
 from osgp.errors import TableError
 from osgp.sources import source
 from osgp.types import LtimeDate
@@ -124,10 +124,11 @@ def _text(text: str | None) -> str:
 
 
 def _firmware(context: Context) -> str:
-    if context.octets("BT01") is None:
+    maker = _value(context, "BT01")
+    if maker is None or maker.get("firmware_revision") is None:
         return ""
-    major, minor = context.firmware
-    return f"{major}.{minor:02}"
+    major, minor, build = unpack_firmware(maker["firmware_version"], maker["firmware_revision"])
+    return f"{major}.{minor:02}.{build:02}"
 
 
 def _named(ids: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Quantity]:
@@ -143,8 +144,8 @@ def _registers(ids: tuple[int, ...], block: Record, unit: int) -> dict[str, Quan
 
 
 def _per_tier(ids: tuple[int, ...], block: Record, unit: int) -> dict[str, Quantity]:
-    kept = {name: one for name, one in _registers(ids, block, unit).items() if one.unit in ("Wh", "varh")}
-    return kept
+    """Only energies are kept per tariff."""
+    return {name: one for name, one in _registers(ids, block, unit).items() if one.unit in ("Wh", "varh")}
 
 
 def _alarms(value: TableValue | None) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from .config import STABLE, ConcentratorConfig
 
 # A meter without BT21 (0x05) is read by BT20, which has the same layout; grade A.
 INSTEAD: Final = {"BT21": "BT20"}
+# Octets read of a table that describes itself (ET36, ET42) before we give up finding its dimensions. Grade D.
+LONGEST_HEAD: Final = 1024
 
 
 class Verdict(Enum):
@@ -106,6 +108,12 @@ class Session:
         self._resyncs = 0
         self._open = None
 
+    def abandon(self) -> None:
+        """No answer came. The meter may have taken the number all the same, so it is not used for another request."""
+        if self._open is not None and self.sequence is not None:
+            self.sequence = self._open[1].sequence
+        self._open = None
+
     @property
     def finished(self) -> bool:
         """Whether the pass is over."""
@@ -185,6 +193,9 @@ class Session:
         self.context.put(name, bytes(self._buffer))
         size = self._size(name)
         if size is None:
+            known = table(name).depends_on() <= set(self.context.known())
+            if known and len(self._buffer) < LONGEST_HEAD:
+                return Outcome(Verdict.GOOD, name)  # its dimensions stand further back
             return self._skip(None, "its size cannot be told from what was read")
         if len(self._buffer) < size:
             return Outcome(Verdict.GOOD, name)

@@ -35,7 +35,7 @@ class MeterConfig:
         seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
         initial_registers: see Registers.    tariff: switches of the local day, see Registers.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
-        locked: tables that refuse writes whatever the key.
+        locked: tables that refuse writes whatever the key: registers, and the time zone, which here is fixed by `utc_offset`.
     """
 
     unique_node_id: bytes = b"\x02\x00\x00\x00\x00\x01"
@@ -63,7 +63,7 @@ class MeterConfig:
     tariff: Tariff = ((7.0, 0), (23.0, 1))
     alarms: frozenset[str] = frozenset()
     idt_version: int = 1
-    locked: frozenset[str] = frozenset(("BT23",))
+    locked: frozenset[str] = frozenset(("BT23", "BT53"))
 
     def __post_init__(self) -> None:
         for name, limit in (("unique_node_id", 6), ("program_id", 8)):
