@@ -21,6 +21,7 @@ import mac
 import osgp
 from mac import management
 
+from .errors import GraphError
 from .events import Event, Finished, Reading, StationEvent
 from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation
 
@@ -347,3 +348,18 @@ def concentrator_config(graph: Graph, spec: ConcentratorStation) -> osgp.Concent
         rediscover=spec.rediscover_s,
         read_set=read_set,
     )
+
+
+def make_application(graph: Graph, spec: AnyStation, node: mac.Node) -> MeterBinding | ConcentratorBinding:
+    """What a station of that kind runs on its node."""
+    if isinstance(spec, MeterStation):
+        return MeterBinding(graph, spec, node)
+    if isinstance(spec, ConcentratorStation):
+        config = concentrator_config(graph, spec)
+        return ConcentratorBinding(graph, spec.name, node, config, station_random(graph, spec.name, "osgp"))
+    raise GraphError(f"graph {graph.name}: {spec.name} is a reader; use osgp-sdr read")
+
+
+def station_random(graph: Graph, name: str, purpose: str) -> random.Random:
+    """A random generator of one station: the same for the same seed, different for every station and purpose."""
+    return random.Random(f"{graph.seed}/{name}/{purpose}")

@@ -325,3 +325,36 @@ def _check_channel(graph: Graph, located: _Located) -> None:
             keys = sorted(part, key="kind".__eq__)  # the kind is to blame only when no parameter is
             guilty = next((key for key in keys if {str(key), str(part[key])} & said), None)
             raise located.error(f"{where}.{guilty}" if guilty else where, str(error)) from None
+
+
+def with_meters(graph: Graph, count: int) -> Graph:
+    """The same graph with `count` meters: some of its own, or copies with ids, couplers and households of their own."""
+    meters = [station for station in graph.stations if isinstance(station, MeterStation)]
+    others: list[AnyStation] = [station for station in graph.stations if not isinstance(station, MeterStation)]
+    if not meters:
+        raise GraphError(f"graph {graph.name}: has no meter to take as a pattern")
+    last = max(station.coupler for station in graph.stations)
+    paths = {tuple(sorted(path.between)): path for path in graph.line.paths}
+    added: list[MeterStation] = []
+    for k in range(len(meters), count):
+        pattern = meters[k % len(meters)]
+        coupler = last + 1 + k - len(meters)
+        identifier = (int(pattern.unique_node_id, 16) & ~0xFFFF | k + 1) + 0x10000
+        added.append(
+            msgspec.structs.replace(
+                pattern,
+                name=f"meter-{k + 1}",
+                coupler=coupler,
+                unique_node_id=f"{identifier:012x}",
+                serial=str(int(meters[-1].serial) + 1 + k - len(meters)),
+                load_seed=pattern.load_seed + k,
+            )
+        )
+        for other in others:
+            path = paths.get((min(other.coupler, pattern.coupler), max(other.coupler, pattern.coupler)))
+            if path is not None:
+                paths[other.coupler, coupler] = msgspec.structs.replace(path, between=[other.coupler, coupler])
+    stations = [*others, *meters[:count], *added]
+    couplers = max(graph.line.couplers, max(station.coupler for station in stations) + 2)
+    line = msgspec.structs.replace(graph.line, couplers=couplers, paths=list(paths.values()))
+    return msgspec.structs.replace(graph, stations=stations, line=line)

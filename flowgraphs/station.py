@@ -7,7 +7,6 @@ A station owns no socket and no clock: `now` is the index of the newest received
 duplex: what it receives while it sends is its own echo and is ignored, and the carrier that it senses then is its own.
 """
 
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -132,7 +131,7 @@ class Station:
             self._finish_sending(first_sample, first_sample / self.sample_rate)
 
     def _receive(self, packet: Packet, now: float) -> None:
-        first, end = packet.start_sample + self._base, packet.end_sample + self._base
+        first, end = int(packet.start_sample) + self._base, int(packet.end_sample) + self._base
         if any(first < own_end and end > own_first for own_first, own_end in self._own):
             return
         self._emit(
@@ -142,16 +141,16 @@ class Station:
                 end,
                 packet.carrier,
                 packet.lpdu,
-                packet.crc_ok,
-                round(packet.esn0_db, 2),
-                round(packet.clock_ppm, 2),
-                packet.corrected_bits,
+                bool(packet.crc_ok),
+                round(float(packet.esn0_db), 2),
+                round(float(packet.clock_ppm), 2),
+                int(packet.corrected_bits),
             )
         )
         if packet.crc_ok:
             self.node.last_reception = mac.Reception(
-                margin_db=packet.esn0_db,
-                strength_db=20.0 * float(np.log10(max(packet.level_v, 1e-9) / self.transmitter.level_v)),
+                margin_db=float(packet.esn0_db),
+                strength_db=20.0 * float(np.log10(max(float(packet.level_v), 1e-9) / self.transmitter.level_v)),
                 alternate=packet.carrier == "secondary",
             )
             self.node.receive_frame(packet.lpdu[:-CRC_OCTETS], now)
@@ -202,8 +201,3 @@ class Station:
         piece = x[max(0, offset) : offset + size]
         block[max(0, -offset) : max(0, -offset) + piece.size] = piece
         return block
-
-
-def station_random(graph: Graph, name: str, purpose: str) -> random.Random:
-    """A random generator of one station: the same for the same seed, different for every station and purpose."""
-    return random.Random(f"{graph.seed}/{name}/{purpose}")

@@ -1,0 +1,98 @@
+"""`osgp-sdr run`: any graph as processes."""
+
+import click
+
+from flowgraphs.cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
+
+
+@click.command(
+    epilog="Example: osgp-sdr run demo",
+    help="""Run the line and every station of GRAPH (a file, or the name of a ready graph) as processes.
+
+    Ends when the concentrators are done, or with Ctrl-C. Restarts nothing by itself. Exit code 1: a meter was not read.""",
+)
+@click.argument("graph")
+@click.option("--out", metavar="DIR", help="Leave readings, packets, recording, capture and pictures in DIR.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Instead of the graph's.")
+@click.option("--pace", type=click.Choice(["fast", "realtime"]), help="Instead of the graph's.")
+@click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: private.")
+@click.option("--packets", is_flag=True, help="Show every packet.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
+@debug_option
+def command(
+    graph: str,
+    out: str | None,
+    seed: int | None,
+    pace: str | None,
+    endpoint: str | None,
+    packets: bool,
+    as_json: bool,
+) -> int:
+    import msgspec
+
+    from flowgraphs.graph import load_graph
+
+    changes = {"seed": seed, "pace": pace, "endpoint": endpoint}
+    loaded = load_graph(graph)
+    loaded = msgspec.structs.replace(loaded, **{key: value for key, value in changes.items() if value is not None})
+    return run_graph(loaded, out, as_json, packets)
+
+
+def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, details: bool = True) -> int:
+    """Run a graph to its end and leave what was asked for."""
+    import time
+    from pathlib import Path
+
+    from flowgraphs.errors import StationError
+    from flowgraphs.graph import Graph
+    from flowgraphs.kernels import ensure_compiled
+    from flowgraphs.lifetime import Lifetime
+    from flowgraphs.processes import GraphRun
+    from flowgraphs.report import EventPrinter, RunLog, readings_table, write_artefacts
+
+    assert isinstance(graph, Graph)
+    directory = Path(out) if out else None
+    recording = None
+    if directory is not None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="--out") from None
+        if graph.line.recorder is not None:
+            recording = directory.resolve() / "line"
+    ensure_compiled()
+    started_at = time.monotonic()
+    log = RunLog(graph)
+    printer = EventPrinter(graph.sample_rate, as_json, packets, details)
+
+    def on_event(event: object) -> None:
+        log.add(event)  # type: ignore[arg-type]
+        printer.show(event)  # type: ignore[arg-type]
+
+    def report(text: str) -> None:
+        click.echo(f"osgp-sdr: {text}", err=True)
+
+    with Lifetime() as lifetime:
+        try:
+            with GraphRun(graph, recording, on_event, report) as running:
+                running.start()
+                running.watch(lifetime.stopped)
+                done = running.all_finished()
+        except StationError as error:
+            report(str(error))
+            return ANSWER_IS_NO
+        wall = time.monotonic() - started_at
+        if directory is not None and (done or not lifetime.interrupted):
+            written = write_artefacts(log, directory, recording)
+            click.echo(f"wrote {', '.join(path.name for path in written)} to {directory}", err=True)
+        if lifetime.interrupted and not done:
+            return INTERRUPTED
+    if not as_json:
+        click.echo("\n" + readings_table(log))
+    simulated = 0.0 if log.finish is None else log.finish / graph.sample_rate
+    click.echo(f"{simulated:.1f} s on the line took {wall:.1f} s", err=True)
+    silent = log.silent_meters()
+    if silent:
+        report(f"not read: {', '.join(silent)}")
+        return ANSWER_IS_NO
+    return DONE
