@@ -330,8 +330,8 @@ class Walk:
         self._grow(at + spec.container)
         assert self._output is not None
         place = slice(at, at + spec.container)
-        mask = (1 << width) - 1
-        word = int.from_bytes(self._output[place], "little") & ~(mask << spec.lo) | (int(value) & mask) << spec.lo
+        bits = (int(value) & (1 << width) - 1) << spec.lo  # the octets are zero here: no two fields share a bit
+        word = int.from_bytes(self._output[place], "little") | bits
         self._output[place] = word.to_bytes(spec.container, "little")
 
     def _grow(self, end: int) -> None:

@@ -96,8 +96,6 @@ class Session:
         """Start a pass."""
         watched = "ET04" in self._config.read_set and not self._config.reread_stable
         have = frozenset(STABLE & set(self.context.known())) if watched and self._identity else frozenset()
-        for name in set(self.context.known()) - have:
-            self.context.forget(name)
         first = ("ET04",) if have else ()  # tells whether the rest still holds
         self._plan = reading_order((*first, *self._config.read_set), have)
         self.missing = []

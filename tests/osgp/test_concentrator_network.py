@@ -26,6 +26,7 @@ from osgp import (
     PassDone,
     ReadingDone,
     Request,
+    RequestMessage,
     RequestRefused,
     TableRead,
     table,
@@ -239,6 +240,44 @@ def test_meter_that_only_lost_its_sequence_number_is_resynchronised():
     line.run(until=190.0)
     assert len([e for e in line.of(ReadingDone) if e.reading.unique_node_id == unique_id(1)]) == 2
     assert not line.of(MeterSilent)
+
+
+def test_restarted_meter_with_other_firmware_is_read_afresh():
+    line = street(1, config=ConcentratorConfig(period=100.0))
+    line.run(until=90.0)
+    line.restart(1, serial="4321", firmware=(4, 10, 2))
+    line.addresses.pop(unique_id(1), None)
+    line.run(until=390.0)
+    assert (line.readings()[unique_id(1)].serial, line.readings()[unique_id(1)].firmware) == ("4321", "4.10.02")
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_no_sequence_number_serves_two_requests(seed):
+    line = street(1, config=ConcentratorConfig(period=30.0, tries=2), loss=0.25, seed=seed)
+    line.run(until=300.0)
+    sent = {}
+    for action in line.actions:
+        if isinstance(action, Request):
+            sent.setdefault(RequestMessage.decode(action.apdu).sequence, set()).add(action.apdu)
+    assert all(len(apdus) == 1 for apdus in sent.values())
+
+
+def test_register_unit_scales_energies():
+    """ET55.energy_register_unit says how many Wh a count is worth."""
+    meter = make(1, initial_registers={"forward_active_wh": 1234}, load=ConstantLoad((0.0,)))
+    meter.store.put("ET55", table("ET55").encode({"energy_register_unit": 10}, meter.store.context))
+    read_set = ("BT01", "BT22", "BT23", "BT20", "ET55")
+    line = Street(Concentrator(ConcentratorConfig(read_set=read_set), Random(1)), {unique_id(1): meter})
+    line.concentrator.start(0.0)
+    line.run()
+    registers = line.readings()[unique_id(1)].registers
+    assert registers["forward_active_wh"].value == 12340 and registers["outage_count"].value == 0
+
+
+def test_own_address_of_the_concentrator_is_not_given_away():
+    line = street(2, config=ConcentratorConfig(first_node=1)).run()
+    assert [(e.subnet, e.node) for e in line.of(MeterCommissioned)] == [(1, 2), (1, 3)]
 
 
 def test_new_meter_is_found_by_rediscovery():

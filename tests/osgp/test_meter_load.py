@@ -32,6 +32,22 @@ def test_registers_hold_the_integral_of_the_load(phases, pv_peak):
     assert expected[0] > 3000 and (pv_peak == 0 or expected[1] > 1000)
 
 
+@settings(max_examples=30, deadline=None)
+@given(second=st.integers(0, 2 * DAY), part=st.floats(0.0, 0.999))
+def test_energy_at_any_instant_is_the_integral(second, part):
+    """The energy of the last second and a fraction, against the power there; and the sum from midnight at one place."""
+    load = Household(7, pv_peak=2500.0)
+    power = load.power(second + part)
+    gained = load.energy(second + part).forward - load.energy(float(second)).forward
+    assert gained == pytest.approx(max(sum(power.active), 0.0) * part, abs=1e-6)
+
+
+def test_energy_is_counted_from_midnight():
+    energy = Household(7, pv_peak=2500.0).energy(40_000.0)
+    gained = (energy.forward, energy.reverse, energy.imported, energy.exported)
+    assert [one / 3600 for one in gained] == pytest.approx(riemann(Household(7, pv_peak=2500.0), 0, 40_000))
+
+
 def test_a_meter_counts_what_its_home_draws():
     meter = Meter(MeterConfig(seed=9, initial_registers={"forward_active_wh": 12345678}))
     origin = round(meter.config.second_of_day())

@@ -173,6 +173,14 @@ def test_generation_is_read_from_bt01(octets, firmware):
     assert Context({"BT01": bytes(14) + h(octets) + bytes(8)}).firmware == firmware
 
 
+@settings(deadline=None)
+@given(st.integers(0, 15), st.integers(0, 127), st.integers(0, 31))
+def test_packed_firmware_round_trips(major, minor, build):
+    from osgp.context import pack_firmware, unpack_firmware
+
+    assert unpack_firmware(*pack_firmware(major, minor, build)) == (major, minor, build)
+
+
 def test_offset_notation_reads_fields_and_bits(registers_only):
     value = table("BT21").decode(h("03020c0b000001040029"))
     assert value["BT21.3"] == value["3"] == value["number_summations"] == 11
