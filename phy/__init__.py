@@ -2,8 +2,9 @@
 
 from .crc import append_crc, crc_ok
 from .errors import ConfigurationError, PhyError, ProfileError
+from .packet import Packet, ReceiverOptions
 from .profile import Carrier, Profile
-from .receiver import Packet, Receiver, ReceiverOptions
+from .receiver import Receiver
 from .transmitter import Transmitter
 from .warmup import kernels_cached, warmup
 

@@ -35,6 +35,7 @@ class ToneCanceller:
             once in 10^12 bins. width: of a notch in cycles per sample, (0, 0.1). most: notches at once.
     Attributes:
         tones: frequencies notched at present, cycles per sample of the narrow baseband, -0.5..0.5.
+        runs: of the last `process` call, (first, last + 1, whether any notch was at work), in order.
     Raises:
         ConfigurationError: an argument is out of range.
     """
@@ -56,18 +57,25 @@ class ToneCanceller:
         self._count = 0
         self._ages: list[int] = []
         self.tones: list[float] = []
+        self.runs: list[tuple[int, int, bool]] = []
         self._state = np.zeros((0, 2), np.complex128)
 
     def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) narrow baseband -> (N,) without its steady tones."""
+        self.runs = [(0, z.size, False)] if z.size else []
         if math.isinf(self._threshold):
             return z
         y = np.empty_like(z)
+        runs: list[tuple[int, int, bool]] = []
         done = 0
         while done < z.size:
             step = min(_HOP - self._count % _HOP, z.size - done)
             part = z[done : done + step]
             self._history = np.concatenate((self._history[step:], part))
+            if runs and runs[-1][2] == bool(self.tones):
+                runs[-1] = (runs[-1][0], done + step, runs[-1][2])
+            else:
+                runs.append((done, done + step, bool(self.tones)))
             if self.tones:
                 phasors = np.exp(2j * np.pi * np.array(self.tones))
                 notch_cascade(part, phasors, self._rho, self._state, y[done : done + step])
@@ -77,6 +85,7 @@ class ToneCanceller:
             self._count += step
             if self._count % _HOP == 0 and self._count >= _SHORTEST:
                 self._update(self._find(self._history[-min(self._count, _FRAME) :]))
+        self.runs = runs
         return y
 
     def _find(self, x: NDArray[np.complex64]) -> list[float]:

@@ -135,9 +135,9 @@ def sense_carrier(y, stride, alternating, levels, rates, hold, state):
 
     y: (N,) complex64, of which the first (L - 1) * stride samples were seen before, L = alternating.size.
     levels: (5,) float64 = rise, strong rise and fall over the floor, match (normalised correlation), drop (part of the packet's
-    own level); rates: (4,) float64 = smoothing of the energy and of the packet's level, relative steps of the floor up and down,
-    each per sample; hold: samples. state: (6,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of the hold,
-    samples since the onset, samples seen; updated.
+    own level); rates: (4,) float64 = smoothing of the energy and of the packet's level, relative steps of the floor up and
+    down, each per sample; hold: samples. state: (6,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of
+    the hold, samples since the onset, samples seen; updated.
     Onset: energy above floor * rise and the last L bits match the preamble, or energy above floor * strong rise. The carrier
     is gone when the energy has stayed below floor * fall, or below its own level * drop, for `hold` samples.
     Returns whether the carrier is present after the last sample.

@@ -250,3 +250,29 @@ def test_wrong_arguments_name_themselves():
         Receiver(profile, 1e6, ReceiverOptions(threshold=2))
     with pytest.raises(ConfigurationError, match="dimension"):
         Receiver(profile, 1e6).push(np.zeros((2, 2), np.float32))
+
+
+@pytest.mark.parametrize("octet", [0x00, 0xFF, 0x55, 0x4E])
+@pytest.mark.parametrize("count", [16, 24, 44, 90])
+def test_repeated_octets_are_not_taken_for_tones(octet, count):
+    """A run of equal octets is a set of narrow lines; a fresh meter's registers are such a run."""
+    rng = np.random.default_rng(octet + count)
+    lpdus = [append_crc(rng.bytes(12) + bytes([octet]) * count + rng.bytes(12)) for _ in range(3)]
+    x, _ = noisy(lpdus, 20.0, seed=count)
+    assert [p.lpdu for p in received(x) if p.crc_ok] == lpdus
+
+
+@settings(deadline=None, max_examples=10)
+@given(cuts=st.lists(st.integers(0, 399_999), max_size=12), seed=st.integers(0, 3))
+def test_packets_among_tones_do_not_depend_on_how_the_stream_is_cut(cuts, seed):
+    rng = np.random.default_rng(seed)
+    lpdus = [append_crc(rng.bytes(8) + bytes(int(rng.integers(2)) * 40) + rng.bytes(8)) for _ in range(6)]
+    x, _ = noisy(lpdus, 14.0, seed=seed)
+    x = x[:400_000]
+    n = np.arange(x.size)
+    x = x + np.where((n > 90_000) & (n < 300_000), 1.5 * np.cos(2 * np.pi * 78_125 / RATE * n), 0).astype(np.float32)
+    whole = Receiver(Profile.load("pl20a"), RATE)
+    expected = facts(whole.push(x) + whole.flush())
+    rx = Receiver(Profile.load("pl20a"), RATE)
+    packets = [p for part in np.split(x, sorted(cuts)) for p in rx.push(part)]
+    assert facts(packets + rx.flush()) == expected and len(expected) >= 3

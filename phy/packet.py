@@ -1,0 +1,81 @@
+"""What the receiver gives, and what a user may tune in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ConfigurationError
+from .profile import Carrier
+from .words import WordCode
+
+WORD_DECODERS: Final[dict[str, Callable[[WordCode, NDArray[np.float32]], bytes]]] = {
+    "ml": WordCode.decode_ml,
+    "weakest_flip": WordCode.decode_weakest_flip,
+    "hard": WordCode.decode_hard,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverOptions:
+    """What a user may tune; every default is for an ordinary line.
+
+    Attributes:
+        threshold: of the header detector, (0, 1). blanker: power factor of the impulse blanker, 0 switches off.
+        tones_db: threshold of the tone canceller, 0 switches off.
+        BnT, timing: tracking loops, see LoopGains. word_decoder: ml, weakest_flip or hard.
+        second_look: try again with smoothed phase and a fitted filter when the CRC fails.
+        lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: carrier sense over the floor.
+    """
+
+    threshold: float = 0.4
+    blanker: float = 9.0
+    tones_db: float = 16.0
+    BnT: float = 0.015
+    timing: float = 0.03
+    word_decoder: str = "ml"
+    second_look: bool = True
+    lost_below: float = 0.3
+    design_esn0_db: float = 9.0
+    sense_rise_db: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.word_decoder not in WORD_DECODERS:
+            raise ConfigurationError(
+                f"word_decoder must be one of {', '.join(WORD_DECODERS)}, got {self.word_decoder!r}"
+            )
+        if not 0 < self.lost_below < 1:
+            raise ConfigurationError(f"lost_below must be in (0, 1), got {self.lost_below}")
+        if not -10 <= self.design_esn0_db <= 60:
+            raise ConfigurationError(f"design_esn0_db must be in -10..60, got {self.design_esn0_db}")
+        if not 2.6 <= self.sense_rise_db <= 12:
+            raise ConfigurationError(f"sense_rise_db must be in 2.6..12, got {self.sense_rise_db}")
+
+
+@dataclass(frozen=True, eq=False)
+class Packet:
+    """One packet as received.
+
+    Attributes:
+        lpdu: octets with the CRC. crc_ok: whether the CRC holds.
+        start_sample, end_sample: line samples where bit 0 begins and the last word ends.
+        carrier: "primary" or "secondary". level_v: peak amplitude of the carrier, V.
+        esn0_db: energy per coded bit over noise density, dB. clock_ppm: the sender's clock against ours and the profile.
+        corrected_bits: bits of the words that the decoder changed.
+        symbols: (B,) complex64, one per bit from the preamble on, unit amplitude, + means 1.
+        method: how the bits were estimated.
+    """
+
+    lpdu: bytes
+    crc_ok: bool
+    start_sample: int
+    end_sample: int
+    carrier: Carrier
+    level_v: float
+    esn0_db: float
+    clock_ppm: float
+    corrected_bits: int
+    symbols: NDArray[np.complex64] = field(repr=False)
+    method: str = "tracked"
