@@ -29,7 +29,7 @@ class OutgoingFrame:
 
 @dataclass(slots=True)
 class QueuedFrame:
-    """A frame waiting for access. `ticket` names the transaction it belongs to, None for none."""
+    """A frame waiting for access. `ticket` names what it belongs to: own messages have positive ones, answers negative."""
 
     lpdu: Lpdu
     ticket: int | None = None
@@ -66,6 +66,14 @@ class LinkLayer:
         """Queue a frame behind those of its priority class."""
         self._queues[lpdu.header.priority].append(QueuedFrame(lpdu, ticket))
         self._update_access(now)
+
+    def replace(self, lpdu: Lpdu, ticket: int, now: float) -> None:
+        """Put a frame in the place of one with the same ticket that still waits, or queue it."""
+        for frame in self._queues[lpdu.header.priority]:
+            if frame.ticket == ticket:
+                frame.lpdu = lpdu
+                return
+        self.submit(lpdu, ticket, now)
 
     def withdraw(self, ticket: int, now: float) -> None:
         """Take back the frames of a transaction that has ended while they were waiting."""

@@ -21,7 +21,7 @@ from .entries import DomainEntry, GroupEntry
 from .errors import DropReason, LocalProtocolError
 from .link import LinkLayer
 from .lpdu import Lpdu, LpduHeader
-from .npdu import NORMAL_VERSION, EnclosedPdu, Npdu
+from .npdu import EnclosedPdu, Npdu
 from .statistics import Statistics
 
 DOMAIN_TABLE_SIZE: Final = 2
@@ -152,17 +152,26 @@ class NetworkLayer:
     def send(
         self,
         source: SubnetNode,
-        destination: Destination | GroupReply,
+        destination: Destination,
         domain: DomainId,
         pdu: EnclosedPdu,
         header: LpduHeader,
         now: float,
         ticket: int | None = None,
-        version: int = NORMAL_VERSION,
     ) -> None:
-        """Hand a packet to the link layer."""
+        """Hand a packet of our own to the link layer."""
         self._statistics.l3_transmitted += 1
-        self._link.submit(Lpdu(header, Npdu(source, destination, domain, pdu, version)), ticket, now)
+        self._link.submit(Lpdu(header, Npdu(source, destination, domain, pdu)), ticket, now)
+
+    def answer(self, arrival: Arrival, source: SubnetNode, pdu: EnclosedPdu, now: float, ticket: int) -> None:
+        """Send an answer the way its message came: same priority, path, version and domain; it causes no backlog.
+
+        An answer with this ticket that still waits for the line is replaced: two copies would help nobody.
+        """
+        self._statistics.l3_transmitted += 1
+        header = LpduHeader(arrival.header.priority, arrival.header.alt_path, 0)
+        npdu = Npdu(source, arrival.answer_destination, arrival.npdu.domain, pdu, arrival.npdu.version)
+        self._link.replace(Lpdu(header, npdu), ticket, now)
 
     def _refusal(self, arrival: Arrival, entry: DomainEntry | None) -> DropReason | None:
         npdu = arrival.npdu

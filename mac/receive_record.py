@@ -53,6 +53,11 @@ class ReceiveRecord:
         """Our address in answers: the one we had when the message came."""
         return NO_ADDRESS if self.without_address else self.arrival.own_address
 
+    @property
+    def ticket(self) -> int:
+        """Names the answers of this record to the link layer; negative, own messages have positive ones."""
+        return -self.request_id
+
     def note_alternate_path(self) -> None:
         """A copy came over the alternate path: answers take it from now on."""
         self.arrival = replace(self.arrival, header=replace(self.arrival.header, alt_path=True))

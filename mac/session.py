@@ -12,7 +12,7 @@ from .receive_record import ReceiveRecord, ReceiveRecords, RecordState
 from .spdu import Spdu, SpduType
 from .statistics import Statistics
 from .transaction_control import TransactionControl
-from .transport import Delivery, answer, settle_by_reminder
+from .transport import Delivery, settle_by_reminder
 
 
 class SessionLayer:
@@ -81,4 +81,4 @@ class SessionLayer:
     def _send_response(self, record: ReceiveRecord, now: float) -> None:
         if record.response is not None:
             pdu = Spdu(SpduType.RESPONSE, record.pdu.number, apdu=record.response)
-            answer(self._network, record, pdu, now)
+            self._network.answer(record.arrival, record.answer_source, pdu, now, record.ticket)

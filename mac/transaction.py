@@ -44,20 +44,20 @@ class TransactionNumbers:
     def allocate(self, destination: object, now: float) -> int | None:
         """Number for a new transaction, or None when the destination must wait (see `free_at`)."""
         if destination not in self._last and len(self._last) >= self._size:
-            self._last = {key: entry for key, entry in self._last.items() if now - entry[1] < NUMBER_LIFETIME}
+            self._last = {key: entry for key, entry in self._last.items() if now < entry[1]}
             if len(self._last) >= self._size:
                 return None
         number = self._next
         last = self._last.get(destination)
-        if last is not None and last[0] == number and now - last[1] < NUMBER_LIFETIME:
+        if last is not None and last[0] == number and now < last[1]:
             number = self._successor(number)
-        self._last[destination] = number, now
+        self._last[destination] = number, now + NUMBER_LIFETIME
         self._next = self._successor(number)
         return number
 
     def free_at(self) -> float:
         """When the oldest destination will be forgotten."""
-        return min(used_at for _, used_at in self._last.values()) + NUMBER_LIFETIME
+        return min(forgotten_at for _, forgotten_at in self._last.values())
 
     @staticmethod
     def _successor(number: int) -> int:

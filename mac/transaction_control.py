@@ -135,14 +135,16 @@ class TransactionControl:
 
     def reset(self, now: float) -> None:
         """Give up everything, forget the numbers and be silent, as after power-up."""
-        handles = [message.handle for message in self._unnumbered] + sorted(self._unnumbered_sent)
+        for handle in [message.handle for message in self._unnumbered] + sorted(self._unnumbered_sent):
+            self._link.withdraw(handle, now)
+            self._events.append(TransactionDone(handle, False, 0))
         self._unnumbered.clear()
         self._unnumbered_sent.clear()
-        self._events.extend(TransactionDone(handle, False, 0) for handle in handles)
         for priority, queue in self._waiting.items():
             running = self._running[priority]
             for transaction in ([] if running is None else [running]) + list(queue):
                 transaction.on(TransactionEvent.ABORT)
+                self._link.withdraw(transaction.message.handle, now)
                 self._report(transaction, False)
             queue.clear()
             self._running[priority] = None

@@ -8,7 +8,6 @@ from typing import Final
 
 from .errors import DropReason
 from .events import Service
-from .lpdu import LpduHeader
 from .member_list import has_answered
 from .network import Arrival, NetworkLayer
 from .receive_record import ReceiveRecord, ReceiveRecords, RecordState
@@ -74,7 +73,8 @@ class TransportLayer:
         return self._on_message(arrival, tpdu, now)
 
     def _acknowledge(self, record: ReceiveRecord, now: float) -> None:
-        answer(self._network, record, Tpdu(TpduType.ACK, record.pdu.number), now)
+        ack = Tpdu(TpduType.ACK, record.pdu.number)
+        self._network.answer(record.arrival, record.answer_source, ack, now, record.ticket)
 
 
 def settle_by_reminder(records: ReceiveRecords, arrival: Arrival, pdu: Tpdu | Spdu, now: float) -> bool:
@@ -91,12 +91,3 @@ def settle_by_reminder(records: ReceiveRecords, arrival: Arrival, pdu: Tpdu | Sp
     if arrival.member is not None and has_answered(pdu.m_list, arrival.member.member):
         record.state = RecordState.DONE
     return True
-
-
-def answer(network: NetworkLayer, record: ReceiveRecord, pdu: Tpdu | Spdu, now: float) -> None:
-    """Send an answer the way its message came: same priority, path, version and domain; no backlog, no authentication."""
-    arrival = record.arrival
-    header = LpduHeader(arrival.header.priority, arrival.header.alt_path, 0)
-    source = record.answer_source
-    npdu = arrival.npdu
-    network.send(source, arrival.answer_destination, npdu.domain, pdu, header, now, None, npdu.version)

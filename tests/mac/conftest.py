@@ -134,9 +134,9 @@ def domain() -> DomainId:
     return DOMAIN
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_node(timing: ChannelTiming) -> Callable[..., Node]:
-    """Node 1/index on the test domain; index 0 or `address=False` gives an unconfigured one."""
+    """Node 1/index on the test domain; `address=False` gives an unconfigured one without domain."""
 
     def build(index: int, address: bool = True, seed: int = 1, **options: Any) -> Node:
         domains = (DomainEntry(DOMAIN, 1, index),) if address else ()
@@ -150,8 +150,10 @@ def make_node(timing: ChannelTiming) -> Callable[..., Node]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_line() -> Callable[[Iterable[Node]], Line]:
+    """A line with these nodes on it."""
+
     def build(nodes: Iterable[Node]) -> Line:
         return Line(list(nodes))
 
