@@ -68,7 +68,7 @@ class Meter:
         self._suite = OmaSuite(self.config.key)
         self._sequence = SequenceWindow(self.config.sequence, self.config.sequence_window)
         self._address = (0, 0)
-        self._last: tuple[bytes, bytes, tuple[int, int], float] | None = None  # request, response, address, instant
+        self._last: tuple[bytes, bytes, float] | None = None  # request, response, instant
         self._mailbox = ProcedureMailbox()
         self._events: deque[MeterEvent] = deque(maxlen=EVENTS_KEPT)
         self.store = TableStore(self.config.locked)
@@ -123,8 +123,7 @@ class Meter:
             return self._deny(RefusalReason.TOO_LONG, ResultCode.ERROR, request, covered, address)
         if not message.authentic(self._suite, subnet, node):
             return self._deny(RefusalReason.BAD_DIGEST, ResultCode.AUTHENTICATION_FAILURE, request, covered, address)
-        if self._repeated(request, address):
-            assert self._last is not None
+        if self._last is not None and self._last[0] == request and self._now - self._last[2] <= self.config.repeat_time:
             self.repeats += 1
             self._events.append(RequestServed(self._now, message.pdu[0], _table_of(message.pdu), repeated=True))
             return self._last[1]
@@ -135,14 +134,8 @@ class Meter:
             return self._deny(reason, ResultCode.INVALID_SEQUENCE, request, covered, address)
         self._address = address
         answer = self._serve(message, request, address)
-        self._last = (request, answer, address, self._now)
+        self._last = (request, answer, self._now)
         return answer
-
-    def _repeated(self, request: bytes, address: tuple[int, int]) -> bool:
-        if self._last is None:
-            return False
-        last, _, where, at = self._last
-        return last == request and where == address and self._now - at <= self.config.repeat_time
 
     def _serve(self, message: RequestMessage, octets: bytes, address: tuple[int, int]) -> bytes:
         covered = message.covered

@@ -164,6 +164,19 @@ def test_readings_are_what_the_meters_measure():
     assert [event.number for event in line.of(PassDone)] == [1, 2, 3]
 
 
+def test_node_that_answers_a_discovery_twice_is_found_once():
+    concentrator = Concentrator(ConcentratorConfig(), Random(1))
+    concentrator.start(0.0)
+    assert isinstance(concentrator.next_action(), Discover)
+    for _ in range(3):
+        concentrator.on_discovered(unique_id(1), bytes(8), 1.0)
+    concentrator.on_discovery_done(2.0)
+    assert isinstance(concentrator.next_event(), MeterFound) and concentrator.next_event() is None
+    assert isinstance(concentrator.next_action(), Commission)
+    concentrator.on_commissioned(unique_id(1), True, 3.0)
+    assert isinstance(concentrator.next_action(), Discover)
+
+
 def test_discovery_ends_with_an_empty_round_and_one_action_is_out_at_a_time():
     line = street().run()
     rounds = [action.round for action in line.actions if isinstance(action, Discover)]
@@ -215,7 +228,9 @@ def test_meter_killed_in_the_middle_of_its_reading_and_restarted_gets_its_old_ad
     assert [event.unique_node_id for event in line.of(MeterSilent)] == [unique_id(2)]
     assert set(line.readings()) == {unique_id(1), unique_id(3)}
     line.restart(2, sequence=0xFFFFFFFE, initial_registers={"forward_active_wh": 5_000_000})
+    done = len(line.actions)
     line.run(until=240.0)
+    assert isinstance(line.actions[done], Discover)  # a pass with a silent meter begins by looking for it
     assert [event.unique_node_id for event in line.of(MeterBack)] == [unique_id(2)]
     assert [event.known for event in line.of(MeterFound)] == [False] * 3 + [True]
     assert line.addresses[unique_id(2)] == (1, 3)
