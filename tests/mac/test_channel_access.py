@@ -153,6 +153,18 @@ def test_after_own_transmission_beta1_is_longer():
     assert access.next_timer() == pytest.approx(20.1 + NES.beta1_post_tx)
 
 
+def test_carrier_of_another_makes_the_last_activity_a_reception():
+    """Even when no frame comes of it."""
+    access = idle_machine(slot=0)
+    access.set_ready(True, False, 20.0)
+    access.on_timer(20.0)
+    access.transmission_started(20.0)
+    access.transmission_done(0, 20.1)
+    access.on_channel(True, 20.2)
+    access.on_channel(False, 20.3)
+    assert access.next_timer() == pytest.approx(20.3 + NES.beta1_post_rx)
+
+
 @pytest.mark.parametrize("bad", [None, 0])
 def test_reception_makes_the_last_activity_a_reception_even_with_bad_crc(bad):
     access = idle_machine(slot=0)
@@ -280,6 +292,46 @@ def test_packet_cycle_timer_pauses_while_the_line_is_busy():
     assert access.backlog.value == 5
     access.on_timer(again_at + 0.31 * NES.packet_cycle)
     assert access.backlog.value == 4
+
+
+def test_own_transmission_restarts_the_packet_cycle_timer():
+    access = idle_machine(slot=0)
+    access.on_frame(8, 20.0)
+    access.on_timer(20.9)
+    value = access.backlog.value
+    access.set_ready(True, False, 20.9)
+    access.on_timer(20.9)
+    access.transmission_started(20.9)
+    access.set_ready(False, False, 20.9)
+    access.transmission_done(1, 21.0)
+    idle_at = 21.0 + NES.beta1_post_tx
+    access.on_timer(idle_at + 0.99 * NES.packet_cycle)
+    assert access.backlog.value == value + 1
+    access.on_timer(idle_at + 1.01 * NES.packet_cycle)
+    assert access.backlog.value == value
+
+
+def test_what_is_left_of_a_packet_cycle_counts_on():
+    """However rarely the machine is looked at."""
+    often, rarely = idle_machine(), idle_machine()
+    for access in (often, rarely):
+        access.on_frame(9, 20.0)
+    for tenth in range(1, 36):
+        often.on_timer(20.0 + 0.1 * tenth * NES.packet_cycle)
+    rarely.on_timer(20.0 + 2.5 * NES.packet_cycle)
+    rarely.on_timer(20.0 + 3.05 * NES.packet_cycle)
+    assert rarely.backlog.value == often.backlog.value == 10 - 3
+
+
+def test_reception_right_after_own_frame_shortens_beta1():
+    """A frame reported during beta1, its carrier not noticed: the last activity is a reception after all."""
+    access = idle_machine(slot=0)
+    access.set_ready(True, False, 20.0)
+    access.on_timer(20.0)
+    access.transmission_started(20.0)
+    access.transmission_done(0, 20.1)
+    access.on_frame(0, 20.1)
+    assert access.next_timer() == pytest.approx(20.1 + NES.beta1_post_rx)
 
 
 def test_good_reception_restarts_the_packet_cycle_timer():

@@ -273,6 +273,69 @@ def test_one_of_several_answers_restarts_the_timer(node, domain):
     assert events_of(node) == [TransactionDone(1, True, 1, 1)]
 
 
+def test_only_members_of_the_group_count(node, domain):
+    node.send_acknowledged(Group(5), b"\x05", 0.0)
+    flushed(node, 0.15)
+    for member in (1, 3, 63):  # ourselves, and numbers beyond the size
+        assert give(node, GroupReply(OURS, 5, member), domain, pdu=Tpdu(TpduType.ACK, 0)) == []
+    assert give(node, GroupReply(OURS, 5, 0), domain, pdu=Tpdu(TpduType.ACK, 0)) == []
+    assert give(node, GroupReply(OURS, 5, 0), domain, pdu=Tpdu(TpduType.ACK, 0)) == []
+    done = give(node, GroupReply(OURS, 5, 2), domain, pdu=Tpdu(TpduType.ACK, 0))
+    assert done == [TransactionDone(1, True, 1, 2)]
+
+
+def test_timer_of_a_two_frame_try_runs_from_the_second(node, domain):
+    node.send_acknowledged(Group(5, 30), b"\x05", 0.0, transmit_time=0.5)
+    flushed(node, 0.2)
+    give(node, GroupReply(OURS, 5, 20), domain, pdu=Tpdu(TpduType.ACK, 0), now=0.3)
+    types, at = [], 0.3
+    while len(types) < 2:
+        at = node.next_timer()
+        node.on_timer(at)
+        for frame in node.frames_to_send(at):
+            types.append(Lpdu.decode(frame.octets).npdu.pdu.type)
+            assert len(types) == 2 or node.frames_waiting == 1
+            node.transmission_done(at)
+    assert types == [TpduType.REMINDER, TpduType.ACKD]
+    node.on_timer(at + 0.49)
+    assert node.frames_waiting == 0
+    node.on_timer(at + 0.5)
+    assert node.frames_waiting == 2
+
+
+def test_freed_records_make_room(make_node, domain):
+    node = make_node(7, receive_records=2, receive_code=0)
+    pdu = Tpdu(TpduType.ACKD, 3, apdu=b"\x05")
+    taken = [bool(give(node, OURS, domain, source=SubnetNode(1, 20 + n), pdu=pdu, now=1.0)) for n in range(3)]
+    assert taken == [True, True, False]
+    assert give(node, OURS, domain, source=SubnetNode(1, 22), pdu=pdu, now=1.2) != []
+
+
+def test_second_response_is_refused(node, domain):
+    (request,) = give(node, OURS, domain, pdu=Spdu(SpduType.REQUEST, 3, apdu=b"\x05"))
+    node.respond(request.request_id, b"\x05 first", 1.1)
+    node.respond(request.request_id, b"\x05 second", 1.1)
+    assert [frame.npdu.pdu.apdu for frame in flushed(node, 2.0)] == [b"\x05 first"]
+    assert node.statistics.drops[DropReason.LATE_RESPONSE] == 1
+
+
+def test_service_message_is_no_request(node, domain):
+    apdu = b"\x7f" + bytes(14)
+    assert give(node, OURS, domain, pdu=Spdu(SpduType.REQUEST, 3, apdu=apdu)) == []
+    (answer,) = flushed(node, 2.0)
+    assert answer.npdu.pdu.apdu == b"\x1f"
+    assert give(node, OURS, domain, pdu=Apdu.decode(apdu + b"x")) == []
+    assert node.statistics.drops[DropReason.MALFORMED] == 1
+
+
+def test_reset_is_followed_by_silence(make_node):
+    node = make_node(7, reset_silence=2.0)
+    node.reset(10.0)
+    node.send_repeated(OTHER, b"\x05", 10.5, repeats=0)
+    assert flushed(node, 11.99) == []
+    assert len(flushed(node, 13.0)) == 1
+
+
 def test_acknowledged_broadcast_is_done_with_the_first_acknowledgement(node, domain):
     node.send_acknowledged(Broadcast(), b"\x05", 0.0, backlog=7)
     (frame,) = flushed(node, 0.5)
