@@ -37,18 +37,21 @@ def run_station(
     lifetime: Lifetime,
     emit: Callable[[Event], None],
     make: Callable[[Graph, AnyStation, mac.Node], Application] = make_application,
+    coupler: int | None = None,
+    finished: Callable[[], bool] = lambda: False,
 ) -> None:
     """One station as a process: joins the line and works block by block until it is told to stop.
 
     Args:
-        make: makes the application on top of the node.
+        make: makes the application on top of the node.    coupler: instead of the graph's; -1 takes any free one.
+        finished: asked after every block; true ends the station.
     """
     spec = graph.station(name)
 
     def report(text: str) -> None:
         emit(StationEvent(name, port.clock.next_sample, "link", text))
 
-    port = StationPort(endpoint, name, spec.coupler, graph.sample_rate, graph.heartbeat, report)
+    port = StationPort(endpoint, name, spec.coupler if coupler is None else coupler, graph.sample_rate, graph.heartbeat, report)
     station: Station | None = None
     countdown = STOP_CHECK
     try:
@@ -57,7 +60,7 @@ def run_station(
             countdown -= 1
             if block is None or countdown == 0:
                 countdown = STOP_CHECK
-                if lifetime.stopped():
+                if lifetime.stopped() or finished():
                     return
                 if block is None:
                     continue
@@ -69,6 +72,8 @@ def run_station(
             assert block.samples is not None
             send_at = block.first_sample + (1 + port.latency) * port.block
             port.send(send_at, station.work(block.first_sample, block.samples, send_at))
+            if finished():
+                return
     finally:
         port.close()
 

@@ -1,0 +1,232 @@
+"""Reading some tables of one meter: a reader station that joins a running line for it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+import mac
+import osgp
+from mac import management
+
+from .binding import ConcentratorBinding, station_random
+from .errors import FlowgraphError, GraphError, StationError
+from .events import Event, Finished, StationEvent
+from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation
+from .lifetime import Lifetime
+from .processes import run_station
+
+READER: Final = "reader"
+READER_ID: Final = "0002a1ff0001"
+READER_NODE: Final = 126  # last but one address of a subnet: concentrators give addresses from below
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A meter: unique node id, address, or both; and its key, which is never shown."""
+
+    unique_node_id: bytes | None
+    address: tuple[int, int] | None
+    omak: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants: a table, or a field of it. `text` as it was written."""
+
+    text: str
+    table: str
+    path: str
+
+    def value(self, value: osgp.TableValue) -> Any:
+        """The table as plain data, or the field."""
+        if not self.path:
+            return value.to_json()
+        return _plain(value.field(self.path))
+
+    def show(self, value: Any, as_json: bool) -> str:
+        """One line, or several for a whole table."""
+        if as_json:
+            return json.dumps({"table": self.table, "field": self.path or None, "value": value})
+        if isinstance(value, dict):
+            return "\n".join([self.table, *(f"  {name} = {json.dumps(item)}" for name, item in value.items())])
+        return f"{self.text} = {value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, osgp.Record):
+        return {name: _plain(item) for name, item in value.items()}
+    return str(value)
+
+
+def parse_wanted(text: str) -> Wanted:
+    """`BT23`, `23`, `2051`, `BT23.summations`, `BT21.0.2`.
+
+    Raises:
+        FlowgraphError: there is no such table.
+    """
+    name, _, path = text.partition(".")
+    try:
+        spec = osgp.table(int(name) if name.isdecimal() else name.upper())
+    except (osgp.OsgpError, KeyError, ValueError) as error:
+        raise FlowgraphError(f"TABLE {text!r}: {error}") from None
+    return Wanted(text, spec.id, path)
+
+
+def resolve_meter(graph: Graph, meter: str) -> Target:
+    """Which meter the user means: a station's name, a unique node id, or subnet/node.
+
+    Raises:
+        FlowgraphError: it is none of these, or out of range.
+    """
+    meters = [station for station in graph.stations if isinstance(station, MeterStation)]
+    match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", meter)
+    if match is not None:
+        subnet, node = int(match[1]), int(match[2])
+        if not (1 <= subnet <= 255 and 1 <= node <= 127):
+            raise FlowgraphError(f"METER {meter}: subnet is 1..255, node 1..127")
+        return Target(None, (subnet, node), bytes.fromhex(graph.omak))
+    known = next((s for s in meters if meter == s.name or meter.lower() == s.unique_node_id.lower()), None)
+    if known is not None:
+        return Target(bytes.fromhex(known.unique_node_id), None, bytes.fromhex(known.omak or graph.omak))
+    if not re.fullmatch(r"[0-9A-Fa-f]{12}", meter):
+        names = ", ".join(s.name for s in meters)
+        raise GraphError(f"METER {meter!r}: no station of graph {graph.name} ({names}), unique node id or subnet/node")
+    return Target(bytes.fromhex(meter), None, bytes.fromhex(graph.omak))
+
+
+class ReaderBinding:
+    """Asks a meter for its address when only its id is known, then reads it.
+
+    Attributes:
+        found: values by what the user wrote.    problems: one line each.    done: nothing more will come.
+    """
+
+    def __init__(self, graph: Graph, spec: AnyStation, node: mac.Node, target: Target, wanted: Sequence[Wanted]) -> None:
+        self.found: dict[str, Any] = {}
+        self.problems: list[str] = []
+        self.done = False
+        self._graph, self._spec, self._node = graph, spec, node
+        self._target, self._wanted = target, wanted
+        self._query: int | None = None
+        self._reader: ConcentratorBinding | None = None
+
+    def start(self, now: float) -> None:
+        """See `Application`."""
+        if self._target.address is not None:
+            self._read(self._target.address, now)
+            return
+        assert self._target.unique_node_id is not None
+        query = management.QueryDomain(0).encode()
+        self._query = self._node.send_request(mac.UniqueId(self._target.unique_node_id), query, now)
+
+    def on_event(self, event: mac.Event, now: float) -> None:
+        """See `Application`."""
+        if self._reader is not None:
+            self._reader.on_event(event, now)
+        elif isinstance(event, mac.ResponseReceived) and event.handle == self._query:
+            self._query = None
+            try:
+                report = management.decode_response(management.QueryDomain.CODE, event.apdu)
+            except mac.DecodeError as error:
+                self._fail(f"answered nonsense: {error}")
+                return
+            if isinstance(report, management.DomainReport) and report.entry is not None:
+                self._read((report.entry.subnet, report.entry.node), now)
+            else:
+                self._fail("has no address yet: no concentrator has found it")
+        elif isinstance(event, mac.TransactionDone) and event.handle == self._query:
+            self._fail("does not answer")
+
+    def work(self, now: float) -> None:
+        """See `Application`."""
+        if self._reader is not None:
+            self._reader.work(now)
+
+    def reports(self) -> list[Event]:
+        """See `Application`."""
+        events = self._reader.reports() if self._reader is not None else []
+        for event in events:
+            if isinstance(event, StationEvent) and event.name == "meter_silent":
+                self.problems.append("does not answer")
+            elif isinstance(event, StationEvent) and event.name == "request_refused":
+                self.problems.append(event.text)
+            elif isinstance(event, Finished):
+                self.done = True
+        return events
+
+    def _fail(self, problem: str) -> None:
+        self.problems.append(problem)
+        self.done = True
+
+    def _read(self, address: tuple[int, int], now: float) -> None:
+        identifier = self._target.unique_node_id or bytes(6)
+        config = osgp.ConcentratorConfig(
+            key=osgp.Key.omak(self._target.omak),
+            known={identifier: address},
+            read_set=tuple(dict.fromkeys(item.table for item in self._wanted)),
+            prefixes={},
+            silent_tries=1,
+        )
+        rng = station_random(self._graph, self._spec.name, "osgp")
+        self._reader = ConcentratorBinding(
+            self._graph, self._spec.name, self._node, config, rng, discovers=False, on_table=self._take
+        )
+        self._reader.start(now)
+
+    def _take(self, read: osgp.TableRead) -> None:
+        for item in self._wanted:
+            if item.table == read.table:
+                try:
+                    self.found[item.text] = item.value(read.value)
+                except osgp.OsgpError as error:
+                    self.problems.append(f"{item.text}: {error}")
+
+
+def read_tables(
+    graph: Graph, endpoint: str, target: Target, wanted: Sequence[Wanted], lifetime: Lifetime, wait_s: float
+) -> tuple[list[str], dict[str, Any]]:
+    """Join the line at `endpoint`, read, leave. Returns (problems, values by what the user wrote).
+
+    Raises:
+        StationError: there is no line within `wait_s` seconds, or it refuses.
+    """
+    spec = next((s for s in graph.stations if isinstance(s, ReaderStation)), None)
+    own = next((s for s in graph.stations if isinstance(s, ConcentratorStation | ReaderStation)), None)
+    if spec is None:
+        subnet = own.subnet if own is not None else 1
+        spec = ReaderStation(
+            name=READER, coupler=0, unique_node_id=READER_ID, subnet=subnet, node=READER_NODE,
+            receiver=own.receiver if own is not None else {},
+        )  # fmt: skip
+        graph = msgspec.structs.replace(graph, stations=[*graph.stations, spec])
+    deadline = time.monotonic() + wait_s
+    binding: list[ReaderBinding] = []
+
+    def make(of: Graph, station: AnyStation, node: mac.Node) -> ReaderBinding:
+        binding.append(ReaderBinding(of, station, node, target, wanted))
+        return binding[0]
+
+    def finished() -> bool:
+        if not binding and time.monotonic() > deadline:
+            raise StationError(f"no line answers at {endpoint} within {wait_s:g} s")
+        return bool(binding) and binding[0].done
+
+    run_station(graph, spec.name, endpoint, lifetime, lambda event: None, make, coupler=-1, finished=finished)
+    if not binding:
+        return ["interrupted"], {}
+    return list(dict.fromkeys(binding[0].problems)), binding[0].found
