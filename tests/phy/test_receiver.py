@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phy import ConfigurationError, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
-from phy.channel import Tone, WhiteNoise
+from phy.channel import LineNoise, Spec, Tone, WhiteNoise
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 INDEX = json.loads((RECORDINGS / "index.json").read_text())
@@ -188,6 +188,22 @@ def test_noise_alone_gives_no_packet():
     noise = WhiteNoise(RATE, rms_v=0.1, seed=5)
     rx = Receiver(Profile.load("pl20a"), RATE)
     assert not [p for _ in range(60) for p in rx.push(noise.generate(400_000)) if p.crc_ok]
+
+
+def test_a_minute_of_line_noise_gives_no_packet():
+    """The recording without packets, over and over, and a synthetic minute of everything a line has but packets."""
+    recorded = np.fromfile(RECORDINGS / "noise_only.sigmf-data", "<i2").astype(np.float32) / 32768
+    specs = [
+        Spec("cyclostationary", {"rms_v": 0.05}),
+        Spec("mains_impulses", {"preset": "dimmer3", "reference_v": 0.05}),
+        Spec("random_impulses", {"preset": "heavy", "reference_v": 0.02}),
+        Spec("tone", {"freq_hz": 78_125.0, "amplitude_v": 0.05}),
+        Spec("mains_hum", {"amplitude_v": 1.0}),
+    ]
+    noise = LineNoise.from_specs(specs, RATE, seed=12)
+    for minute in ((recorded for _ in range(60)), (noise.generate(400_000) for _ in range(60))):
+        rx = Receiver(Profile.load("pl20a"), RATE)
+        assert not [p for second in minute for p in rx.push(second) if p.crc_ok]
 
 
 def test_truncated_and_corrupted_packets_never_pass():
