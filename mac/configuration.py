@@ -38,7 +38,8 @@ class NodeConfig:
             for this has 10 and then makes new destinations wait up to 24 s; more only removes that wait (choice, D).
         reset_silence: s without originating anything after power-up or reset.
         hear_service_messages: report service messages from any domain.
-        alternate_repeats: every other copy of a repeated message over the alternate path (choice CH1).
+        alternate_repeats: every other copy of a repeated message over the alternate path (choice, D: off by default,
+            as in the stacks read for this).
         started_at: instant of power-up, s.
     """
 

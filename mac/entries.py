@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Self
 
-from .address import DOMAIN_LENGTHS, MAX_GROUP, MAX_MEMBER, MAX_NODE, DomainId, SubnetNode, check_length, check_range
+from . import timers
+from .address import DOMAIN_LENGTHS, MAX_GROUP, MAX_MEMBER, MAX_NODE, MAX_SUBNET, DomainId, SubnetNode, check_length, check_range
 from .errors import MalformedPdu, TruncatedPdu
 
 _ID_FIELD: Final = 6  # octets reserved for the domain id, whatever its length
@@ -14,7 +15,6 @@ _INVALID: Final = 0x80
 _LS_MODE: Final = 0x40
 _DHCP: Final = 0x20
 _GROUP_ROW: Final = 0x80
-BLANK_DOMAIN: Final = b"\xff" * 15  # a left or never used row (grade B)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class DomainEntry:
     dhcp: bool = False
 
     def __post_init__(self) -> None:
-        check_range("subnet", self.subnet, 0, 255)
+        check_range("subnet", self.subnet, 0, MAX_SUBNET)
         check_range("node", self.node, 0, MAX_NODE)
         check_range("authentication_type", self.authentication_type, 0, 3)
         check_length("key", self.key, self.KEY_LENGTH)
@@ -94,6 +94,9 @@ class DomainEntry:
         )
 
 
+BLANK_DOMAIN: Final = b"\xff" * DomainEntry.LENGTH  # a left or never used row (grade B)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupEntry:
     """Membership of a group: a group row of the address table.        ISO/IEC 14908-1, clause unverified (grade B, L)
@@ -116,10 +119,10 @@ class GroupEntry:
     size: int
     member: int
     domain_index: int = 0
-    retries: int = 3
-    repeat_code: int = 7
-    receive_code: int = 13
-    transmit_code: int = 13
+    retries: int = timers.DEFAULT_RETRIES
+    repeat_code: int = timers.DEFAULT_REPEAT_CODE
+    receive_code: int = timers.DEFAULT_RECEIVE_CODE
+    transmit_code: int = timers.DEFAULT_REQUEST_CODE
 
     def __post_init__(self) -> None:
         check_range("group", self.group, 0, MAX_GROUP)
@@ -146,8 +149,8 @@ class GroupEntry:
         """From 5 octets; None for a row of another kind, or with impossible numbers."""
         if len(octets) != cls.LENGTH:
             raise TruncatedPdu(f"address row needs {cls.LENGTH} octets, got {len(octets)}")
-        kind, member, repeat, timers, group = octets
+        kind, member, repeat, codes, group = octets
         size = kind & 0x7F
         if not kind & _GROUP_ROW or size > MAX_MEMBER + 1 or member & 0x7F > MAX_MEMBER:
             return None
-        return cls(group, size, member & 0x7F, member >> 7, repeat & 15, repeat >> 4, timers >> 4, timers & 15)
+        return cls(group, size, member & 0x7F, member >> 7, repeat & 15, repeat >> 4, codes >> 4, codes & 15)

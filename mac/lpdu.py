@@ -9,7 +9,7 @@ from .address import check_range
 from .errors import TruncatedPdu
 from .npdu import Npdu
 
-MIN_LPDU: Final = 6  # octets without the CRC; link_mac, smallest valid frame is 8 with CRC (grade B)
+MIN_LPDU: Final = 6  # octets without the CRC; the smallest valid frame has 8 with it (grade B)
 MAX_DELTA_BACKLOG: Final = 63
 
 

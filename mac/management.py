@@ -15,7 +15,18 @@ from .address import check_length, check_range
 from .entries import DomainEntry
 from .errors import MalformedPdu, TruncatedPdu
 from .events import NodeState
-from .message_codes import STATE_BY_OCTET, STATE_OCTETS, failure_code, success_code, take
+from .message_codes import (
+    QUERY_DOMAIN,
+    QUERY_ID,
+    QUERY_STATUS,
+    QUERY_STATUS_FLEX,
+    QUERY_TRANSCEIVER_STATUS,
+    STATE_BY_OCTET,
+    STATE_OCTETS,
+    failure_code,
+    success_code,
+    take,
+)
 from .reports import DomainReport, IdReport, StatusReport, TransceiverReport, encode_row
 
 __all__ = [
@@ -78,7 +89,7 @@ class QueryStatus(_Plain):
     """51: ask for a `StatusReport`."""
 
     __slots__ = ()
-    CODE = 0x51
+    CODE = QUERY_STATUS
 
 
 class ClearStatus(_Plain):
@@ -92,14 +103,14 @@ class QueryTransceiverStatus(_Plain):
     """54: ask how this very request was received (`Reception`)."""
 
     __slots__ = ()
-    CODE = 0x54
+    CODE = QUERY_TRANSCEIVER_STATUS
 
 
 class QueryStatusFlex(_Plain):
     """56: as Query Status, but answered from source 0/0."""
 
     __slots__ = ()
-    CODE = 0x56
+    CODE = QUERY_STATUS_FLEX
 
 
 class QuerySelector(IntEnum):
@@ -132,7 +143,7 @@ class QueryId:
         mode, offset, octets: memory that must match; empty octets: no such condition.
     """
 
-    CODE: ClassVar[int] = 0x61
+    CODE: ClassVar[int] = QUERY_ID
 
     selector: QuerySelector = QuerySelector.UNCONFIGURED
     mode: MemoryMode = MemoryMode.READ_ONLY
@@ -236,7 +247,7 @@ class QueryDomain(_Indexed):
     """6A: ask for a row of the domain table."""
 
     __slots__ = ()
-    CODE = 0x6A
+    CODE = QUERY_DOMAIN
 
 
 @dataclass(frozen=True, slots=True)

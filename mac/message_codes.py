@@ -18,7 +18,13 @@ STATE_OCTETS: Final = {  # node state in Query Status and Set Node Mode (grade B
 STATE_BY_OCTET: Final = {octet: state for state, octet in STATE_OCTETS.items()}
 UNCONFIGURED_STATES: Final = frozenset({NodeState.UNCONFIGURED, NodeState.APPLICATIONLESS_UNCONFIGURED})
 
-_DIAGNOSTIC_FIRST: Final = 0x50
+# Requests whose responses have a layout of their own in `reports`; the codes of the others stand with their classes.
+QUERY_STATUS: Final = 0x51
+QUERY_TRANSCEIVER_STATUS: Final = 0x54
+QUERY_STATUS_FLEX: Final = 0x56
+QUERY_ID: Final = 0x61
+QUERY_DOMAIN: Final = 0x6A
+
 _MANAGEMENT_FIRST: Final = 0x60
 
 

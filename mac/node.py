@@ -198,8 +198,8 @@ class Node:
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        timers_ = [t for t in (self._control.next_timer(), self._link.access.next_timer()) if t is not None]
-        return min(timers_, default=None)
+        due = (self._control.next_timer(), self._link.access.next_timer())
+        return min((at for at in due if at is not None), default=None)
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out."""
@@ -218,7 +218,7 @@ class Node:
         apdu: bytes,
         now: float,
         domain: int | DomainId = 0,
-        retries: int = 3,
+        retries: int = timers.DEFAULT_RETRIES,
         transmit_time: float = timers.transmit_time(timers.DEFAULT_REQUEST_CODE),
         max_responses: int = 1,
         backlog: int = 0,
@@ -258,7 +258,7 @@ class Node:
         apdu: bytes,
         now: float,
         domain: int | DomainId = 0,
-        retries: int = 3,
+        retries: int = timers.DEFAULT_RETRIES,
         transmit_time: float = timers.transmit_time(timers.DEFAULT_TRANSMIT_CODE),
         backlog: int = 0,
         priority: bool = False,
@@ -284,7 +284,7 @@ class Node:
         apdu: bytes,
         now: float,
         domain: int | DomainId = 0,
-        repeats: int = 3,
+        repeats: int = timers.DEFAULT_RETRIES,
         repeat_time: float = timers.transmit_time(timers.DEFAULT_REPEAT_CODE),
         priority: bool = False,
         alternate: bool | None = None,

@@ -8,13 +8,21 @@ from typing import Final, Self
 from .address import PROGRAM_ID_LENGTH, UNIQUE_NODE_ID_LENGTH, check_length
 from .entries import BLANK_DOMAIN, DomainEntry
 from .events import NodeState
-from .message_codes import STATE_BY_OCTET, success_code, take
+from .message_codes import (
+    QUERY_DOMAIN,
+    QUERY_ID,
+    QUERY_STATUS,
+    QUERY_TRANSCEIVER_STATUS,
+    STATE_BY_OCTET,
+    success_code,
+    take,
+)
 from .reception import Reception
 
-QUERY_ID_ANSWER: Final = success_code(0x61)
-QUERY_STATUS_ANSWER: Final = success_code(0x51)
-QUERY_DOMAIN_ANSWER: Final = success_code(0x6A)
-QUERY_TRANSCEIVER_ANSWER: Final = success_code(0x54)
+QUERY_ID_ANSWER: Final = success_code(QUERY_ID)
+QUERY_STATUS_ANSWER: Final = success_code(QUERY_STATUS)
+QUERY_DOMAIN_ANSWER: Final = success_code(QUERY_DOMAIN)
+QUERY_TRANSCEIVER_ANSWER: Final = success_code(QUERY_TRANSCEIVER_STATUS)
 
 
 def encode_row(entry: DomainEntry | None) -> bytes:

@@ -10,7 +10,7 @@ from .errors import DropReason
 
 _WORD_LIMIT: Final = 0xFFFF
 
-STATISTIC_WORDS: Final = (  # order of statistics-relative memory reads, choice CH12; Query Status has the first five (B)
+STATISTIC_WORDS: Final = (  # order of statistics-relative memory reads; Query Status has the first five (grade B)
     "transmission_errors",
     "transaction_timeouts",
     "receive_transaction_full",

@@ -20,10 +20,11 @@ UNIQUE_ID_RECEIVE_TIME: Final = 8.192  # s, for every message addressed by uniqu
 RESET_SILENCE: Final = 2.0  # s without originating after power-up or reset, so that peers forget (grade L)
 NUMBER_LIFETIME: Final = 24.0  # s for which a destination's last transaction number is remembered (grade B)
 
+DEFAULT_RETRIES: Final = 3  # four tries, two on each path; our choice (D)
 DEFAULT_TRANSMIT_CODE: Final = 11  # 768 ms for acknowledged messages on an A-band line; our choice (D)
 DEFAULT_REQUEST_CODE: Final = 13  # 1536 ms: a response of 120 octets lasts 390 ms plus its access delay; our choice (D)
 DEFAULT_REPEAT_CODE: Final = 7  # 192 ms between the copies of a repeated message; our choice (D)
-DEFAULT_RECEIVE_CODE: Final = 13  # 12.3 s > (3 retries + 1) x 1536 ms, choice CH9 for the A band (D)
+DEFAULT_RECEIVE_CODE: Final = 13  # 12.3 s > (3 retries + 1) x 1536 ms; our choice for the A band (D)
 
 
 def transmit_time(code: int) -> float:

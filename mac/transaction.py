@@ -223,7 +223,7 @@ class Transaction:
         """Path of a try, counted from 0.
 
         Acknowledged and request services take the alternate path on the last two tries; repeated messages only
-        when `alternate_repeats` asks for every other copy to do so (choice CH1).
+        when `alternate_repeats` asks for every other copy to do so (grade D).
         """
         if self.message.alternate is not None:
             return self.message.alternate
