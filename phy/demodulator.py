@@ -67,7 +67,8 @@ class PacketDecoder:
             bits = header.size + max(lengths) * self.profile.code.length
             for look in second_looks(
                 narrow, base, tracker.positions[:bits], tracker.raw[:bits], tracker.phases[:bits],
-                self.plan.pulse, header, Decide(header, self.profile.code.table),
+                tracker.candidate.freq, SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse,
+                self.plan.noise_correlation, header, Decide(header, self.profile.code.table),
             ):  # fmt: skip
                 soft = -look.symbols.real[header.size :].reshape(-1, self.profile.code.length)
                 again = self._check(soft.astype(np.float32), lengths, look.symbols, look.method)

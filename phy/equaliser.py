@@ -58,7 +58,10 @@ def second_looks(
     positions: NDArray[np.float64],
     raw: NDArray[np.complex64],
     phases: NDArray[np.float64],
+    freq: float,
+    drift: float,
     pulse: NDArray[np.float64],
+    noise_correlation: NDArray[np.float64],
     header: NDArray[np.float32],
     decide: "Decide",
     reach: int = 6,
@@ -67,14 +70,16 @@ def second_looks(
     """Estimates of the bits, each better informed than the one before; the caller stops at the first that passes its check.
 
     1. Phase smoothed over past and future bits.
-    2. A filter that suppresses what is not the known pulse: w = (R + load)^-1 p, R the packet's own covariance (the minimum
+    2. The line's impulse response, fitted to the known header and then to all decisions, and the MMSE filter that belongs to it.
+    3. A filter that suppresses what is not the known pulse: w = (R + load)^-1 p, R the packet's own covariance (the minimum
        power receiver of Capon); it notches tones beside the carrier.
-    3. A filter fitted to the decisions by least squares: it also resolves echoes, which the known pulse does not tell.
+    4. A filter fitted to the decisions by least squares, which knows neither pulse nor noise.
 
     Args:
         r: (N,) complex64 narrow baseband before the bit filter, r[0] has absolute index `base`.
-        positions, raw, phases: of the tracker, (B,).
-        pulse: received pulse at the narrow rate, centred.
+        positions, raw, phases: of the tracker, (B,). freq: as the header tells it, rad per bit.
+        drift: narrow samples per bit that the clock gains for one rad per bit.
+        pulse, noise_correlation: of the plan, at the narrow rate.
         header: (H,) known signs of the first bits. decide: symbols -> (B,) signs after the word decoder.
         reach: half width of the filters in steps of half a bit. rounds: of the fit.
     """
@@ -93,6 +98,9 @@ def second_looks(
     phases = smooth_phase(raw, phases, signs)
     look = finish(raw * np.exp(-1j * phases) / amplitude, "smooth phase")
     yield look
+
+    for symbols in _echo_looks(r, base, positions, raw, phases, freq, drift, pulse, noise_correlation, header, decide, rounds):
+        yield finish(symbols, "echo fit")
 
     step = SAMPLES_PER_BIT // 2
     offsets = step * np.arange(-reach, reach + 1)
@@ -122,6 +130,109 @@ def second_looks(
             if np.array_equal(renewed, signs):
                 break
             signs = renewed
+
+
+def _echo_looks(
+    r: NDArray[np.complex64],
+    base: int,
+    positions: NDArray[np.float64],
+    raw: NDArray[np.complex64],
+    phases: NDArray[np.float64],
+    freq: float,
+    drift: float,
+    pulse: NDArray[np.float64],
+    noise_correlation: NDArray[np.float64],
+    header: NDArray[np.float32],
+    decide: "Decide",
+    rounds: int,
+) -> Iterator[NDArray[np.complex128]]:
+    """Symbols from _EchoFit, starting over from the header: where echoes are strong, the tracker's phase cannot be trusted.
+
+    What is known doubles each turn, header, twice the header and so on: each turn's bits refine response, phase and frequency
+    enough for the next. Then `rounds` more with all bits, which are yielded.
+    """
+    count = positions.size
+    k = np.arange(count)
+    start, phase = positions[0], phases[0]
+    known = header.astype(np.float64)
+    while True:
+        n = min(count, 2 * known.size)
+        at = start + k[:n] * (SAMPLES_PER_BIT - drift * freq)
+        fit = _EchoFit(r, base, at, phase + freq * k[:n], pulse, noise_correlation)
+        symbols = fit.symbols(known)
+        if known.size == count:
+            yield symbols
+            rounds -= 1
+            if rounds < 0:
+                return
+        signs = decide(symbols.astype(np.complex64))
+        if rounds >= 0 and known.size == count and np.array_equal(signs, known):
+            return
+        known = signs
+        # Phase and frequency that are left: a line through the angles of blocks of bits with their data removed.
+        block = 12
+        v = (symbols * signs)[: n // block * block].reshape(-1, block).mean(axis=1)
+        if v.size >= 2:
+            slope, offset = np.polyfit(block * np.arange(v.size) + (block - 1) / 2, np.unwrap(np.angle(v)), 1, w=np.abs(v))
+            freq += float(slope)
+            phase += float(offset)
+
+
+class _EchoFit:
+    """The line as a few echoes half a bit apart: their amplitudes from known bits, and the MMSE filter that follows from them.
+
+    r(t) = sum_l h_l s(t - d_l) + n(t), s the packet as it would arrive over a line without echoes. With few unknowns the 35
+    header bits are enough for a first fit.
+    """
+
+    _DELAYS = SAMPLES_PER_BIT // 2 * np.arange(-2, 5)  # narrow samples: the detector may have chosen a late echo
+    _REACH = 10  # narrow samples to either side of a bit that its filter sees
+
+    def __init__(
+        self,
+        r: NDArray[np.complex64],
+        base: int,
+        positions: NDArray[np.float64],
+        phases: NDArray[np.float64],
+        pulse: NDArray[np.float64],
+        noise_correlation: NDArray[np.float64],
+    ) -> None:
+        self._pulse = pulse
+        offsets = np.arange(-self._REACH, self._REACH + 1)
+        self._x = cubic(r, positions[:, None] + offsets[None, :] - base) * np.exp(-1j * phases)[:, None]
+        self._noise = noise_correlation[np.abs(offsets[:, None] - offsets[None, :])]
+
+    def symbols(self, signs: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Estimates of all bits, (B,), from the first `signs.size` known ones."""
+        count, n = signs.size, SAMPLES_PER_BIT
+        centre = self._pulse.size // 2
+        train = np.zeros(count * n)
+        train[::n] = signs
+        reach = np.arange(-n // 2, n // 2)
+        observed = self._x[:count, self._REACH + reach]
+        # Bits beyond the known ones spill into the last two; these are left out of the fit, unless the packet ends there.
+        used = slice(0, count if count == self._x.shape[0] else count - 2)
+        wave = np.convolve(train, self._pulse)
+        grid = (n * np.arange(count)[:, None] + reach[None, :])[used].ravel() + centre
+        at = grid[:, None] - self._DELAYS[None, :]
+        a = np.where((at >= 0) & (at < wave.size), wave[np.clip(at, 0, wave.size - 1)], 0.0)
+        y = observed[used].ravel()
+        gram = a.T @ a
+        h = np.linalg.solve(gram + 0.01 * np.trace(gram) / len(self._DELAYS) * np.eye(len(self._DELAYS)), a.T @ y)
+        residual = float(np.mean(np.abs(y - a @ h) ** 2)) + 1e-6 * float(np.mean(np.abs(y) ** 2)) + 1e-30
+        offsets = np.arange(-self._REACH, self._REACH + 1)
+        covariance = residual * self._noise.astype(np.complex128)
+        wanted = np.zeros(offsets.size, np.complex128)
+        for m in range(-5, 6):
+            at = centre + offsets[:, None] - n * m - self._DELAYS[None, :]
+            inside = (at >= 0) & (at < self._pulse.size)
+            q = np.where(inside, self._pulse[np.clip(at, 0, self._pulse.size - 1)], 0.0) @ h
+            covariance += np.outer(q, q.conj())
+            if m == 0:
+                wanted = q
+        loaded = covariance + 1e-3 * residual * np.eye(offsets.size)
+        symbols: NDArray[np.complex128] = self._x @ np.linalg.solve(loaded, wanted).conj()
+        return symbols
 
 
 class Decide:

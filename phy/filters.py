@@ -31,6 +31,7 @@ class BasebandPlan:
         noise_gain: variance at the bit filter's output for white noise, in units of N0 * bit_rate.
         mean_power: mean of a(t)**2 of random bits.
         pulse: (K,) float64, the received pulse at the narrow rate, centred, unit peak amplitude of the carrier.
+        noise_correlation: (L,) float64, white noise's autocorrelation behind the filters, narrow rate, from lag 0 (1) on.
     """
 
     decimation: int
@@ -46,6 +47,7 @@ class BasebandPlan:
     noise_gain: float
     mean_power: float
     pulse: NDArray[np.float64]
+    noise_correlation: NDArray[np.float64]
 
     def esn0(self, amplitude: float, quadrature_variance: float) -> float:
         """Es/N0 (linear) from a filtered bit's amplitude and the variance of its quadrature component, both in V, V^2.
@@ -118,7 +120,7 @@ def plan_baseband(
     return BasebandPlan(
         decimation, wide_rate, narrow_rate, taps, round(carrier_hz / sample_rate * 2**64) % 2**64, bank,
         _boxcar_bank(wide_rate / bit_rate), wide_rate / narrow_rate, bit_filter.astype(np.float32), bit_gain, noise_gain,
-        mean_power, pulse,
+        mean_power, pulse, correlation / correlation[0],
     )  # fmt: skip
 
 
