@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from osgp.errors import ConfigurationError
-from osgp.plc import Limits
-from osgp.security import Key
-from osgp.table import table
+from ..errors import ConfigurationError
+from ..plc import Limits
+from ..security import Key
+from ..table import table
 
 READ_SET: Final = ("BT00", "BT01", "ET03", "ET04", "BT21", "BT22", "BT23", "BT27", "BT28", "BT52", "BT03")
 # Octets read of tables of which only the beginning is wanted: the serial number, and everything up to idt_version.

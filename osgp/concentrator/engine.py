@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from osgp.errors import LocalProtocolError
-from osgp.security import SEQUENCE_MODULUS, OmaSuite
-
+from ..errors import LocalProtocolError
+from ..security import SEQUENCE_MODULUS, OmaSuite
 from .actions import Action, Commission, Discover, Request
 from .config import ConcentratorConfig
 from .events import (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from osgp.services import ResultCode
-from osgp.value import TableValue
-
+from ..services import ResultCode
+from ..value import TableValue
 from .reading import Reading
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from osgp.context import Context, unpack_firmware
-from osgp.errors import TableError
-from osgp.sources import source
-from osgp.types import LtimeDate
-from osgp.value import Record, TableValue
+from ..context import Context, unpack_firmware
+from ..errors import TableError
+from ..sources import source
+from ..types import LtimeDate
+from ..value import Record, TableValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from osgp.context import Context
-from osgp.errors import DecodeError, TableError
-from osgp.plc import RequestMessage, open_response
-from osgp.security import OmaSuite, next_number
-from osgp.services import PartialRead, ResultCode
-from osgp.table import table, table_number
-from osgp.value import TableValue
-
+from ..context import Context
+from ..errors import DecodeError, TableError
+from ..plc import RequestMessage, open_response
+from ..security import OmaSuite, next_number
+from ..services import PartialRead, ResultCode
+from ..table import table, table_number
+from ..value import TableValue
 from .config import STABLE, ConcentratorConfig
 
 # A meter without BT21 (0x05) is read by BT20, which has the same layout; grade A.

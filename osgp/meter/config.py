@@ -6,11 +6,10 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from osgp.errors import ConfigurationError
-from osgp.plc import Limits
-from osgp.security import SEQUENCE_WINDOW, Key
-from osgp.table import table
-
+from ..errors import ConfigurationError
+from ..plc import Limits
+from ..security import SEQUENCE_WINDOW, Key
+from ..table import table
 from .load import LoadModel
 from .mains import Mains
 from .registers import Tariff

@@ -6,11 +6,10 @@ import datetime
 from collections.abc import Iterable
 from typing import Any, Final
 
-from osgp.context import pack_firmware
-from osgp.store import AccessLevel, TableStore
-from osgp.table import EXTENDED, table, table_number
-from osgp.types import LtimeDate
-
+from ..context import pack_firmware
+from ..store import AccessLevel, TableStore
+from ..table import EXTENDED, table, table_number
+from ..types import LtimeDate
 from .config import MeterConfig
 from .registers import SUMMATIONS, TIERS, Registers
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Final
 
-from osgp.errors import DecodeError, UnknownService
-from osgp.plc import MESSAGE_CODE, RequestMessage, seal_response
-from osgp.security import OmaSuite, SequenceWindow
-from osgp.security.oma import DIGEST_OCTETS
-from osgp.services import (
+from ..errors import DecodeError, UnknownService
+from ..plc import MESSAGE_CODE, RequestMessage, seal_response
+from ..security import OmaSuite, SequenceWindow
+from ..security.oma import DIGEST_OCTETS
+from ..services import (
     OTHER_SERVICES,
     FullWrite,
     PartialWrite,
@@ -22,9 +22,8 @@ from osgp.services import (
     TableRequest,
     decode_request,
 )
-from osgp.store import AccessLevel, TableStore
-from osgp.table import table_id
-
+from ..store import AccessLevel, TableStore
+from ..table import table_id
 from .config import MeterConfig
 from .contents import LIVE, fill, put_clocks, put_present, put_registers, put_system
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from osgp.services import ResultCode
+from ..services import ResultCode
 
 
 class RefusalReason(Enum):

@@ -16,7 +16,7 @@ from itertools import pairwise
 from random import Random
 from typing import Final, Protocol
 
-from osgp.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 DAY: Final = 86_400  # s
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 
-from osgp.services import ResultCode
-from osgp.store import TableStore
-from osgp.table import table
+from ..services import ResultCode
+from ..store import TableStore
+from ..table import table
 
 
 class ProcedureResult(IntEnum):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from osgp.errors import ConfigurationError
-from osgp.sources import source
-
+from ..errors import ConfigurationError
+from ..sources import source
 from .load import DAY, Energy, LoadModel
 
 # Registers of BT23 in order, without demand metering: sources as in BT22; grade A.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import Final, Self
 
-from osgp.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 OMAK_OCTETS: Final = 12  # unicast key on the power line; grade B
 MEP_KEY_OCTETS: Final = 16  # MAK and MBK: 20 are stored, the first 16 used; grade A

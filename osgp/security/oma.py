@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from osgp.errors import ConfigurationError
-
+from ..errors import ConfigurationError
 from .keys import Key
 
 DIGEST_OCTETS: Final = 8

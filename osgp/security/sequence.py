@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from osgp.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 SEQUENCE_MODULUS: Final = 1 << 32  # what happens at the wrap is not published: modulo; grade D
 SEQUENCE_WINDOW: Final = 8  # how far ahead a number may be: 8 on MEP (grade A), not published for the power line (grade D)

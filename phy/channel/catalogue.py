@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from phy.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 
 @cache

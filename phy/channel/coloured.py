@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phy._kernels import noise as noise_kernels
-from phy._kernels import path as path_kernels
-from phy.errors import ConfigurationError
-
+from .._kernels import noise as noise_kernels
+from .._kernels import path as path_kernels
+from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, finite, positive, whole
 from .source import Source

@@ -3,7 +3,7 @@
 import math
 from numbers import Integral, Real
 
-from phy.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 
 def finite(name: str, value: object) -> float:

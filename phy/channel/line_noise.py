@@ -8,8 +8,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from phy.errors import ConfigurationError
-
+from ..errors import ConfigurationError
 from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise
 from .impulses import MainsImpulses, RandomImpulses
 from .limits import positive

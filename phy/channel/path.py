@@ -9,10 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from phy._kernels import noise as noise_kernels
-from phy._kernels import path as kernels
-from phy.errors import ConfigurationError
-
+from .._kernels import noise as noise_kernels
+from .._kernels import path as kernels
+from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, between, finite, not_negative, positive, whole
 

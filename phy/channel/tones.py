@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from phy._kernels import noise as kernels
-from phy.errors import ConfigurationError
-
+from .._kernels import noise as kernels
+from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, between, finite, not_negative, whole
 from .source import Source

@@ -5,9 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from phy._kernels import noise as kernels
-from phy.errors import ConfigurationError
-
+from .._kernels import noise as kernels
+from ..errors import ConfigurationError
 from .limits import not_negative
 from .source import Source
 
