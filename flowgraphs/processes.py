@@ -129,8 +129,8 @@ class GraphRun:
         self._directory = tempfile.TemporaryDirectory(prefix="osgp-sdr-")  # mode 0700
         directory = Path(self._directory.name)
         self.endpoint = graph.endpoint or private_endpoint(directory, "line")
-        self._file = directory / "graph.yaml"
-        self._file.write_text(dump_graph(graph), encoding="utf-8")
+        self.graph_file = directory / "graph.yaml"
+        self.graph_file.write_text(dump_graph(graph), encoding="utf-8")
         self._receiver = EventReceiver(private_endpoint(directory, "events"))
 
     def __enter__(self) -> Self:
@@ -143,12 +143,12 @@ class GraphRun:
 
     def start(self) -> None:
         """Start the line and every station of the graph."""
-        arguments = ["frontend", LINE, str(self._file), "--endpoint", self.endpoint]
+        arguments = ["frontend", LINE, str(self.graph_file), "--endpoint", self.endpoint]
         if self.record_to is not None:
             arguments += ["--record", str(self.record_to)]
         self.spawn(LINE, arguments)
         for station in self.graph.stations:
-            self.spawn(station.name, ["station", f"{self._file}#{station.name}", "--endpoint", self.endpoint])
+            self.spawn(station.name, ["station", f"{self.graph_file}#{station.name}", "--endpoint", self.endpoint])
 
     def spawn(self, name: str, arguments: list[str]) -> Child:
         """Start one process of this program."""

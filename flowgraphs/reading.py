@@ -24,6 +24,7 @@ from .processes import run_station
 
 READER: Final = "reader"
 READER_ID: Final = "0002a1ff0001"
+RESYNCS: Final = 20  # a concentrator that reads the same meter uses up sequence numbers all the time
 READER_NODE: Final = 126  # last but one address of a subnet: concentrators give addresses from below
 
 
@@ -114,12 +115,14 @@ class ReaderBinding:
 
     Attributes:
         found: values by what the user wrote.    problems: one line each.    done: nothing more will come.
+        blocks: of the line, so far.
     """
 
     def __init__(self, graph: Graph, spec: AnyStation, node: mac.Node, target: Target, wanted: Sequence[Wanted]) -> None:
         self.found: dict[str, Any] = {}
         self.problems: list[str] = []
         self.done = False
+        self.blocks = 0
         self._graph, self._spec, self._node = graph, spec, node
         self._target, self._wanted = target, wanted
         self._query: int | None = None
@@ -154,6 +157,7 @@ class ReaderBinding:
 
     def work(self, now: float) -> None:
         """See `Application`."""
+        self.blocks += 1
         if self._reader is not None:
             self._reader.work(now)
 
@@ -181,6 +185,7 @@ class ReaderBinding:
             read_set=tuple(dict.fromkeys(item.table for item in self._wanted)),
             prefixes={},
             silent_tries=1,
+            resyncs=RESYNCS,
         )
         rng = station_random(self._graph, self._spec.name, "osgp")
         self._reader = ConcentratorBinding(
@@ -214,7 +219,8 @@ def read_tables(
             receiver=own.receiver if own is not None else {},
         )  # fmt: skip
         graph = msgspec.structs.replace(graph, stations=[*graph.stations, spec])
-    deadline = time.monotonic() + wait_s
+    # (blocks worked off, when that number was new): a line that stops talking is waited for as long as one not there yet.
+    progress = [0.0, time.monotonic()]
     binding: list[ReaderBinding] = []
 
     def make(of: Graph, station: AnyStation, node: mac.Node) -> ReaderBinding:
@@ -222,8 +228,10 @@ def read_tables(
         return binding[0]
 
     def finished() -> bool:
-        if not binding and time.monotonic() > deadline:
-            raise StationError(f"no line answers at {endpoint} within {wait_s:g} s")
+        if binding and binding[0].blocks != progress[0]:
+            progress[:] = binding[0].blocks, time.monotonic()
+        if time.monotonic() - progress[1] > wait_s:
+            raise StationError(f"no line {'any more ' if binding else ''}at {endpoint}: waited {wait_s:g} s")
         return bool(binding) and binding[0].done
 
     run_station(graph, spec.name, endpoint, lifetime, lambda event: None, make, coupler=-1, finished=finished)
