@@ -132,4 +132,5 @@ def _fail(place: str, text: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    # As a script this file is a second copy of itself; the commands know the one that can be imported.
+    importlib.import_module("flowgraphs.cli").main()

@@ -1,0 +1,5 @@
+"""`python -m flowgraphs` is `osgp-sdr`."""
+
+from .cli import main
+
+main()
