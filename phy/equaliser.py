@@ -37,6 +37,17 @@ def cubic(y: NDArray[np.complex64], at: NDArray[np.float64]) -> NDArray[np.compl
     return a * sample(n - 1) + b * sample(n) + c * sample(n + 1) + d * sample(n + 2)
 
 
+def _gram(
+    a: NDArray[np.float64] | NDArray[np.complex128], b: NDArray[np.float64] | NDArray[np.complex128]
+) -> NDArray[np.complex128]:
+    """a^H b for tall, narrow a: (N, K) and b: (N, L) or (N,).
+
+    Not by BLAS: it starts its threads for such shapes, and waiting for them costs far more than the few operations.
+    """
+    result: NDArray[np.complex128] = np.einsum("ik,il->kl" if b.ndim == 2 else "ik,i->k", a.conj(), b)
+    return result
+
+
 def smooth_phase(
     raw: NDArray[np.complex64], phases: NDArray[np.float64], signs: NDArray[np.float64], width: int = 31
 ) -> NDArray[np.float64]:
@@ -105,7 +116,7 @@ def second_looks(
     step = SAMPLES_PER_BIT // 2
     offsets = step * np.arange(-reach, reach + 1)
     x = cubic(r, positions[:, None] + offsets[None, :] - base) * np.exp(-1j * phases)[:, None]
-    covariance = x.conj().T @ x / count
+    covariance = _gram(x, x) / count
     scale = float(np.trace(covariance).real) / offsets.size
     centre = pulse.size // 2
     expected = pulse[np.clip(centre - offsets, 0, pulse.size - 1)] * (np.abs(offsets) <= centre)
@@ -122,8 +133,8 @@ def second_looks(
             target = signs.copy()
             target[: header.size] = header
             xw = x * weight[:, None]
-            normal = x.conj().T @ xw / count
-            w = np.linalg.solve(normal + 0.01 * scale * np.eye(offsets.size), x.conj().T @ (weight * target) / count)
+            normal = _gram(x, xw) / count
+            w = np.linalg.solve(normal + 0.01 * scale * np.eye(offsets.size), _gram(x, weight * target) / count)
             look = finish(x @ w, f"fitted filter, round {turn + 1}, load {load}")
             yield look
             renewed = decide(look.symbols)
@@ -217,8 +228,8 @@ class _EchoFit:
         at = grid[:, None] - self._DELAYS[None, :]
         a = np.where((at >= 0) & (at < wave.size), wave[np.clip(at, 0, wave.size - 1)], 0.0)
         y = observed[used].ravel()
-        gram = a.T @ a
-        h = np.linalg.solve(gram + 0.01 * np.trace(gram) / len(self._DELAYS) * np.eye(len(self._DELAYS)), a.T @ y)
+        gram = _gram(a, a).real
+        h = np.linalg.solve(gram + 0.01 * np.trace(gram) / len(self._DELAYS) * np.eye(len(self._DELAYS)), _gram(a, y))
         residual = float(np.mean(np.abs(y - a @ h) ** 2)) + 1e-6 * float(np.mean(np.abs(y) ** 2)) + 1e-30
         offsets = np.arange(-self._REACH, self._REACH + 1)
         covariance = residual * self._noise.astype(np.complex128)
