@@ -23,7 +23,7 @@ from mac import management
 
 from .errors import GraphError
 from .events import Event, Finished, Reading, StationEvent
-from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation
+from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, channel_of
 
 # A Query ID goes to all and is answered by many; each round has one try and every other round takes the other carrier,
 # so that two rounds without an answer mean silence on both (choice, D).
@@ -33,9 +33,6 @@ ANY_NUMBER: Final = 10_000  # responses that would end a discovery early
 DISCOVERY_ROUNDS: Final = 2  # rounds in a row without a new node that end it: one per carrier
 RETRIES: Final = 3
 MEASURE_EVERY_S: Final = 1.0  # a meter integrates its load at least this often
-# ISO/IEC 14908 channel parameters by profile; the OSGP system's own set is the one without priority slots.
-CHANNELS: Final = {"pl20c": "pl20c"}
-DEFAULT_CHANNEL: Final = "pl20a_nes"
 FINISH_MARGIN_S: Final = 0.01  # by then every other station has worked off what happened up to the finish
 
 
@@ -50,8 +47,7 @@ def make_node(graph: Graph, spec: AnyStation, rng: random.Random, now: float) ->
         domains=domains,
         started_at=now,
     )
-    channel = graph.channel or CHANNELS.get(graph.profile, DEFAULT_CHANNEL)
-    return mac.Node(config, mac.ChannelTiming.load(channel), rng=rng)
+    return mac.Node(config, mac.ChannelTiming.load(channel_of(graph)), rng=rng)
 
 
 class _Reports:
@@ -119,6 +115,10 @@ class MeterBinding:
         if now - self._measured_at >= MEASURE_EVERY_S:
             self._measured_at = now
             self.meter.advance(now)
+
+    def next_timer(self) -> float | None:
+        """See `Application`: a meter only answers."""
+        return None
 
     def reports(self) -> list[Event]:
         """See `Application`."""
@@ -212,6 +212,10 @@ class ConcentratorBinding:
     def reports(self) -> list[Event]:
         """See `Application`."""
         return self._reports.take()
+
+    def next_timer(self) -> float | None:
+        """See `Application`."""
+        return self.concentrator.next_timer()
 
     def _carry_out(self, action: osgp.Action, now: float) -> None:
         node = self._node

@@ -29,6 +29,9 @@ DomainHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}|[0-9A-Fa-f]{6}|[0-9A-
 Subnet = Annotated[int, Meta(ge=1, le=255)]
 NodeNumber = Annotated[int, Meta(ge=1, le=127)]
 
+# ISO/IEC 14908 channel parameters by profile; the OSGP system's own set is the one without priority slots.
+CHANNELS: Final = {"pl20c": "pl20c"}
+DEFAULT_CHANNEL: Final = "pl20a_nes"
 # A test key: 12 x DF. Real devices get their own; a graph may name another one.
 TEST_OMAK: Final = "df" * 12
 
@@ -251,6 +254,11 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
         raise _translate(located, str(error)) from None
     _check(graph, located)
     return graph
+
+
+def channel_of(graph: Graph) -> str:
+    """Name of the 14908 channel timing."""
+    return graph.channel or CHANNELS.get(graph.profile, DEFAULT_CHANNEL)
 
 
 def dump_graph(graph: Graph) -> str:

@@ -22,7 +22,7 @@ from .events import Event, EventReceiver, Finished, StationEvent
 from .graph import AnyStation, ConcentratorStation, Graph, dump_graph
 from .lifetime import PARENT_VARIABLE, Lifetime
 from .station import Application, Station
-from .stream import StationPort
+from .stream import MAX_TOGETHER, StationPort
 
 LINE: Final = "line"
 POLL_MS: Final = 100
@@ -54,6 +54,8 @@ def run_station(
     port = StationPort(endpoint, name, spec.coupler if coupler is None else coupler, graph.sample_rate, graph.heartbeat, report)
     station: Station | None = None
     countdown = STOP_CHECK
+    welcome = None
+    delivered = 0  # transmit samples below this index are on their way
     try:
         while True:
             block = port.receive()
@@ -70,8 +72,19 @@ def run_station(
                 application = make(graph, spec, node)
                 station = Station(graph, spec, node, application, emit, block.first_sample)
             assert block.samples is not None
-            send_at = block.first_sample + (1 + port.latency) * port.block
-            port.send(send_at, station.work(block.first_sample, block.samples, send_at))
+            size, ahead = port.block, (1 + port.latency) * port.block
+            for offset in range(0, block.count, size):
+                first = block.first_sample + offset
+                station.work(first, block.samples[offset : offset + size], first + ahead)
+            if port.welcome is not welcome:  # joined anew: what was delivered before is lost
+                welcome, delivered = port.welcome, 0
+            # What was promised before is delivered; a station that has just joined begins behind the first block.
+            start = max(delivered, block.first_sample + ahead)
+            least = block.first_sample + block.count + ahead
+            delivered = min(station.decided_until(least, size), least + (MAX_TOGETHER - 1) * size)
+            if delivered > start:
+                port.send(start, station.transmit(start, delivered), delivered - start)
+            delivered = max(start, delivered)
             if finished():
                 return
     finally:

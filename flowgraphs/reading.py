@@ -161,6 +161,10 @@ class ReaderBinding:
         if self._reader is not None:
             self._reader.work(now)
 
+    def next_timer(self) -> float | None:
+        """See `Application`."""
+        return self._reader.next_timer() if self._reader is not None else None
+
     def reports(self) -> list[Event]:
         """See `Application`."""
         events = self._reader.reports() if self._reader is not None else []

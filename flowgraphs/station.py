@@ -7,6 +7,7 @@ A station owns no socket and no clock: `now` is the index of the newest received
 duplex: what it receives while it sends is its own echo and is ignored, and the carrier that it senses then is its own.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -19,7 +20,7 @@ from phy import ConfigurationError, Packet, Profile, Receiver, ReceiverOptions, 
 
 from .errors import GraphError
 from .events import Event, FrameSent, PacketReceived, StationEvent
-from .graph import AnyStation, Graph
+from .graph import AnyStation, Graph, channel_of
 from .messages import Samples
 
 CRC_OCTETS: Final = 2
@@ -40,6 +41,9 @@ class Application(Protocol):
 
     def work(self, now: float) -> None:
         """Called for every block: own timers and actions."""
+
+    def next_timer(self) -> float | None:
+        """The next instant at which `work` may want to send something of its own accord."""
 
     def reports(self) -> list[Event]:
         """What happened since the last call, for the log and the report."""
@@ -78,18 +82,19 @@ class Station:
         self._next = self._base = first_sample  # next sample expected; where the receiver counts from
         self._busy = False
         self._sending: tuple[int, NDArray[np.float32]] | None = None  # first sample on the line, waveform
+        self._promised = 0  # see decided_until
         self._own_tail_end = 0  # a carrier before this index is our own
         self._own: deque[tuple[int, int]] = deque(maxlen=4)  # our latest packets: first sample, end
+        timing = mac.ChannelTiming.load(channel_of(graph))
+        self._beta1 = math.floor(min(timing.beta1_post_rx, timing.beta1_post_tx) * graph.sample_rate)
         self._tail = round(OWN_TAIL_BITS * self.profile.bit_time * graph.sample_rate)
         application.start(first_sample / self.sample_rate)
 
-    def work(self, first_sample: int, x: Samples, send_at: int) -> Samples | None:
-        """Take a block of the line, give the transmit block that starts at sample `send_at`; None is silence.
+    def work(self, first_sample: int, x: Samples, send_at: int) -> None:
+        """Take a block of the line. A frame that wins access now starts at sample `send_at`; see `transmit`.
 
         Args:
             first_sample: absolute index of x[0].    x: (N,) float32 V.
-        Returns:
-            (N,) float32 V, or None.
         """
         if first_sample != self._next:
             self._skip(first_sample)
@@ -112,7 +117,34 @@ class Station:
         if self._sending is None:
             for frame in node.frames_to_send(now):
                 self._start(frame.octets, frame.alternate, send_at)
-        return self._transmit_block(send_at, x.size)
+
+    def decided_until(self, send_at: int, block: int) -> int:
+        """The sample up to which it is certain what this station sends, whatever it hears meanwhile.
+
+        Args:
+            send_at: first sample of the transmit block after the newest one.    block: samples per block.
+
+        A frame starts when a timer of the node or the application runs out, or beta1 after a carrier has gone; a carrier
+        that is heard in between only delays. So silence can be promised up to the first of these instants.
+        """
+        end = self._next
+        if self._sending is not None:
+            first, x = self._sending
+            self._promised = max(send_at, _aligned(first + x.size, block))
+            return self._promised
+        start = end + block + self._beta1
+        for timer in (self.node.next_timer(), self.application.next_timer()):
+            if timer is not None:
+                start = min(start, math.floor(timer * self.sample_rate))
+        # A decision at the block that ends at or after `start` is sent that much later.
+        self._promised = max(send_at, _aligned(start, block) + send_at - end - block)
+        return self._promised
+
+    def transmit(self, first: int, end: int) -> Samples | None:
+        """What this station sends from sample `first` to `end`, None when that is silence."""
+        if self._sending is None or self._sending[0] >= end:
+            return None
+        return self._transmit_block(first, end - first)
 
     def _serve(self, now: float) -> None:
         application = self.application
@@ -170,6 +202,8 @@ class Station:
             self.node.on_channel(busy, now)
 
     def _start(self, octets: bytes, alternate: bool, send_at: int) -> None:
+        if send_at < self._promised:
+            raise RuntimeError(f"{self.name}: sends at sample {send_at} after promising silence up to {self._promised}")
         lpdu = append_crc(octets)
         x = self.transmitter.modulate(lpdu, alternate=alternate)
         self._sending = (send_at, x)
@@ -201,3 +235,7 @@ class Station:
         piece = x[max(0, offset) : offset + size]
         block[max(0, -offset) : max(0, -offset) + piece.size] = piece
         return block
+
+
+def _aligned(sample: int, block: int) -> int:
+    return -(-sample // block) * block

@@ -3,12 +3,14 @@
     station (DEALER, connects)                      line (ROUTER, binds)
       HELLO  name, coupler, next index it knows  ->
                                                  <- WELCOME  index, rate, block, latency, coupler
-                                                 <- block k of the coupler                     k = 0, 1, ...
-      transmit block k + 1 + latency             ->
+                                                 <- blocks k .. k+m-1 of the coupler           m = 1, 2, ...
+      transmit blocks up to k+m + latency, or more ->
       BYE                                        -> (or <-)
 
 The line emits block k when every joined station has delivered its transmit block k, so nobody is ever late and a
-seeded run repeats exactly; with latency 1 or more, line and stations work at the same time. One ROUTER serves all
+seeded run repeats exactly; with latency 1 or more, line and stations work at the same time. A station that knows that it
+will not send for a while, or what it will send, delivers several blocks at once; the line then emits several in one
+message. Stations still work block by block, so the result does not depend on how many travelled together. One ROUTER serves all
 couplers: it knows from whom a message comes, so that a second station on a coupler is refused instead of getting
 every other block, and it tells at once when a peer is gone. A dead peer is noticed when its connection closes, a
 frozen one by ZeroMQ's heartbeats; lock-step then goes on without it.
@@ -37,6 +39,7 @@ POLL_MS: Final = 100  # how long a receive waits before it looks whether its pee
 RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 200
 MAX_AHEAD: Final = 64  # blocks; a transmit block further in the future than this is nonsense
+MAX_TOGETHER: Final = 8  # blocks in one message of the line
 MAX_JUMP_S: Final = 1.0  # a station may move a running line's clock forward by this much, not more
 
 
@@ -142,19 +145,22 @@ class LinePort:
         self._candidates.clear()
         return True
 
-    def collect(self, stopped: Callable[[], bool]) -> dict[int, Samples] | None:
+    def collect(self, stopped: Callable[[], bool]) -> int:
         """Wait for the transmit blocks of `self.index` of all joined stations.
 
-        Returns the blocks that are not silent by coupler; None when nobody is joined or `stopped()` is true.
+        Returns how many blocks can be emitted together, 1..MAX_TOGETHER; 0 when `stopped()` became true.
         """
         while True:
-            needed = self.index + self.block
-            missing = any(member.next_sample < needed for member in self.members.values())
-            if not missing and self.members:
-                break
+            if self.members:
+                known = min(member.next_sample for member in self.members.values())
+                ready = (known - self.index) // self.block
+                if ready > 0:
+                    return min(ready, MAX_TOGETHER)
             if not self._receive() and stopped():
-                return None
-        index = self.index
+                return 0
+
+    def sent(self, index: int) -> dict[int, Samples]:
+        """The transmit blocks of one collected index that are not silent, by coupler."""
         found: dict[int, Samples] = {}
         for member in self.members.values():
             if member.blocks:
@@ -164,11 +170,11 @@ class LinePort:
         return found
 
     def emit(self, line: Samples) -> None:
-        """Send row c of `line`, (couplers, block) float32 V, to the station at coupler c and go to the next block."""
-        index, rate, block = self.index, self.sample_rate, self.block
-        self.index += block
+        """Send row c of `line`, (couplers, n * block) float32 V, to the station at coupler c and go n blocks on."""
+        index, rate, count = self.index, self.sample_rate, line.shape[1]
+        self.index += count
         for member in list(self.members.values()):
-            parts = messages.encode_samples(index, rate, line[member.coupler], block, member.coupler)
+            parts = messages.encode_samples(index, rate, line[member.coupler], count, member.coupler)
             self._send(member.identity, parts)
 
     def close(self, reason: str = "") -> None:
@@ -221,22 +227,20 @@ class LinePort:
         if member is None:
             self.statistics.stranger += 1
             return
-        first = block.first_sample
-        if first != member.next_sample:
-            ahead = first - self.index
-            if block.count != self.block or first % self.block or ahead > MAX_AHEAD * self.block:
-                self.statistics.unexpected += 1
-                return
-            if first < member.next_sample:
-                self.statistics.late += 1
-                return
-            self.statistics.gaps += 1
-        elif block.count != self.block:
+        first, size = block.first_sample, self.block
+        end = first + block.count
+        if block.count % size or first % size or end - self.index > MAX_AHEAD * size:
             self.statistics.unexpected += 1
             return
+        if first < member.next_sample:
+            self.statistics.late += 1
+            return
+        if first > member.next_sample:
+            self.statistics.gaps += 1
         if block.samples is not None:
-            member.blocks[first] = block.samples
-        member.next_sample = first + self.block
+            for offset in range(0, block.count, size):
+                member.blocks[first + offset] = block.samples[offset : offset + size]
+        member.next_sample = end
 
     def _take_control(self, identity: bytes, message: Message) -> None:
         if message.kind is Kind.HELLO:
@@ -366,11 +370,12 @@ class StationPort:
             self.statistics.malformed += 1
         return None
 
-    def send(self, first_sample: int, samples: Samples | None) -> None:
-        """Give the transmit block that starts at `first_sample`; None is silence."""
+    def send(self, first_sample: int, samples: Samples | None, count: int | None = None) -> None:
+        """Give the transmit block that starts at `first_sample`; None is silence. `count`: samples of several blocks."""
+        count = self.block if count is None else count
         with contextlib.suppress(zmq.Again):  # only when the line is gone and the queue is full
             self._socket.send_multipart(
-                messages.encode_samples(first_sample, self.clock.sample_rate, samples, self.block, self.coupler),
+                messages.encode_samples(first_sample, self.clock.sample_rate, samples, count, self.coupler),
                 zmq.NOBLOCK,
             )
 
@@ -387,7 +392,7 @@ class StationPort:
         if self.welcome is None:
             self.statistics.stranger += 1
             return None
-        if block.count != self.block or block.samples is None:
+        if block.count % self.block or block.samples is None:
             self.statistics.unexpected += 1
             return None
         return block if self.clock.advance(block.first_sample, block.count) is not None else None

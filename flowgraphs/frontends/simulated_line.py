@@ -71,7 +71,7 @@ class Mixer:
         noise = self._noise_block(index)
         if not sent and all(index >= quiet for quiet in self._quiet_at.values()):
             return noise
-        heard = noise.copy()
+        heard: NDArray[np.float32] = noise.copy()
         for coupler, x in sent.items():
             heard += self._gains[coupler][:, np.newaxis] * x
         for way, elements in self._elements.items():
@@ -166,14 +166,14 @@ def _loop(graph: Graph, port: LinePort, mixer: Mixer, writer: RecordingWriter | 
     countdown = STOP_CHECK
     members: object = None
     while True:
-        sent = port.collect(lifetime.stopped)
-        if sent is None:
+        together = port.collect(lifetime.stopped)
+        if not together:
             return
-        index = port.index
+        index, block = port.index, port.block
         if port.members is not members:  # a new mapping means that somebody joined
             members = port.members
             mixer.listen({member.coupler for member in members.values()} | ({recorded} - {-1}))
-        heard = mixer.work(index, sent)
+        heard = np.concatenate([mixer.work(k, port.sent(k)) for k in range(index, index + together * block, block)], axis=1)
         port.emit(heard)
         if writer is not None:
             writer.write(heard[recorded], index)

@@ -55,7 +55,8 @@ class Echo(threading.Thread):
 def sum_line(port, blocks):
     """Everybody hears the sum of all."""
     for _ in range(blocks):
-        found = port.collect(never)
+        assert port.collect(never)
+        found = port.sent(port.index)
         total = np.zeros((port.couplers, BLOCK), np.float32)
         total += sum(found.values(), np.zeros(BLOCK, np.float32))
         port.emit(total)
@@ -123,6 +124,35 @@ def test_a_restarted_line_resumes_at_the_largest_index_that_its_stations_tell(en
         assert [index for index, _ in station.heard] == [k * BLOCK for k in range(10)]
         assert station.clock.gaps == 0
     second.close()
+
+
+def test_a_station_may_deliver_several_blocks_and_gets_several_together(endpoint):
+    line = LinePort(endpoint, 1, RATE, BLOCK)
+    port = StationPort(endpoint, "a", 0, RATE)
+    while not line._candidates:
+        port.receive()
+        line._receive()
+    assert line.start({"a"}, never)
+    while port.welcome is None:
+        port.receive()
+    assert line.collect(never) == 2  # the two blocks before the first answer
+    line.emit(np.zeros((1, 2 * BLOCK), np.float32))
+    block = port.receive()
+    assert block.count == 2 * BLOCK
+    wave = np.arange(3 * BLOCK, dtype=np.float32)
+    port.send(2 * BLOCK, wave, 3 * BLOCK)
+    port.send(5 * BLOCK, None, 40 * BLOCK)
+    while line.members and next(iter(line.members.values())).next_sample < 45 * BLOCK:
+        line._receive()
+    assert line.collect(never) == 8
+    for k in range(3):
+        np.testing.assert_array_equal(line.sent((2 + k) * BLOCK)[0], wave[k * BLOCK : (k + 1) * BLOCK])
+    assert line.sent(5 * BLOCK) == {}
+    port.send(45 * BLOCK, None, 1000 * BLOCK)  # nobody knows that much
+    while not line.statistics.unexpected:
+        line._receive()
+    port.close()
+    line.close()
 
 
 def test_a_second_station_on_a_coupler_and_a_wrong_rate_are_refused(endpoint):
