@@ -82,7 +82,8 @@ def test_the_pictures_are_there(demo):
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_tshark_dissects_the_capture_down_to_the_application_message(demo):
     fields = ["frame.protocols", "lon.nm", "lon.application", "lon.srcnet", "lon.srcnode", "_ws.malformed"]
-    command = ["tshark", "-r", str(demo[1] / "capture.pcap"), "-T", "fields", *[word for field in fields for word in ("-e", field)]]
+    command = ["tshark", "-r", str(demo[1] / "capture.pcap"), "-T", "fields"]
+    command += [word for field in fields for word in ("-e", field)]
     output = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     rows = [line.split("\t") for line in output.splitlines()]
     assert len(rows) == len(lines(demo[1] / "packets.jsonl"))
