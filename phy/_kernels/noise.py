@@ -3,7 +3,7 @@
 Every sample is a function of (seed, stream, absolute sample index): cutting a stream into blocks cannot change it, and
 no generator state travels. The 128-bit Philox counter is spent as
 
-    word 0, 1   index of the draw (block of four samples, pulse number or time slot), low and high 32 bits
+    word 0, 1   index of the draw (block of four samples, pulse or slot number), low and high 32 bits
     word 2      stream: which source of the line
     word 3      purpose of the draw within that source, and its number within the purpose
 
@@ -34,7 +34,10 @@ _TWO_TO_MINUS_32 = 2.0**-32
 _SAMPLES = U(0)
 _PULSES = U(1)
 _SLOT_COUNT = U(2)
+_SLOT_START = U(3)
+_UNIFORMS = U(4)  # plus the number of the sequence
 _SLOT_IMPULSES = U(0x10000)  # plus the number of the impulse in its slot
+_SLOT_STAYS = U(0x1000000)  # plus the number of the stay in its slot
 
 _TILE = 256  # counters per pass: the scratch arrays stay in the first-level cache
 
@@ -134,23 +137,39 @@ def gaussian(y, seed, stream, first_sample, rms):
 
 
 @njit(cache=True, nogil=True)
+def uniforms(y, seed, stream, sequence, first_sample):
+    """Fill y (N,) float64 with independent numbers, uniform in (0, 1). sequence: uint64, one of several of a source."""
+    for i in range(y.size):
+        place = first_sample + i
+        words = draw(place >> 2, stream, _UNIFORMS + sequence, seed)
+        y[i] = uniform(words[place & 3])
+
+
+@njit(cache=True, nogil=True)
 def ring_train(
-    y, seed, stream, first_sample, origin, period, jitter, amplitude, spread, alternate, tau, freq, phase, random_phase
-):
+    y, seed, stream, first_sample, origin, period, jitter, amplitude, spread, alternate, tau, freq, phase, random_phase,
+    swing, swing_step,
+):  # fmt: skip
     """Add damped rings a * exp(-t/tau) * sin(2 pi freq t + phase) to y (N,) float32.
 
     origin, period, jitter (standard deviation), tau: samples (float). freq: cycles per sample. phase: rad.
     spread: standard deviation of ln(a). alternate: odd pulses change sign. random_phase: phase uniform on the circle.
+    swing, swing_step: the pulse due at n0 comes at the n with n + swing sin(2 pi swing_step n) = n0 (samples, cycles per sample).
     """
     support = 14.0 * tau  # e^-14: below the resolution of float32
-    reach = 7.0 * jitter  # the largest Gaussian that 32 bits can give is 6.8 standard deviations
+    reach = 7.0 * jitter + abs(swing)  # the largest Gaussian that 32 bits can give is 6.8 standard deviations
     first_pulse = math.floor((first_sample - support - reach - origin) / period)
     last_pulse = math.ceil((first_sample + y.size + reach - origin) / period)
     for k in range(first_pulse, last_pulse + 1):
         w0, w1, w2, _ = draw(k, stream, _PULSES, seed)
         radius = math.sqrt(-2.0 * math.log(uniform(w0)))
         angle = 2.0 * math.pi * uniform(w1)
-        onset = origin + k * period + jitter * radius * math.cos(angle)
+        due = origin + k * period
+        onset = due
+        if swing != 0.0:
+            for _ in range(8):  # the slope of the swing is below 1/50: each pass gains almost two digits
+                onset = due - swing * math.sin(2.0 * math.pi * swing_step * onset)
+        onset += jitter * radius * math.cos(angle)
         start = max(0, math.ceil(onset) - first_sample)
         stop = min(y.size, math.ceil(onset + support) - first_sample)
         if start >= stop:
@@ -202,13 +221,55 @@ def burst_power(y, seed, stream, first_sample, slot, mean_count, mean_width, lon
 
 
 @njit(cache=True, nogil=True)
-def periodic(y, table, first_sample, step, phase):
+def two_states(y, seed, stream, first_sample, slot, shares, ln_stay, starts):
+    """Fill y (N,) float32 with a chain of stays: 0 during a gap, 1 during a burst, gaps and bursts in turn.
+
+    A stay follows one of K geometric laws, chosen afresh each time: it outlasts n samples with probability
+    exp(ln_stay[state, law] * n). shares: (2, K) float64, cumulative probabilities of the laws in each state. Every slot
+    of `slot` samples starts anew from the stationary distribution; starts: (2 K,) cumulative, gap laws first.
+    """
+    laws = shares.shape[1]
+    stop = first_sample + y.size
+    for s in range(first_sample // slot, (stop + slot - 1) // slot):
+        w0, w1, _, _ = draw(s, stream, _SLOT_START, seed)
+        u = uniform(w0)
+        law = 0
+        while law < 2 * laws - 1 and u >= starts[law]:
+            law += 1
+        state = law // laws
+        law -= state * laws
+        place = s * slot
+        end = min(place + slot, stop)
+        number = 0
+        while place < end:
+            u = uniform(w1)
+            length = slot  # the ratio below may be anything up to infinity
+            if math.log(u) > ln_stay[state, law] * slot:
+                length = max(1, math.ceil(math.log(u) / ln_stay[state, law]))
+            low = max(0, place - first_sample)
+            place = min(place + length, end)
+            for i in range(low, place - first_sample):
+                y[i] = F(state)
+            state = 1 - state
+            w0, w1, _, _ = draw(s, stream, _SLOT_STAYS + U(number), seed)
+            number += 1
+            u = uniform(w0)
+            law = 0
+            while law < laws - 1 and u >= shares[state, law]:
+                law += 1
+
+
+@njit(cache=True, nogil=True)
+def periodic(y, table, first_sample, step, phase, swing, swing_step):
     """Fill y (N,) float32 with a periodic waveform: table (L,) float32 is one period, read with linear interpolation.
 
-    step: periods per sample. phase: periods at sample 0.
+    The place at sample n is step n + phase + swing sin(2 pi swing_step n), in periods.
     """
     for i in range(y.size):
-        turns = step * (first_sample + i) + phase
+        n = first_sample + i
+        turns = step * n + phase
+        if swing != 0.0:
+            turns += swing * math.sin(2.0 * math.pi * swing_step * n)
         place = (turns - math.floor(turns)) * table.size
         left = int(place)
         mu = F(place - left)

@@ -11,6 +11,7 @@ from .._kernels import path as path_kernels
 from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, finite, positive, whole
+from .mains import wander
 from .source import Source
 
 _GRID = 8192  # frequencies of the filter design
@@ -57,6 +58,11 @@ class ColouredNoise(Source):
     def rms_v(self) -> float:
         """Standard deviation of a sample, V: the noise between 0 and half the sample rate."""
         return float(np.sqrt(np.sum(self._h.astype(np.float64) ** 2)))
+
+    def density_at(self, freq_hz: float) -> float:
+        """One-sided spectral density at a frequency, V/sqrt(Hz), as the filter really gives it."""
+        turns = np.exp(-2j * np.pi * finite("freq_hz", freq_hz) / self.sample_rate * np.arange(self._h.size))
+        return float(abs(np.dot(self._h.astype(np.float64), turns))) / math.sqrt(self.sample_rate / 2)
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         white = np.empty(n + self._h.size - 1, np.float32)
@@ -110,6 +116,7 @@ class CyclostationaryNoise(ColouredNoise):
     Args:
         rms_v: rms over the mains cycle and the band up to half the sample rate, V.
         mains_freq: Hz.    mains_phase: rad, angle of the mains voltage at sample 0.
+        mains_drift_hz: slow wander of the mains frequency about mains_freq, Hz (`mains.wander`).
     References:
         M. Katayama, T. Yamazato, H. Okada, IEEE J. Sel. Areas Commun. 24(7), 2006; parameters recalled, see
         `spec/noise.toml`.
@@ -121,6 +128,7 @@ class CyclostationaryNoise(ColouredNoise):
         rms_v: float,
         mains_freq: float = 50.0,
         mains_phase: float = 0.0,
+        mains_drift_hz: float = 0.0,
         seed: int = 0,
         stream: int = 0,
         first_sample: int = 0,
@@ -133,10 +141,13 @@ class CyclostationaryNoise(ColouredNoise):
         self._h *= np.float32(positive("rms_v", rms_v) / self.rms_v)
         power = katayama_power(np.pi * np.arange(_TABLE_LENGTH) / _TABLE_LENGTH)
         self._envelope = np.sqrt(power / power.mean()).astype(np.float32)
+        swing_cycles, self._swing_step = wander(mains_freq, mains_drift_hz, fs)
+        self._swing = 2 * swing_cycles  # the table is half a cycle
         self._step = 2 * below_nyquist("mains_freq", mains_freq, fs) / fs
         self._phase = finite("mains_phase", mains_phase) / math.pi
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         envelope = np.empty(n, np.float32)
-        noise_kernels.periodic(envelope, self._envelope, first_sample, self._step, self._phase)
+        place = (first_sample, self._step, self._phase, self._swing, self._swing_step)
+        noise_kernels.periodic(envelope, self._envelope, *place)
         return envelope * super().samples(first_sample, n)

@@ -10,6 +10,7 @@ from .._kernels import noise as kernels
 from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, finite, flag, not_negative, positive, whole
+from .mains import wander
 from .source import Source
 
 _LONGEST_WIDTHS = 20.0  # an exponential width is longer than 20 means once in e^20 = 5e8 impulses
@@ -25,6 +26,7 @@ class MainsImpulses(Source):
         ring_hz: frequency of the ring, below half the sample rate.
         mains_freq: Hz.
         mains_phase: rad, angle of the mains voltage sin(.) at sample 0.
+        mains_drift_hz: slow wander of the mains frequency about mains_freq, Hz (`mains.wander`).
         per_cycle: pulses per mains cycle, 1..1000.
         firing_phase: rad, angle of the mains voltage at which pulse 0 fires.
         jitter_s: standard deviation of the firing instant, s (Gaussian).
@@ -42,6 +44,7 @@ class MainsImpulses(Source):
         ring_hz: float,
         mains_freq: float = 50.0,
         mains_phase: float = 0.0,
+        mains_drift_hz: float = 0.0,
         per_cycle: int = 2,
         firing_phase: float = math.pi / 2,
         jitter_s: float = 0.0,
@@ -55,6 +58,7 @@ class MainsImpulses(Source):
     ) -> None:
         super().__init__(sample_rate, seed, stream, first_sample)
         samples_per_cycle = self.sample_rate / below_nyquist("mains_freq", mains_freq, self.sample_rate)
+        swing_cycles, swing_step = wander(mains_freq, mains_drift_hz, self.sample_rate)
         cycles_to_first = (finite("firing_phase", firing_phase) - finite("mains_phase", mains_phase)) / (2 * math.pi)
         self._arguments = (
             samples_per_cycle * cycles_to_first,
@@ -67,6 +71,8 @@ class MainsImpulses(Source):
             below_nyquist("ring_hz", ring_hz, self.sample_rate) / self.sample_rate,
             finite("ring_phase", ring_phase),
             flag("random_phase", random_phase),
+            samples_per_cycle * swing_cycles,
+            swing_step,
         )
 
     @classmethod

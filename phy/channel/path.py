@@ -14,6 +14,7 @@ from .._kernels import path as kernels
 from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, between, finite, not_negative, positive, whole
+from .mains import wander
 
 _HALF_WIDTH = 16  # samples: half the length of the interpolator of a fractional delay
 _KAISER_BETA = 8.0  # with 2 * 16 taps: flat within 0.01 dB up to 0.4 of the sample rate
@@ -187,6 +188,7 @@ class SlowGain(_Filter):
         duty: width of the window as a share of the half cycle, 0..1.
         edge_s: duration of each edge, s.
         mains_freq: Hz.    mains_phase: rad, angle of the mains voltage at sample 0.
+        mains_drift_hz: slow wander of the mains frequency about mains_freq, Hz (`mains.wander`).
         first_sample: absolute index of the first sample to be processed.
     """
 
@@ -199,6 +201,7 @@ class SlowGain(_Filter):
         edge_s: float | None = None,
         mains_freq: float = 50.0,
         mains_phase: float = 0.0,
+        mains_drift_hz: float = 0.0,
         first_sample: int = 0,
     ) -> None:
         fs = positive("sample_rate", sample_rate)
@@ -213,6 +216,8 @@ class SlowGain(_Filter):
         angle = math.radians(finite("angle_deg", angle_deg)) * window
         self._in_phase = ((1 + depth * window) * np.cos(angle)).astype(np.float32)
         self._quadrature = ((1 + depth * window) * np.sin(angle)).astype(np.float32)
+        swing_cycles, self._swing_step = wander(mains_freq, mains_drift_hz, fs)
+        self._swing = 2 * swing_cycles  # the tables are half a cycle
         self._step = 1 / (half_cycle_s * fs)
         self._phase = finite("mains_phase", mains_phase) / math.pi
         self.latency_samples = _HILBERT_HALF_WIDTH - 1
@@ -233,9 +238,10 @@ class SlowGain(_Filter):
         turned = np.empty_like(x)
         kernels.convolve(joined, self._h, turned)
         first = self._next_sample - self.latency_samples
+        place = (first, self._step, self._phase, self._swing, self._swing_step)
         in_phase, quadrature = np.empty_like(x), np.empty_like(x)
-        noise_kernels.periodic(in_phase, self._in_phase, first, self._step, self._phase)
-        noise_kernels.periodic(quadrature, self._quadrature, first, self._step, self._phase)
+        noise_kernels.periodic(in_phase, self._in_phase, *place)
+        noise_kernels.periodic(quadrature, self._quadrature, *place)
         self._next_sample += x.size
         delayed = joined[self.latency_samples : self.latency_samples + x.size]
         return in_phase * delayed - quadrature * turned

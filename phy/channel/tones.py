@@ -10,6 +10,7 @@ from .._kernels import noise as kernels
 from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, between, finite, not_negative, whole
+from .mains import wander
 from .source import Source
 
 
@@ -70,6 +71,7 @@ class MainsHum(Source):
         amplitude_v: peak amplitude of the fundamental at the receiver, V.
         mains_freq: Hz.
         mains_phase: rad, angle of the mains voltage at sample 0.
+        mains_drift_hz: slow wander of the mains frequency about mains_freq, Hz (`mains.wander`).
         harmonics: order -> amplitude relative to the fundamental; the default is the voltage limits of EN 50160.
     """
 
@@ -79,6 +81,7 @@ class MainsHum(Source):
         amplitude_v: float,
         mains_freq: float = 50.0,
         mains_phase: float = 0.0,
+        mains_drift_hz: float = 0.0,
         harmonics: Mapping[int, float] | None = None,
         seed: int = 0,
         stream: int = 0,
@@ -91,6 +94,7 @@ class MainsHum(Source):
         if not harmonics:
             raise ConfigurationError("harmonics must name at least one order")
         fundamental = not_negative("amplitude_v", amplitude_v)
+        swing_cycles, swing_step = wander(mains_freq, mains_drift_hz, self.sample_rate)
         turns = finite("mains_phase", mains_phase) / (2 * math.pi)
         self._rows = np.zeros((len(harmonics), 8))
         for row, (order, relative) in zip(self._rows, harmonics.items(), strict=True):
@@ -99,6 +103,8 @@ class MainsHum(Source):
             row[0] = fundamental * finite(f"amplitude of harmonic {order}", relative)
             row[1] = freq / self.sample_rate
             row[2] = order * turns - 0.25  # a sine is a cosine a quarter turn late
+            row[6] = order * swing_cycles
+            row[7] = swing_step
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         y = np.zeros(n, np.float32)
