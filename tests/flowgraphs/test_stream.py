@@ -1,7 +1,9 @@
 """The lock-step link: who waits for whom, who joins where, and what happens when somebody dies."""
 
+import tempfile
 import threading
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ RATE, BLOCK = 400_000.0, 200
 
 
 @pytest.fixture
-def endpoint(tmp_path):
-    return f"ipc:///tmp/osgp-test-{uuid.uuid4().hex[:12]}"
+def endpoint():
+    path = Path(tempfile.gettempdir()) / f"osgp-{uuid.uuid4().hex[:12]}"  # short: a socket path has at most 107 octets
+    yield f"ipc://{path}"
+    path.unlink(missing_ok=True)
 
 
 def never():
