@@ -19,6 +19,7 @@ from .tones import ToneCanceller
 from .tracking import Ending, LoopGains, PacketTracker
 
 _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet for the second look
+_BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a packet may have begun before the stream
 _BATCH: Final = 96  # wide samples, about 2 ms: smaller blocks are gathered before the packet chain, to spare its calls
 _KEPT: Final = 4096  # narrow samples: less is not worth a copy
 _TWINS: Final = 2  # bit times: two packets that start closer are one, seen by both branches
@@ -53,14 +54,14 @@ class Branch:
         self.reset()
 
     def reset(self) -> None:
-        """First-day state. Some silence before the first sample lets a packet start at once."""
+        """First-day state."""
         self.bit_filter.reset()
-        self.detector.reset()
+        self.detector.reset(_MARGIN - _BEFORE)
         self.trackers: list[PacketTracker] = []
         self.candidates: list[Candidate] = []
-        self._base = -_MARGIN
-        self._narrow = np.zeros(_MARGIN, np.complex64)
-        self._filtered = np.zeros(_MARGIN, np.complex64)
+        self._base = -_BEFORE
+        self._narrow = np.zeros(_BEFORE, np.complex64)
+        self._filtered = np.zeros(_BEFORE, np.complex64)
 
     def fork(self, rank: int) -> "Branch":
         """Another branch that has seen the same samples and follows no packet yet."""

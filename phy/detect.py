@@ -11,6 +11,8 @@ from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT
 from .profile import Profile
 
+_NO_PEAK = -(1 << 62)  # position that says that no peak is open
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -66,14 +68,14 @@ class HeaderDetector:
         self.span = (self._pattern.size - 1) * SAMPLES_PER_BIT
         self.reset()
 
-    def reset(self) -> None:
-        """Forget an open peak and start at sample 0."""
-        self._next, self._peak_at, self._peak_stat = 0, -1, 0.0
+    def reset(self, first: int = 0) -> None:
+        """Forget an open peak and start at sample `first`; a negative one finds packets that began before the stream."""
+        self._next, self._peak_at, self._peak_stat = first, _NO_PEAK, 0.0
 
     @property
     def oldest_needed(self) -> int:
         """Absolute index of the oldest sample that a later call may still look at."""
-        oldest = self._peak_at if self._peak_at >= 0 else self._next
+        oldest = self._peak_at if self._peak_at != _NO_PEAK else self._next
         return oldest - 4
 
     def push(self, y: NDArray[np.complex64], base: int) -> list[Candidate]:
@@ -95,7 +97,7 @@ class HeaderDetector:
         found = np.empty(count // self._hold + 2, np.int64)
         before = self._peak_stat
         number, self._peak_at, self._peak_stat = pick_peaks(
-            stat, self._next, self._threshold, self._hold, self._peak_at, self._peak_stat, found
+            stat, self._next, self._threshold, self._hold, self._peak_at, self._peak_stat, _NO_PEAK, found
         )
         candidates = []
         for at in found[:number]:

@@ -43,21 +43,21 @@ def correlate_header(y, pattern, stride, segment, rotations, stat, bins):
 
 
 @njit(cache=True, nogil=True)
-def pick_peaks(stat, first, threshold, hold, peak_at, peak_stat, found):
+def pick_peaks(stat, first, threshold, hold, peak_at, peak_stat, none, found):
     """The largest of each run of statistics above the threshold, once `hold` samples have passed without a larger one.
 
-    stat[n] belongs to absolute position first + n. peak_at < 0: no run is open. found: (M,) int64 is written with the
+    stat[n] belongs to absolute position first + n. peak_at == none: no run is open. found: (M,) int64 is written with the
     positions. Returns (number found, peak_at, peak_stat).
     """
     count = 0
     for n in range(stat.size):
-        if stat[n] > threshold and (peak_at < 0 or stat[n] > peak_stat):
+        if stat[n] > threshold and (peak_at == none or stat[n] > peak_stat):
             peak_at = first + n
             peak_stat = stat[n]
-        elif peak_at >= 0 and first + n - peak_at >= hold:
+        elif peak_at != none and first + n - peak_at >= hold:
             found[count] = peak_at
             count += 1
-            peak_at = -1
+            peak_at = none
             peak_stat = 0.0
     return count, peak_at, peak_stat
 

@@ -292,3 +292,14 @@ def test_packets_among_tones_do_not_depend_on_how_the_stream_is_cut(cuts, seed):
     rx = Receiver(Profile.load("pl20a"), RATE)
     packets = [p for part in np.split(x, sorted(cuts)) for p in rx.push(part)]
     assert facts(packets + rx.flush()) == expected and len(expected) >= 3
+
+
+@pytest.mark.parametrize("bits", [0, 2, 6, 10])
+def test_a_packet_that_began_before_the_stream_or_ends_with_it(bits):
+    lpdu = append_crc(bytes(range(20)))
+    tx = Transmitter(Profile.load("pl20a"), RATE, level_v=1.0)
+    x, bit = tx.modulate(lpdu), RATE / 3592.98
+    cut = tx.lead_samples + int(bits * bit)
+    for part in (x[cut:], x[cut : x.size - int(12 * bit)]):  # with and without the end word
+        good = [p for p in received(part) if p.crc_ok]
+        assert [p.lpdu for p in good] == [lpdu] and abs(good[0].start_sample + bits * bit) < bit / 4
