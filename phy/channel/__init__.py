@@ -10,33 +10,47 @@ the stream is cut. Every voltage is float32, every random number a function of (
 
 import numpy as np
 
-from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise, katayama_power
+from .bursts import BandBursts, GilbertElliottNoise, MarkovImpulses
+from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise, background_density, katayama_power
 from .impulses import MainsImpulses, RandomImpulses
 from .line_noise import ELEMENTS, SOURCES, LineNoise, Spec, element, source
+from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
 from .path import Attenuation, Echoes, Element, Resonance, SlowGain, echo_paths
 from .source import Source
-from .tones import MainsHum, Tone
+from .switched import SwitchedNoise
+from .switching import PeriodicImpulses
+from .tones import MainsHum, Tone, ToneSet
 from .white import WhiteNoise
 
 __all__ = [
     "ELEMENTS",
     "SOURCES",
+    "AlphaStableNoise",
     "Attenuation",
     "BackgroundNoise",
+    "BandBursts",
+    "BernoulliGaussianNoise",
+    "ClassANoise",
     "ColouredNoise",
     "CyclostationaryNoise",
     "Echoes",
     "Element",
+    "GilbertElliottNoise",
     "LineNoise",
     "MainsHum",
     "MainsImpulses",
+    "MarkovImpulses",
+    "PeriodicImpulses",
     "RandomImpulses",
     "Resonance",
     "SlowGain",
     "Source",
     "Spec",
+    "SwitchedNoise",
     "Tone",
+    "ToneSet",
     "WhiteNoise",
+    "background_density",
     "echo_paths",
     "element",
     "katayama_power",
@@ -53,6 +67,8 @@ def warmup() -> None:
         MainsImpulses(rate, amplitude_v=1.0, tau_s=50e-6, ring_hz=90e3),
         RandomImpulses(rate, mean_interval_s=1e-3, mean_width_s=1e-4, lowest_v=1.0, highest_v=1.0),
         Tone(rate, 77.5e3, 1.0),
+        GilbertElliottNoise.preset("bursty", rate, 1.0),  # two_states
+        ClassANoise.preset("A.1_G.01", rate, 1.0, centre_hz=86e3, bandwidth_hz=80e3),  # uniforms, interpolate
     )
     LineNoise(rate, sources).generate(8)
     Resonance(rate, 80e3, 20.0, 0.7).process(np.zeros(8, np.float32))

@@ -19,6 +19,24 @@ _KAISER_BETA = 8.0
 _TABLE_LENGTH = 16384  # of half a mains cycle: 0.6 us, a thirtieth of Katayama's pulse
 
 
+def noise_filter(sample_rate: float, frequencies: ArrayLike, density: ArrayLike, n_taps: int) -> NDArray[np.float32]:
+    """Linear-phase filter that turns white noise of rms 1 into noise of a density (V/sqrt(Hz) at each frequency, Hz)."""
+    if whole("n_taps", n_taps, 3, 8191) % 2 == 0:
+        raise ConfigurationError(f"n_taps must be odd, got {n_taps}")
+    try:
+        f, d = np.asarray(frequencies, np.float64), np.asarray(density, np.float64)
+    except (TypeError, ValueError):
+        raise ConfigurationError("frequencies and density must be lists of numbers") from None
+    if f.ndim != 1 or f.shape != d.shape or f.size == 0 or np.any(np.diff(f) <= 0) or not np.all(d > 0):
+        raise ConfigurationError("frequencies must rise, and density must have one value above 0 for each of them")
+    grid = np.linspace(0.0, sample_rate / 2, _GRID + 1)
+    # White noise of rms 1 has the density 1 / sqrt(sample_rate / 2).
+    wanted = np.exp(np.interp(grid, f, np.log(d))) * math.sqrt(sample_rate / 2)
+    half = n_taps // 2
+    h = np.roll(np.fft.irfft(wanted), half)[:n_taps] * np.kaiser(n_taps, _KAISER_BETA)
+    return h.astype(np.float32)
+
+
 class ColouredNoise(Source):
     """Stationary Gaussian noise of a given density: white noise through a linear-phase filter whose delay is taken out.
 
@@ -39,20 +57,7 @@ class ColouredNoise(Source):
         first_sample: int = 0,
     ) -> None:
         super().__init__(sample_rate, seed, stream, first_sample)
-        if whole("n_taps", n_taps, 3, 8191) % 2 == 0:
-            raise ConfigurationError(f"n_taps must be odd, got {n_taps}")
-        try:
-            f, d = np.asarray(frequencies, np.float64), np.asarray(density, np.float64)
-        except (TypeError, ValueError):
-            raise ConfigurationError("frequencies and density must be lists of numbers") from None
-        if f.ndim != 1 or f.shape != d.shape or f.size == 0 or np.any(np.diff(f) <= 0) or not np.all(d > 0):
-            raise ConfigurationError("frequencies must rise, and density must have one value above 0 for each of them")
-        grid = np.linspace(0.0, self.sample_rate / 2, _GRID + 1)
-        # White noise of rms 1 has the density 1 / sqrt(sample_rate / 2).
-        wanted = np.exp(np.interp(grid, f, np.log(d))) * math.sqrt(self.sample_rate / 2)
-        half = n_taps // 2
-        h = np.roll(np.fft.irfft(wanted), half)[:n_taps] * np.kaiser(n_taps, _KAISER_BETA)
-        self._h = h.astype(np.float32)
+        self._h = noise_filter(self.sample_rate, frequencies, density, n_taps)
 
     @property
     def rms_v(self) -> float:
@@ -65,12 +70,24 @@ class ColouredNoise(Source):
         return float(abs(np.dot(self._h.astype(np.float64), turns))) / math.sqrt(self.sample_rate / 2)
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
-        white = np.empty(n + self._h.size - 1, np.float32)
-        first = first_sample - self._h.size // 2
-        noise_kernels.gaussian(white, self._key, self._stream_word, first, 1.0)
         y = np.empty(n, np.float32)
-        path_kernels.convolve(white, self._h, y)
+        path_kernels.convolve(self._white(first_sample, n), self._h, y)
         return y
+
+    def _white(self, first_sample: int, n: int) -> NDArray[np.float32]:
+        """What the filter needs for n samples: (n + taps - 1,)."""
+        white = np.empty(n + self._h.size - 1, np.float32)
+        noise_kernels.gaussian(white, self._key, self._stream_word, first_sample - self._h.size // 2, 1.0)
+        return white
+
+
+def background_density(freq_hz: ArrayLike, level_sigma: float = 0.0, reference_ohm: float | None = None) -> NDArray[np.float64]:
+    """One-sided density of `BackgroundNoise` by its formula, V/sqrt(Hz), at each frequency (Hz)."""
+    values = catalogue.entry("noise", "background")
+    ohm = values["reference"]["ohm"] if reference_ohm is None else positive("reference_ohm", reference_ohm)
+    exponent = values["K_mean"] + values["K_sigma"] * finite("level_sigma", level_sigma)
+    density: NDArray[np.float64] = np.sqrt(ohm * 10 ** (exponent - values["slope_per_hz"] * np.asarray(freq_hz, np.float64)))
+    return density
 
 
 class BackgroundNoise(ColouredNoise):
@@ -93,11 +110,8 @@ class BackgroundNoise(ColouredNoise):
         first_sample: int = 0,
     ) -> None:
         fs = positive("sample_rate", sample_rate)
-        values = catalogue.entry("noise", "background")
-        ohm = values["reference"]["ohm"] if reference_ohm is None else positive("reference_ohm", reference_ohm)
-        exponent = values["K_mean"] + values["K_sigma"] * finite("level_sigma", level_sigma)
         ends = np.array([0.0, fs / 2])  # a straight line in decibels
-        density = np.sqrt(ohm * 10 ** (exponent - values["slope_per_hz"] * ends))
+        density = background_density(ends, level_sigma, reference_ohm)
         super().__init__(fs, ends, density, seed=seed, stream=stream, first_sample=first_sample)
 
 

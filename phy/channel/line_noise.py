@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
+from .bursts import BandBursts, GilbertElliottNoise, MarkovImpulses
 from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise
 from .impulses import MainsImpulses, RandomImpulses
 from .limits import positive
+from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
 from .path import Attenuation, Echoes, Element, Resonance, SlowGain
 from .source import Source
-from .tones import MainsHum, Tone
+from .switched import SwitchedNoise
+from .switching import PeriodicImpulses
+from .tones import MainsHum, Tone, ToneSet
 from .white import WhiteNoise
 
 SOURCES: Final[Mapping[str, type[Source]]] = {
@@ -25,7 +29,16 @@ SOURCES: Final[Mapping[str, type[Source]]] = {
     "mains_impulses": MainsImpulses,
     "random_impulses": RandomImpulses,
     "tone": Tone,
+    "tone_set": ToneSet,
     "mains_hum": MainsHum,
+    "switched": SwitchedNoise,
+    "band_bursts": BandBursts,
+    "periodic_impulses": PeriodicImpulses,
+    "markov_impulses": MarkovImpulses,
+    "gilbert_elliott": GilbertElliottNoise,
+    "bernoulli_gaussian": BernoulliGaussianNoise,
+    "class_a": ClassANoise,
+    "alpha_stable": AlphaStableNoise,
 }
 
 ELEMENTS: Final[Mapping[str, type[Element]]] = {

@@ -1,7 +1,8 @@
-"""Narrow-band voltages: a modulated tone, and the hum of the mains with its harmonics."""
+"""Narrow-band voltages: a modulated tone, sets of them, and the hum of the mains with its harmonics."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from .._kernels import noise as kernels
 from ..errors import ConfigurationError
 from . import catalogue
-from .limits import below_nyquist, between, finite, not_negative, whole
+from .limits import below_nyquist, between, finite, not_negative, positive, whole
 from .mains import wander
 from .source import Source
 
@@ -57,6 +58,57 @@ class Tone(Source):
             fm_hz / fs,
         ]
         self._rows = np.array([row])
+
+    def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
+        y = np.zeros(n, np.float32)
+        kernels.tones(y, self._rows, first_sample)
+        return y
+
+
+class ToneSet(Source):
+    """Several tones at once, each with its own modulation: television lines, time signals, switching supplies.
+
+    Args:
+        tones: mappings with the arguments of `Tone` (freq_hz and amplitude_v at least); a tone without a phase gets one from
+            the seed.
+    """
+
+    def __init__(
+        self,
+        sample_rate: float,
+        tones: Sequence[Mapping[str, Any]],
+        seed: int = 0,
+        stream: int = 0,
+        first_sample: int = 0,
+    ) -> None:
+        super().__init__(sample_rate, seed, stream, first_sample)
+        if not tones:
+            raise ConfigurationError("tones must name at least one tone")
+        phases = np.empty(len(tones))
+        kernels.uniforms(phases, self._key, self._stream_word, np.uint64(0), 0)
+        rows = []
+        for tone, phase in zip(tones, 2 * np.pi * phases, strict=True):
+            try:
+                rows.append(Tone(self.sample_rate, **{"phase": float(phase), **tone})._rows)
+            except TypeError:
+                raise ConfigurationError(f"a tone has freq_hz and amplitude_v, and what else Tone takes; got {tone!r}") from None
+        self._rows = np.concatenate(rows)
+
+    @classmethod
+    def preset(cls, name: str, sample_rate: float, reference_v: float, **changes: Any) -> Self:
+        """`pal_lines`, `ntsc_lines`, `dcf77`, `switcher`, `solar_inverter` or `sfsk_pair`.
+
+        Tones that the sample rate cannot carry are left out. reference_v: V, rms of an unmodulated tone of 0 dB.
+        changes: seed, stream, first_sample.
+        """
+        reference = positive("reference_v", reference_v)
+        tones = []
+        for entry in catalogue.entry("noise", "tones", name)["tones"]:
+            tone = dict(entry)
+            tone["amplitude_v"] = math.sqrt(2) * reference * 10 ** (tone.pop("level_db") / 20)
+            if tone["freq_hz"] + tone.get("fm_deviation_hz", 0.0) < sample_rate / 2:
+                tones.append(tone)
+        return cls(sample_rate, **{"tones": tones, **changes})
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         y = np.zeros(n, np.float32)

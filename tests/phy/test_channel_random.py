@@ -121,7 +121,10 @@ rate = 400_000.0
 sources = [channel.CyclostationaryNoise(rate, 1.0, seed=1),
            channel.Tone(rate, 8e4, 1.0, am_depth=0.5, fm_deviation_hz=1e3),
            channel.MainsImpulses(rate, 1.0, 50e-6, 9e4, jitter_s=1e-5, random_phase=True, firing_phase=0.1, seed=2),
-           channel.RandomImpulses(rate, 1e-4, 5e-5, 0.1, 1.0, seed=3)]
+           channel.RandomImpulses(rate, 1e-4, 5e-5, 0.1, 1.0, seed=3),
+           channel.MainsImpulses(rate, 1.0, 50e-6, 9e4, mains_drift_hz=0.2, seed=4),
+           channel.GilbertElliottNoise(rate, 1.0, 1e-4, 5e-5, 20.0, seed=5),
+           channel.ClassANoise.preset("A.1_G.1", rate, 1.0, centre_hz=86e3, bandwidth_hz=80e3, seed=6)]
 y = channel.LineNoise(rate, sources).generate(101)
 y = channel.Resonance(rate, 8e4, 20.0, 0.7).process(channel.SlowGain.preset("hard", rate).process(y))
 print(y.dtype, " ".join(f"{v:.9g}" for v in y))

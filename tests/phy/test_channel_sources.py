@@ -25,6 +25,18 @@ MAKERS = {
     "random_impulses": lambda **more: channel.RandomImpulses(RATE, 2e-4, 1e-4, 0.1, 10.0, **more),
     "tone": lambda **more: channel.Tone(RATE, 84e3, 1.0, am_depth=0.9, am_hz=100.0, fm_deviation_hz=2e3, **more),
     "mains_hum": lambda **more: channel.MainsHum(RATE, 1.0, mains_freq=50.1, **more),
+    "tone_set": lambda **more: channel.ToneSet.preset("pal_lines", RATE, 1.0, **more),
+    "switched": lambda **more: channel.SwitchedNoise.preset("lv3", RATE, mains_phase=2.9, mains_drift_hz=0.2, **more),
+    "band_bursts": lambda **more: channel.BandBursts(RATE, 1.0, 40e3, 90e3, 1e-3, 1e-3, **more),
+    "periodic_impulses": lambda **more: channel.PeriodicImpulses.preset("supply_65k", RATE, 1.0, **more),
+    "markov_impulses": lambda **more: channel.MarkovImpulses(
+        RATE, 1.0, [{"share": 0.7, "constant_s": 1e-4}, {"share": 0.3, "constant_s": 1e-5}],
+        [{"share": 1, "constant_s": 3e-5}], **more
+    ),
+    "gilbert_elliott": lambda **more: channel.GilbertElliottNoise(RATE, 1.0, 1e-4, 5e-5, 20.0, **more),
+    "bernoulli_gaussian": lambda **more: channel.BernoulliGaussianNoise.preset("frequent", RATE, 1.0, hold_s=33e-6, **more),
+    "class_a": lambda **more: channel.ClassANoise.preset("A.1_G.01", RATE, 1.0, centre_hz=86e3, bandwidth_hz=86.2e3, **more),
+    "alpha_stable": lambda **more: channel.AlphaStableNoise(RATE, 1.0, 1.5, centre_hz=86e3, bandwidth_hz=86.2e3, **more),
     "sum": lambda first_sample=0, seed=0: channel.LineNoise.from_specs(
         [
             channel.Spec("white", {"rms_v": 1.0}),
@@ -33,7 +45,7 @@ MAKERS = {
         RATE, seed, first_sample,
     ),
 }
-RANDOM = sorted(set(MAKERS) - {"tone", "mains_hum"})
+RANDOM = sorted(set(MAKERS) - {"tone", "mains_hum", "tone_set", "periodic_impulses"})
 every_source = pytest.mark.parametrize("name", sorted(MAKERS))
 
 
@@ -113,6 +125,15 @@ def test_every_kind_can_be_made_by_name(kind):
         "random_impulses": {"preset": "weak", "reference_v": 0.1},
         "tone": {"freq_hz": 77_500, "amplitude_v": 0.01},
         "mains_hum": {"amplitude_v": 0.5},
+        "tone_set": {"preset": "dcf77", "reference_v": 1e-3},
+        "switched": {"preset": "lv3"},
+        "band_bursts": {"preset": "ofdm_plc", "reference_v": 1e-3},
+        "periodic_impulses": {"preset": "supply_65k", "reference_v": 1e-3},
+        "markov_impulses": {"preset": "bursty", "reference_v": 1e-3},
+        "gilbert_elliott": {"preset": "bursty", "rms_v": 1e-3},
+        "bernoulli_gaussian": {"preset": "rare", "rms_v": 1e-3, "hold_s": 1e-5},
+        "class_a": {"preset": "A1_G.1", "rms_v": 1e-3, "hold_s": 50e-6},
+        "alpha_stable": {"scale_v": 1e-3, "alpha": 1.5, "hold_s": 1e-5},
     }.get(kind, {})
     made = channel.source(kind, RATE, seed=3, **parameters)
     assert type(made) is channel.SOURCES[kind] and made.seed == 3
@@ -160,6 +181,18 @@ def test_every_element_can_be_made_by_name(kind):
         ("coloured", {"frequencies": "abc", "density": [1.0]}, "lists of numbers"),
         ("coloured", {"frequencies": [0.0], "density": [1.0], "n_taps": 64}, "n_taps must be odd"),
         ("mains_hum", {"amplitude_v": 1.0, "harmonics": {}}, "at least one"),
+        ("tone_set", {"tones": []}, "at least one tone"),
+        ("tone_set", {"tones": [{"freq_hz": 1e3}]}, "a tone has freq_hz and amplitude_v"),
+        ("class_a", {"preset": "A.1_G.01", "rms_v": 1.0}, "give either centre_hz and bandwidth_hz, or hold_s"),
+        ("class_a", {"preset": "A.1_G.01", "rms_v": 1.0, "centre_hz": 40e3, "bandwidth_hz": 86e3}, "centre_hz - bandwidth"),
+        ("class_a", {"preset": "A.1_G.01", "rms_v": 1.0, "hold_s": 1e-6}, "one sample or more"),
+        ("class_a", {"preset": "A.1", "rms_v": 1.0, "hold_s": 1e-5}, "has no preset 'A.1'; it has: A.1_G.01"),
+        ("gilbert_elliott", {"preset": "bursty", "rms_v": 1.0, "mean_bad_s": 1e-6}, "mean_bad_s must be above one sample"),
+        ("markov_impulses", {"preset": "bursty", "reference_v": 1.0, "gaps": [{"share": 0.5, "constant_s": 1}]}, "must sum to 1"),
+        ("markov_impulses", {"rms_v": 1.0, "gaps": [], "bursts": []}, "gaps must be a list of {share, constant_s}"),
+        ("band_bursts", {"preset": "ofdm_plc", "reference_v": 1.0, "lowest_hz": 99e3}, "lowest_hz must be below highest_hz"),
+        ("switched", {"ends": [0.5], "frequencies": [0.0], "densities": [[1.0]]}, "ends must rise to 1"),
+        ("alpha_stable", {"scale_v": 1.0, "alpha": 2.5, "hold_s": 1e-5}, "alpha must be in [0.5, 2]"),
         ("mains_hum", {"amplitude_v": 1.0, "harmonics": {0.5: 1.0}}, "order of a harmonic must be an integer"),
     ],
 )
@@ -201,8 +234,8 @@ def test_warmup_leaves_nothing_to_compile():
     from phy._kernels import noise, path
 
     channel.warmup()
-    kernels = [noise.gaussian, noise.ring_train, noise.burst_power, noise.periodic, noise.tones]
-    kernels += [path.convolve, path.second_order]
+    kernels = [noise.gaussian, noise.ring_train, noise.burst_power, noise.periodic, noise.tones, noise.two_states, noise.uniforms]
+    kernels += [path.convolve, path.second_order, path.interpolate]
     before = [len(kernel.signatures) for kernel in kernels]
     assert min(before) >= 1
     for name in MAKERS:
