@@ -96,6 +96,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """The same, returning the exit code."""
     global _debug
     _debug = False
+    # Our matrices are small: the threads that BLAS would start for them cost more than they do, and a process is one core's work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         result = cli.main(args=None if arguments is None else list(arguments), prog_name="osgp-sdr", standalone_mode=False)
         sys.stdout.flush()

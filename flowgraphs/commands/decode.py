@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowgraphs.cli import ANSWER_IS_NO, DONE, USAGE, debug_option
-from flowgraphs.errors import FlowgraphError
+from ..cli import ANSWER_IS_NO, DONE, USAGE, debug_option
+from ..errors import FlowgraphError
 
 if TYPE_CHECKING:
-    from flowgraphs.decoding import Decoded
-    from flowgraphs.recording import Recording
+    from ..decoding import Decoded
+    from ..recording import Recording
 
 
 def parse_settings(_context: click.Context, _parameter: click.Parameter, items: tuple[str, ...]) -> dict[str, str]:
@@ -54,10 +54,11 @@ def command(
     channel: int,
     settings: dict[str, str],
 ) -> int:
-    from flowgraphs.decoding import decode_recording, receiver_options
-    from flowgraphs.kernels import ensure_compiled
-    from flowgraphs.recording import open_recording
     from phy.errors import PhyError
+
+    from ..decoding import decode_recording, receiver_options
+    from ..kernels import ensure_compiled
+    from ..recording import open_recording
 
     options = receiver_options(settings)
     unreadable = found = 0
@@ -122,7 +123,7 @@ def _print(recording: "Recording", decoded: "Decoded", as_json: bool, several: b
 def _plot(recording: "Recording", shown: "list[Decoded]", directory: str) -> None:
     from pathlib import Path
 
-    from flowgraphs.plot import plot_recording
+    from ..plot import plot_recording
 
     for path in plot_recording(recording, shown, Path(directory)):
         click.echo(f"wrote {path}", err=True)

@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import debug_option
+from ..cli import debug_option
 
 MAX_METERS = 20
 
@@ -25,8 +25,8 @@ def command(
 ) -> int:
     import msgspec
 
-    from flowgraphs.commands.run import run_graph
-    from flowgraphs.graph import load_graph, with_meters
+    from ..graph import load_graph, with_meters
+    from .run import run_graph
 
     graph = load_graph("demo")
     if meters is not None:

@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import ANSWER_IS_NO, DONE, debug_option
+from ..cli import ANSWER_IS_NO, DONE, debug_option
 
 
 @click.command(
@@ -15,7 +15,7 @@ def command(as_json: bool) -> int:
     import dataclasses
     import json
 
-    from flowgraphs.diagnosis import diagnose
+    from ..diagnosis import diagnose
 
     findings = diagnose()
     for finding in findings:

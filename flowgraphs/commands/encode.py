@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import debug_option
+from ..cli import debug_option
 
 
 @click.command(
@@ -35,9 +35,10 @@ def command(
 
     import numpy as np
 
-    from flowgraphs.airtime import carrier_edges
-    from flowgraphs.recorder import Annotation, write_recording
     from phy import Profile, Transmitter, append_crc
+
+    from ..airtime import carrier_edges
+    from ..recorder import Annotation, write_recording
 
     loaded = Profile.load(profile)
     transmitter = Transmitter(loaded, sample_rate, level_v=level, clock_ppm=clock_ppm)

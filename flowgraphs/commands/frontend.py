@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import DONE, INTERRUPTED, debug_option
+from ..cli import DONE, INTERRUPTED, debug_option
 
 KINDS = ("line",)
 
@@ -22,10 +22,10 @@ KINDS = ("line",)
 def command(kind: str, graph: str, endpoint: str | None, record: str | None, events: str | None) -> int:
     from pathlib import Path
 
-    from flowgraphs.events import EventSender, StationEvent
-    from flowgraphs.frontends.simulated_line import run_line
-    from flowgraphs.graph import load_graph
-    from flowgraphs.lifetime import Lifetime
+    from ..events import EventSender, StationEvent
+    from ..frontends.simulated_line import run_line
+    from ..graph import load_graph
+    from ..lifetime import Lifetime
 
     loaded = load_graph(graph)
     address = endpoint or loaded.endpoint

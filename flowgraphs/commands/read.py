@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
+from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
 
 
 @click.command(
@@ -28,10 +28,10 @@ def command(
     as_json: bool,
     wait: float,
 ) -> int:
-    from flowgraphs.graph import load_graph
-    from flowgraphs.kernels import ensure_compiled
-    from flowgraphs.lifetime import Lifetime
-    from flowgraphs.reading import Wanted, parse_wanted, read_tables, resolve_meter
+    from ..graph import load_graph
+    from ..kernels import ensure_compiled
+    from ..lifetime import Lifetime
+    from ..reading import Wanted, parse_wanted, read_tables, resolve_meter
 
     loaded = load_graph(graph)
     location = endpoint or loaded.endpoint

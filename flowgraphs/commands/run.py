@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
+from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
 
 
 @click.command(
@@ -30,7 +30,7 @@ def command(
 ) -> int:
     import msgspec
 
-    from flowgraphs.graph import load_graph
+    from ..graph import load_graph
 
     changes = {"seed": seed, "pace": pace, "endpoint": endpoint}
     loaded = load_graph(graph)
@@ -43,12 +43,12 @@ def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, deta
     import time
     from pathlib import Path
 
-    from flowgraphs.errors import StationError
-    from flowgraphs.graph import Graph
-    from flowgraphs.kernels import ensure_compiled
-    from flowgraphs.lifetime import Lifetime
-    from flowgraphs.processes import GraphRun
-    from flowgraphs.report import EventPrinter, RunLog, readings_table, write_artefacts
+    from ..errors import StationError
+    from ..graph import Graph
+    from ..kernels import ensure_compiled
+    from ..lifetime import Lifetime
+    from ..processes import GraphRun
+    from ..report import EventPrinter, RunLog, readings_table, write_artefacts
 
     assert isinstance(graph, Graph)
     directory = Path(out) if out else None

@@ -2,7 +2,7 @@
 
 import click
 
-from flowgraphs.cli import DONE, INTERRUPTED, debug_option
+from ..cli import DONE, INTERRUPTED, debug_option
 
 
 @click.command(
@@ -17,11 +17,11 @@ from flowgraphs.cli import DONE, INTERRUPTED, debug_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
 @debug_option
 def command(selected: str, endpoint: str | None, events: str | None, as_json: bool) -> int:
-    from flowgraphs.events import EventSender
-    from flowgraphs.graph import load_graph
-    from flowgraphs.lifetime import Lifetime
-    from flowgraphs.processes import run_station
-    from flowgraphs.report import EventPrinter
+    from ..events import EventSender
+    from ..graph import load_graph
+    from ..lifetime import Lifetime
+    from ..processes import run_station
+    from ..report import EventPrinter
 
     source, mark, name = selected.rpartition("#")
     if not mark or not source or not name:

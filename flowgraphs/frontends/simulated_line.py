@@ -16,12 +16,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flowgraphs.graph import Graph
-from flowgraphs.lifetime import Lifetime
-from flowgraphs.messages import Samples
-from flowgraphs.recorder import RecordingWriter
-from flowgraphs.stream import LinePort
 from phy import channel
+
+from ..graph import Graph
+from ..lifetime import Lifetime
+from ..messages import Samples
+from ..recorder import RecordingWriter
+from ..stream import LinePort
 
 NOISE_CHUNK: Final = 100  # blocks of noise made at a time: the calls cost more than the numbers
 QUIET_AFTER_S: Final = 0.02  # s; a path whose input was silent this long is at rest (its memory is below 1 ms)
