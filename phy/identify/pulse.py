@@ -1,0 +1,134 @@
+"""The transmitter's waveform: transition time from the mean response to a bit, ramps and first bit from the mean beginning."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._kernels.modulate import modulate_bpsk
+from ..filters import shaped_pulse
+from .demodulate import FINE, PAD, BurstBits, filtered
+from .header import AlignedPackets
+
+_REACH: Final = 2  # bits to either side that a bit's response is estimated over
+_STEP: Final = 0.01  # of the transition times tried, bit times
+_PLAIN: Final = (0.0, 1.0, 0.5, 0.75, 0.25)  # preferred where the data fit them as well as the best value
+_RAMPS: Final = np.concatenate([np.arange(0.0, 4.0, 0.25), np.arange(4.0, 16.5, 0.5)])  # bit times tried
+_SHOWN: Final = 10  # bits after the start that the ramp is fitted over
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Transition time.
+
+    Attributes:
+        alpha: bit times, 0..1. uncertainty: of alpha. explained: share of the response's power that the model explains.
+    """
+
+    alpha: float
+    uncertainty: float
+    explained: float
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The beginning of packets.
+
+    Attributes:
+        column: first bit, in columns of AlignedPackets. ramp_bits: bit times. explained: as in Transition.
+    """
+
+    column: int
+    ramp_bits: float
+    explained: float
+
+
+def fit_transition(bursts: list[BurstBits]) -> Transition:
+    """Transition time from the response to one bit, which least squares separates from its neighbours'."""
+    taps = 2 * _REACH + 1
+    normal, right = np.zeros((taps, taps)), np.zeros((taps, FINE))
+    power, rows = 0.0, 0
+    for burst in bursts:
+        first, stop = PAD + 2, burst.soft.size - PAD - 2
+        bits = np.where(burst.soft >= 0, 1.0, -1.0)
+        known = np.stack([bits[first - m : stop - m] for m in range(-_REACH, _REACH + 1)], axis=1)
+        seen = burst.waveform.reshape(-1, FINE)[first:stop]
+        normal += known.T @ known
+        right += known.T @ seen
+        power += float(np.sum(seen**2))
+        rows += seen.size
+    response = np.linalg.solve(normal + 1e-6 * np.trace(normal) * np.eye(taps), right).ravel()
+    noise = max(power / rows - float(np.mean(response.reshape(taps, FINE) ** 2)) * taps, 1e-9)
+    # Variance of one tap of the response, were the noise white and the model exact.
+    variance = noise / float(normal[_REACH, _REACH])
+    alphas = np.arange(0.0, 1.0 + _STEP / 2, _STEP)
+    errors = np.array([_misfit(response, _response(alpha)) for alpha in alphas])
+    best = int(np.argmin(errors))
+    alike = alphas[errors < errors[best] * 1.2 + 4 * variance]
+    low, high = float(alike.min()) - _STEP / 2, float(alike.max()) + _STEP / 2
+    alpha = next((a for a in _PLAIN if low <= a <= high), round(float(alphas[best]), 2))
+    spread = max(high - alpha, alpha - low)
+    explained = 1.0 - float(errors[best] / np.sum(response**2))
+    return Transition(alpha, round(spread, 2), explained)
+
+
+def _response(alpha: float) -> NDArray[np.float64]:
+    """((2 * 2 + 1) * FINE,): the model's response to one bit at the centres of the fine samples."""
+    oversampling = 8 * FINE
+    wave = np.pad(shaped_pulse(alpha, oversampling), 15 * oversampling)
+    fine = filtered(wave, oversampling)
+    centre = fine.size // 2
+    offsets = (np.arange((2 * _REACH + 1) * FINE) + 0.5) / FINE - _REACH - 0.5
+    response: NDArray[np.float64] = fine[centre + np.round(offsets * oversampling).astype(int)]
+    return response
+
+
+def _misfit(response: NDArray[np.float64], model: NDArray[np.float64]) -> float:
+    """Squared error after the best level and a small shift in time."""
+    basis = np.stack([model, np.gradient(model)], axis=1)
+    solution = np.linalg.lstsq(basis, response, rcond=None)[0]
+    return float(np.sum((response - basis @ solution) ** 2))
+
+
+def fit_start(aligned: AlignedPackets, alpha: float) -> Start:
+    """First bit and ramp length from the mean waveform of all packets."""
+    columns = PAD + 2 * _SHOWN
+    total = np.zeros(columns * FINE)
+    for packet, shift, sign in zip(aligned.packets, aligned.shifts, aligned.signs, strict=True):
+        first = max(0, int(shift)) * FINE
+        piece = packet.waveform[first : first + columns * FINE]
+        gap = max(0, -int(shift)) * FINE
+        piece = piece[: total.size - gap]
+        total[gap : gap + piece.size] += sign * piece
+    mean = total / len(aligned.packets)
+    level = np.sqrt(np.convolve(mean**2, np.ones(FINE) / FINE, "same"))
+    crossing = int(np.argmax(level[8 * FINE :] > 0.5)) + 8 * FINE
+    best: tuple[float, int, float] | None = None
+    for ramp in _RAMPS:
+        middle = crossing / FINE + ramp / 2
+        for column in range(int(middle) - 1, int(middle) + 3):
+            if not 8 <= column <= PAD + _SHOWN - 2:
+                continue
+            error = _start_misfit(mean, aligned.mean, column, float(ramp), alpha)
+            if best is None or error < best[0]:
+                best = error, column, float(ramp)
+    if best is None:
+        return Start(PAD, 1.0, 0.0)
+    return Start(best[1], best[2], 1.0 - best[0])
+
+
+def _start_misfit(
+    mean: NDArray[np.float64], soft: NDArray[np.float64], column: int, ramp: float, alpha: float
+) -> float:
+    """Squared error of the model over the power of the mean waveform, from 8 columns after the first on."""
+    bits = (soft[column : column + _SHOWN + 6] >= 0).astype(np.uint8)
+    rate = 2 * FINE
+    lead = column + 16
+    wave = np.empty((lead + bits.size + 32) * rate, np.float32)
+    modulate_bpsk(bits, wave, 1.0, 0.0, alpha, ramp, -float(lead), 1.0 / rate, 1.0, 0.0)
+    model = filtered(wave.astype(np.float64), rate)[16 * rate + 1 :: 2]
+    seen = slice(4 * FINE, (column + _SHOWN) * FINE)
+    y, m = mean[seen], model[seen]
+    scale = float(y @ m) / max(float(m @ m), 1e-30)
+    return float(np.sum((y - scale * m) ** 2) / max(np.sum(y**2), 1e-30))
