@@ -10,12 +10,17 @@ the stream is cut. Every voltage is float32, every random number a function of (
 
 import numpy as np
 
+from .access import Feed, access_impedance, artificial_mains_ohm
 from .bursts import BandBursts, GilbertElliottNoise, MarkovImpulses
+from .clock import ClockError, Resampler
 from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise, background_density, katayama_power
+from .converter import Quantiser
+from .coupler import Coupler
 from .impulses import MainsImpulses, RandomImpulses
 from .line_noise import ELEMENTS, SOURCES, LineNoise, Spec, element, source
+from .loss import LossSpread, PacketLoss
 from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
-from .path import Attenuation, Echoes, Element, Resonance, SlowGain, echo_paths
+from .path import Attenuation, Echoes, Element, Resonance, SlowGain, Tilt, echo_paths
 from .source import Source
 from .switched import SwitchedNoise
 from .switching import PeriodicImpulses
@@ -31,25 +36,35 @@ __all__ = [
     "BandBursts",
     "BernoulliGaussianNoise",
     "ClassANoise",
+    "ClockError",
     "ColouredNoise",
+    "Coupler",
     "CyclostationaryNoise",
     "Echoes",
     "Element",
+    "Feed",
     "GilbertElliottNoise",
     "LineNoise",
+    "LossSpread",
     "MainsHum",
     "MainsImpulses",
     "MarkovImpulses",
+    "PacketLoss",
     "PeriodicImpulses",
+    "Quantiser",
     "RandomImpulses",
+    "Resampler",
     "Resonance",
     "SlowGain",
     "Source",
     "Spec",
     "SwitchedNoise",
+    "Tilt",
     "Tone",
     "ToneSet",
     "WhiteNoise",
+    "access_impedance",
+    "artificial_mains_ohm",
     "background_density",
     "echo_paths",
     "element",

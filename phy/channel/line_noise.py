@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from ..errors import ConfigurationError
 from .bursts import BandBursts, GilbertElliottNoise, MarkovImpulses
 from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise
+from .converter import Quantiser
+from .coupler import Coupler
 from .impulses import MainsImpulses, RandomImpulses
 from .limits import positive
 from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
-from .path import Attenuation, Echoes, Element, Resonance, SlowGain
+from .path import Attenuation, Echoes, Element, Resonance, SlowGain, Tilt
 from .source import Source
 from .switched import SwitchedNoise
 from .switching import PeriodicImpulses
@@ -45,8 +47,13 @@ ELEMENTS: Final[Mapping[str, type[Element]]] = {
     "attenuation": Attenuation,
     "echoes": Echoes,
     "resonance": Resonance,
+    "tilt": Tilt,
     "slow_gain": SlowGain,
+    "coupler": Coupler,
+    "quantiser": Quantiser,
 }
+
+_WITHOUT_RATE = {"attenuation", "quantiser"}  # elements that have no use for the sample rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def source(kind: str, sample_rate: float, seed: int = 0, **parameters: Any) -> S
 def element(kind: str, sample_rate: float, **parameters: Any) -> Element:
     """Make a path element by the name of its kind (a key of `ELEMENTS`); errors as of `source`."""
     arguments = dict(parameters)
-    if kind != "attenuation":  # the one element that has no use for the rate
+    if kind not in _WITHOUT_RATE:
         arguments["sample_rate"] = sample_rate
     made: Element = _make(ELEMENTS, "path element", kind, arguments)
     return made

@@ -20,6 +20,8 @@ _HALF_WIDTH = 16  # samples: half the length of the interpolator of a fractional
 _KAISER_BETA = 8.0  # with 2 * 16 taps: flat within 0.01 dB up to 0.4 of the sample rate
 _MAX_TAPS = 8192
 _HILBERT_HALF_WIDTH = 32
+_TILT_TAPS = 256
+_LARGEST_TILT_DB = 40.0
 _TABLE_LENGTH = 16384
 
 
@@ -174,6 +176,35 @@ class Resonance(Element):
 
     def reset(self) -> None:
         self._state = (0.0, 0.0)
+
+
+class Tilt(_Filter):
+    """A gain that rises or falls with frequency, in a straight line of decibels about a carrier: a capacitor across the line.
+
+    The filter has minimum phase, as a passive network of this kind has; it adds no latency.
+
+    Args:
+        centre_hz: where the gain is 0 dB.    db_per_khz: slope, dB per kHz.
+        span_hz: the line goes this far to each side; beyond, the gain stays.
+    """
+
+    def __init__(self, sample_rate: float, centre_hz: float, db_per_khz: float, span_hz: float) -> None:
+        fs = positive("sample_rate", sample_rate)
+        centre = below_nyquist("centre_hz", centre_hz, fs)
+        span = positive("span_hz", span_hz)
+        if abs(finite("db_per_khz", db_per_khz)) * span / 1e3 > _LARGEST_TILT_DB:
+            raise ConfigurationError(f"db_per_khz over span_hz must stay within {_LARGEST_TILT_DB:g} dB, got {db_per_khz!r}")
+        grid = np.fft.rfftfreq(_TABLE_LENGTH, 1 / fs)
+        cepstrum = np.fft.irfft(np.clip(grid - centre, -span, span) * (db_per_khz / 1e3 * math.log(10) / 20))
+        cepstrum[1 : _TABLE_LENGTH // 2] *= 2.0  # the causal part carries it all: minimum phase
+        cepstrum[_TABLE_LENGTH // 2 + 1 :] = 0.0
+        h = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[:_TILT_TAPS]
+        super().__init__((h * np.hanning(2 * _TILT_TAPS + 1)[_TILT_TAPS:-1]).astype(np.float32))
+
+    @classmethod
+    def preset(cls, name: str, sample_rate: float, carrier_hz: float, **changes: float) -> Self:
+        """`emi_filter`: 12 dB across 10 kHz. changes: db_per_khz or span_hz."""
+        return cls(sample_rate, carrier_hz, **{**catalogue.entry("path", "tilt", name), **changes})
 
 
 class SlowGain(_Filter):

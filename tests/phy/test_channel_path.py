@@ -20,6 +20,9 @@ MAKERS = {
     "fifteen_path": lambda: channel.Echoes.preset("fifteen_path", RATE, 86e3),
     "resonance": lambda: channel.Resonance(RATE, 86e3, 20.0, 0.7),
     "slow_gain": lambda: channel.SlowGain.preset("hard", RATE, mains_phase=1.0),
+    "tilt": lambda: channel.Tilt.preset("emi_filter", RATE, 86e3),
+    "coupler": lambda: channel.Coupler(RATE),
+    "quantiser": lambda: channel.Quantiser(1.0, 8),
 }
 every_element = pytest.mark.parametrize("name", sorted(MAKERS))
 
@@ -125,6 +128,29 @@ def test_resonance_has_the_response_of_the_formula(name, f0, q, depth):
         expected = 1 - depth / (1 + 1j * q * (freq_hz / f0 - f0 / freq_hz))
         got = response(channel.Resonance.preset(name, RATE, 86e3), freq_hz)
         assert abs(got - expected) < (0.001 if freq_hz == f0 else 0.03)
+
+
+def test_the_asymmetric_resonance_takes_20_db_beside_the_carrier():
+    """Truth: depth 0.9 leaves 0.1 at 2 kHz above the carrier; at the carrier 1 - 0.9 / (1 + 30 j (43/44 - 44/43)) leaves 0.83."""
+    element = channel.Resonance.preset("beside", RATE, 86e3)
+    assert 20 * math.log10(abs(response(element.copy(), 88e3))) == pytest.approx(-20.0, abs=0.1)
+    assert 20 * math.log10(abs(response(element, 86e3))) == pytest.approx(20 * math.log10(0.833), abs=0.3)
+
+
+@pytest.mark.parametrize("offset_hz", [-14e3, -7.5e3, -5e3, 0.0, 2.5e3, 5e3, 14e3])
+def test_tilt_is_a_straight_line_of_decibels(offset_hz):
+    """Truth: 12 dB across 10 kHz, falling, held beyond 10 kHz from the carrier."""
+    got = response(channel.Tilt.preset("emi_filter", RATE, 86e3), 86e3 + offset_hz)
+    assert 20 * math.log10(abs(got)) == pytest.approx(-1.2e-3 * min(max(offset_hz, -10e3), 10e3), abs=0.1)
+
+
+def test_tilt_has_minimum_phase():
+    """Truth: no zero outside of the unit circle, so no filter of this magnitude has its energy earlier."""
+    x = np.zeros(256, np.float32)
+    x[0] = 1.0
+    h = channel.Tilt.preset("emi_filter", RATE, 86e3).process(x).astype(np.float64)
+    unwrapped = np.unwrap(np.angle(np.fft.fft(h, 8192)))
+    assert round((unwrapped[-1] - unwrapped[0]) / (2 * math.pi)) == 0  # winding number = zeros outside
 
 
 def test_notch_of_the_centred_resonance():

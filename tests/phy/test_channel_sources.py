@@ -147,6 +147,9 @@ def test_every_element_can_be_made_by_name(kind):
         "echoes": {"paths": [[0.0, 1.0], [1e-5, -0.5]]},
         "resonance": {"freq_hz": 86e3, "q": 20, "depth": 0.7},
         "slow_gain": {"preset": "mild", "mains_freq": 60.0},
+        "tilt": {"preset": "emi_filter", "carrier_hz": 86e3},
+        "coupler": {"insertion_loss_db": 2.0},
+        "quantiser": {"full_scale_v": 1.0, "bits": 16},
     }[kind]
     made = channel.element(kind, RATE, **parameters)
     assert type(made) is channel.ELEMENTS[kind]
@@ -205,7 +208,7 @@ def test_a_wrong_description_is_refused_in_words(kind, parameters, said):
 @pytest.mark.parametrize(
     "kind, parameters, said",
     [
-        ("magic", {}, "unknown path element 'magic'; there are: attenuation, echoes"),
+        ("magic", {}, "unknown path element 'magic'; there are: attenuation, coupler, echoes"),
         ("attenuation", {"db": 3.0}, "attenuation has no parameter 'db'; it has: attenuation_db"),
         ("echoes", {"paths": []}, "paths must be a list"),
         ("echoes", {"paths": [[-1e-6, 1.0]]}, "delay_s must not be negative"),
@@ -213,6 +216,10 @@ def test_a_wrong_description_is_refused_in_words(kind, parameters, said):
         ("echoes", {"preset": "velocity", "freq_hz": 86e3}, "not a set of paths"),
         ("resonance", {"freq_hz": 86e3, "q": 0.0, "depth": 0.5}, "q must be in [1, 1e+06]"),
         ("resonance", {"preset": "centred"}, "missing a required argument: 'carrier_hz'"),
+        ("tilt", {"preset": "emi_filter", "carrier_hz": 86e3, "db_per_khz": 9.0}, "must stay within 40 dB, got 9"),
+        ("coupler", {"highest_hz": 300e3}, "highest_hz must be in (0, 200000) Hz"),
+        ("quantiser", {"full_scale_v": 1.0, "bits": 25}, "bits must be an integer in [1, 24]"),
+        ("quantiser", {"full_scale_v": 0.0, "bits": 8}, "full_scale_v must be above 0"),
         ("slow_gain", {"depth": -1.5, "angle_deg": 0.0, "duty": 0.5}, "depth must be -1 or above"),
         ("slow_gain", {"preset": "hard", "duty": 2.0}, "duty must be in [0, 1]"),
     ],
