@@ -1,11 +1,12 @@
 """The power line as streaming objects: noise sources, and the elements of the path between two stations.
 
     signal of station A --> [Attenuation, Echoes, Resonance, SlowGain] --+
-    signal of station B --> [...] ---------------------------------------+--> (+) --> station C
+    signal of station B --> [...] ---------------------------------------+--> (+) --> [Coupler, ClockError, Quantiser] --> C
     LineNoise: WhiteNoise + MainsImpulses + Tone + ... ---------------------> /
 
 A source gives volts on demand (`generate(n)`), an element turns volts into volts (`process(x)`); neither depends on how
 the stream is cut. Every voltage is float32, every random number a function of (seed, stream, sample index).
+`scenario` puts both together under one name and sets Es/N0.
 """
 
 import numpy as np
@@ -20,7 +21,8 @@ from .impulses import MainsImpulses, RandomImpulses
 from .line_noise import ELEMENTS, SOURCES, LineNoise, Spec, element, source
 from .loss import LossSpread, PacketLoss
 from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
-from .path import Attenuation, Echoes, Element, Resonance, SlowGain, Tilt, echo_paths
+from .path import Attenuation, Echoes, Element, Resonance, SlowGain, StopBand, Tilt, echo_paths
+from .scenario import Scenario, esn0_db, loss_for_esn0, path_power_gain, scenario, scenario_names
 from .source import Source
 from .switched import SwitchedNoise
 from .switching import PeriodicImpulses
@@ -55,9 +57,11 @@ __all__ = [
     "RandomImpulses",
     "Resampler",
     "Resonance",
+    "Scenario",
     "SlowGain",
     "Source",
     "Spec",
+    "StopBand",
     "SwitchedNoise",
     "Tilt",
     "Tone",
@@ -68,7 +72,12 @@ __all__ = [
     "background_density",
     "echo_paths",
     "element",
+    "esn0_db",
     "katayama_power",
+    "loss_for_esn0",
+    "path_power_gain",
+    "scenario",
+    "scenario_names",
     "source",
     "warmup",
 ]

@@ -16,7 +16,7 @@ from .coupler import Coupler
 from .impulses import MainsImpulses, RandomImpulses
 from .limits import positive
 from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
-from .path import Attenuation, Echoes, Element, Resonance, SlowGain, Tilt
+from .path import Attenuation, Echoes, Element, Resonance, SlowGain, StopBand, Tilt
 from .source import Source
 from .switched import SwitchedNoise
 from .switching import PeriodicImpulses
@@ -48,6 +48,7 @@ ELEMENTS: Final[Mapping[str, type[Element]]] = {
     "echoes": Echoes,
     "resonance": Resonance,
     "tilt": Tilt,
+    "stop_band": StopBand,
     "slow_gain": SlowGain,
     "coupler": Coupler,
     "quantiser": Quantiser,

@@ -68,6 +68,11 @@ class _Mixture(Source):
             raise ConfigurationError("give either centre_hz and bandwidth_hz, or hold_s: the time between independent samples")
         self.density = self.rms_v / math.sqrt(band)
 
+    def density_at(self, freq_hz: float) -> float:
+        """One-sided density at a frequency, V/sqrt(Hz), long-term mean; 0 outside of the band."""
+        below_nyquist("freq_hz", freq_hz, self.sample_rate)
+        return self.density if self._hold or abs(freq_hz - self._centre_hz) < self._step * self.sample_rate / 2 else 0.0
+
     @abstractmethod
     def _levels(self, first: int, n: int) -> NDArray[np.float64]:
         """Standard deviation of n independent samples relative to rms_v, (n,); the state of sample first + i."""

@@ -20,7 +20,7 @@ _HALF_WIDTH = 16  # samples: half the length of the interpolator of a fractional
 _KAISER_BETA = 8.0  # with 2 * 16 taps: flat within 0.01 dB up to 0.4 of the sample rate
 _MAX_TAPS = 8192
 _HILBERT_HALF_WIDTH = 32
-_TILT_TAPS = 256
+_SHAPED_TAPS = 256
 _LARGEST_TILT_DB = 40.0
 _TABLE_LENGTH = 16384
 
@@ -66,7 +66,7 @@ class Attenuation(Element):
 
     @classmethod
     def preset(cls, name: str) -> Self:
-        """`same_phase_near`, `same_phase_far`, `cross_phase` or `limit`."""
+        """`same_phase_near`, `same_phase_far`, `industrial`, `cross_phase` or `limit`."""
         return cls(catalogue.entry("path", "attenuation", name)["attenuation_db"])
 
     def _process(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -178,10 +178,44 @@ class Resonance(Element):
         self._state = (0.0, 0.0)
 
 
+def _grid(sample_rate: float) -> NDArray[np.float64]:
+    return np.linspace(0.0, sample_rate / 2, _TABLE_LENGTH // 2 + 1)
+
+
+def _minimum_phase(gain_db: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The filter of minimum phase with a gain given on `_grid`, dB: what passive networks are. It adds no latency."""
+    cepstrum = np.fft.irfft(gain_db * (math.log(10) / 20))
+    cepstrum[1 : _TABLE_LENGTH // 2] *= 2.0  # the causal part carries it all
+    cepstrum[_TABLE_LENGTH // 2 + 1 :] = 0.0
+    h = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[:_SHAPED_TAPS]
+    taps: NDArray[np.float32] = (h * np.hanning(2 * _SHAPED_TAPS + 1)[_SHAPED_TAPS:-1]).astype(np.float32)
+    return taps
+
+
+class StopBand(_Filter):
+    """A band that the line takes away, as low as it is wide: several loads resonating side by side.
+
+    Args:
+        centre_hz: its middle.    depth_db: loss across it, dB, 0 .. 60.
+        width_hz: how far the full depth reaches, both sides together.    edge_hz: from the full depth to no loss, 1 kHz or more.
+    """
+
+    def __init__(self, sample_rate: float, centre_hz: float, depth_db: float, width_hz: float, edge_hz: float) -> None:
+        fs = positive("sample_rate", sample_rate)
+        outside = np.abs(_grid(fs) - below_nyquist("centre_hz", centre_hz, fs)) - not_negative("width_hz", width_hz) / 2
+        share = np.clip(1.0 - outside / between("edge_hz", edge_hz, 1e3, fs / 2), 0.0, 1.0)
+        super().__init__(_minimum_phase(-between("depth_db", depth_db, 0.0, 60.0) * share))
+
+    @classmethod
+    def preset(cls, name: str, sample_rate: float, carrier_hz: float) -> Self:
+        """`carrier_blocked`: 30 dB over the band of one carrier."""
+        return cls(sample_rate, carrier_hz, **catalogue.entry("path", "stop_band", name))
+
+
 class Tilt(_Filter):
     """A gain that rises or falls with frequency, in a straight line of decibels about a carrier: a capacitor across the line.
 
-    The filter has minimum phase, as a passive network of this kind has; it adds no latency.
+    The filter has minimum phase.
 
     Args:
         centre_hz: where the gain is 0 dB.    db_per_khz: slope, dB per kHz.
@@ -194,12 +228,7 @@ class Tilt(_Filter):
         span = positive("span_hz", span_hz)
         if abs(finite("db_per_khz", db_per_khz)) * span / 1e3 > _LARGEST_TILT_DB:
             raise ConfigurationError(f"db_per_khz over span_hz must stay within {_LARGEST_TILT_DB:g} dB, got {db_per_khz!r}")
-        grid = np.fft.rfftfreq(_TABLE_LENGTH, 1 / fs)
-        cepstrum = np.fft.irfft(np.clip(grid - centre, -span, span) * (db_per_khz / 1e3 * math.log(10) / 20))
-        cepstrum[1 : _TABLE_LENGTH // 2] *= 2.0  # the causal part carries it all: minimum phase
-        cepstrum[_TABLE_LENGTH // 2 + 1 :] = 0.0
-        h = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[:_TILT_TAPS]
-        super().__init__((h * np.hanning(2 * _TILT_TAPS + 1)[_TILT_TAPS:-1]).astype(np.float32))
+        super().__init__(_minimum_phase(db_per_khz / 1e3 * np.clip(_grid(fs) - centre, -span, span)))
 
     @classmethod
     def preset(cls, name: str, sample_rate: float, carrier_hz: float, **changes: float) -> Self:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .._kernels import noise as kernels
 from ..errors import ConfigurationError
-from .limits import not_negative
+from .limits import below_nyquist, not_negative
 from .source import Source
 
 
@@ -43,6 +43,11 @@ class WhiteNoise(Source):
     def density(self) -> float:
         """One-sided spectral density, V/sqrt(Hz)."""
         return self.rms_v / math.sqrt(self.sample_rate / 2)
+
+    def density_at(self, freq_hz: float) -> float:
+        """One-sided density at a frequency, V/sqrt(Hz): the same everywhere."""
+        below_nyquist("freq_hz", freq_hz, self.sample_rate)
+        return self.density
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         y = np.empty(n, np.float32)

@@ -21,6 +21,7 @@ MAKERS = {
     "resonance": lambda: channel.Resonance(RATE, 86e3, 20.0, 0.7),
     "slow_gain": lambda: channel.SlowGain.preset("hard", RATE, mains_phase=1.0),
     "tilt": lambda: channel.Tilt.preset("emi_filter", RATE, 86e3),
+    "stop_band": lambda: channel.StopBand.preset("carrier_blocked", RATE, 86e3),
     "coupler": lambda: channel.Coupler(RATE),
     "quantiser": lambda: channel.Quantiser(1.0, 8),
 }
@@ -142,6 +143,13 @@ def test_tilt_is_a_straight_line_of_decibels(offset_hz):
     """Truth: 12 dB across 10 kHz, falling, held beyond 10 kHz from the carrier."""
     got = response(channel.Tilt.preset("emi_filter", RATE, 86e3), 86e3 + offset_hz)
     assert 20 * math.log10(abs(got)) == pytest.approx(-1.2e-3 * min(max(offset_hz, -10e3), 10e3), abs=0.1)
+
+
+@pytest.mark.parametrize("offset_hz, db", [(0, -30), (-1.8e3, -30), (1.8e3, -30), (-10.8e3, 0), (9e3, 0)])
+def test_stop_band_takes_one_carrier_and_leaves_the_other(offset_hz, db):
+    """Truth: 30 dB across 8 kHz, none 8 kHz off; the secondary carrier lies 10.8 kHz below the primary."""
+    got = response(channel.StopBand.preset("carrier_blocked", RATE, 86.23e3), 86.23e3 + offset_hz)
+    assert 20 * math.log10(abs(got)) == pytest.approx(db, abs=0.6)
 
 
 def test_tilt_has_minimum_phase():

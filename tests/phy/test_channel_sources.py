@@ -148,6 +148,7 @@ def test_every_element_can_be_made_by_name(kind):
         "resonance": {"freq_hz": 86e3, "q": 20, "depth": 0.7},
         "slow_gain": {"preset": "mild", "mains_freq": 60.0},
         "tilt": {"preset": "emi_filter", "carrier_hz": 86e3},
+        "stop_band": {"preset": "carrier_blocked", "carrier_hz": 86e3},
         "coupler": {"insertion_loss_db": 2.0},
         "quantiser": {"full_scale_v": 1.0, "bits": 16},
     }[kind]
