@@ -95,16 +95,42 @@ def solve_framing(
         for alignment in alignments:
             if alignment.code.equations != EQUATIONS:
                 continue
-            first = common + alignment.offset
-            # One word more than seems common: a few packets with errors may have cut the common part short.
-            for header in range(first + WORD_BITS, _SHORTEST_HEADER - 1, -WORD_BITS):
-                for end_words in range(_MOST_END_WORDS + 1):
+            for header in _headers(rows, alignment, common):
+                for end_words in _end_words(rows, header):
                     maps = _try(rows, alignment.code, header, end_words, crc, rng, attempts)
                     if maps is not None and enough_equations(maps):
                         return Framing(header, end_words, differential, alignment.code, maps)
         if len(rows.rows) < SEED_PACKETS:
             break
     return None
+
+
+def _headers(rows: PacketRows, alignment: WordAlignment, common: int) -> list[int]:
+    """Lengths the header may have: words may be common to all packets, but they are words of the code."""
+    first = common + alignment.offset
+    # One word more than seems common: a few packets with errors may have cut the common part short.
+    headers = [first, first + WORD_BITS]
+    for header in range(first - WORD_BITS, _SHORTEST_HEADER - 1, -WORD_BITS):
+        words = np.array([row[header : header + WORD_BITS] > 0 for row in rows.rows], np.uint8)
+        fits = (words @ alignment.code.masks.T % 2 == alignment.code.values).all(axis=1)
+        if fits.mean() < 0.5:
+            break
+        headers.append(header)
+    return [h for h in headers if h >= _SHORTEST_HEADER]
+
+
+def _end_words(rows: PacketRows, header: int) -> list[int]:
+    """Numbers of end words, likeliest first: as many as are the same word at the end of all packets."""
+    same = 0
+    tails = [rows.words(i, header)[-_MOST_END_WORDS:] > 0 for i in range(len(rows.rows))]
+    tails = [t for t in tails if t.shape[0] == _MOST_END_WORDS]
+    if tails:
+        share = np.mean(tails, axis=0)
+        alike = (np.maximum(share, 1 - share) > 0.8).all(axis=1)
+        word = share[-1] > 0.5
+        while same < _MOST_END_WORDS and alike[-1 - same] and np.array_equal(share[-1 - same] > 0.5, word):
+            same += 1
+    return list(range(same, -1, -1))
 
 
 def _try(

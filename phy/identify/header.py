@@ -59,29 +59,32 @@ def align(bursts: list[BurstBits]) -> AlignedPackets:
         row[reach : reach + piece.size] = piece
     views = np.stack([heads[:, reach + s : reach + s + width] for s in _SHIFTS], axis=1)
 
+    # Where the envelope rises tells the start to a fraction of a bit, but for a constant that all bursts share.
+    leads = np.array([burst.lead for burst in bursts])
+    starts = _SHIFTS + leads[:, None]
+
+    def weigh(constant: float) -> NDArray[np.float64]:
+        return np.exp(-0.5 * (starts - constant) ** 2)
+
     # Any burst may be the odd one out: take as first template the one that the others resemble most.
     references = np.unique(np.linspace(0, len(bursts) - 1, min(12, len(bursts))).astype(int))
-    template, best = np.zeros(width), -1.0
+    template, best, constant = np.zeros(width), -1.0, 0.0
     for reference in references:
         trial = np.zeros(width)
         trial[PAD - 2 : PAD + _FIRST_LOOK] = views[reference, reach, PAD - 2 : PAD + _FIRST_LOOK]
-        total = float(np.median(np.abs(views @ trial).max(axis=1)))
+        total = float(np.median((np.abs(views @ trial) * weigh(leads[reference])).max(axis=1)))
         if total > best:
-            template, best = trial, total
+            template, best, constant = trial, total, float(leads[reference])
     rows = np.arange(len(bursts))
-    for _ in range(8):
+    for _ in range(12):
         score = views @ template
-        choice = np.abs(score).argmax(axis=1)
+        choice = (np.abs(score) * weigh(constant)).argmax(axis=1)
         signs = np.where(score[rows, choice] >= 0, 1.0, -1.0)
         chosen = views[rows, choice] * signs[:, None]
         renewed = chosen.mean(axis=0)
         if np.allclose(renewed, template):
             break
-        template = renewed
-    score = views @ template
-    choice = np.abs(score).argmax(axis=1)
-    signs = np.where(score[rows, choice] >= 0, 1.0, -1.0)
-    chosen = views[rows, choice] * signs[:, None]
+        template, constant = renewed, float(np.median(starts[rows, choice]))
     # The template's own energy, counted once, is what a packet without data would score.
     alike = np.abs(score[rows, choice]) / max(float(np.median(np.abs(score[rows, choice]))), 1e-30) > _ALIKE
     kept = np.flatnonzero(alike)

@@ -23,7 +23,7 @@ from .wordcode import EQUATIONS, WORD_BITS
 
 BASE: Final = "pl20a"  # profile from which the constants are taken that recordings do not show
 ENOUGH: Final = 32  # packets from which nothing is left to chance
-_CONFIRMED: Final = 60  # packets at most that the ordinary receiver is tried on
+_CONFIRMED: Final = 40  # packets at most that the ordinary receiver is tried on
 _FEWEST: Final = 4  # packets below which not even their beginnings can be compared
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 WORD_BITS: Final = 11  # 3987.2 b/s x 11/8 = 10 MHz / 1824, grade C
 EQUATIONS: Final = WORD_BITS - 8
-_CAP: Final = 4  # how often the same word counts: frequent octets must not look like equations
+# How often the same word counts at most. Once: frequent octets do not look like equations; oftener: errors weigh less.
+_CAPS: Final = (1, 2, 4)
 _HOLDS: Final = 0.6  # share of words that fulfil an equation less share that do not
 
 
@@ -49,16 +50,10 @@ def find_code(words: NDArray[np.uint8]) -> CodeSpace:
     """(N, 11) hard bits -> the equations that nearly all of them fulfil, possibly none."""
     values = words @ (1 << np.arange(WORD_BITS - 1, -1, -1))
     counts = np.bincount(values, minlength=1 << WORD_BITS)
-    weights = np.minimum(counts, _CAP).astype(np.float64)
-    balance = _walsh_hadamard(weights) / max(float(weights.sum()), 1.0)
-    basis: list[int] = []
-    for mask in np.argsort(-np.abs(balance), kind="stable"):
-        if abs(balance[mask]) < _HOLDS:
+    for cap in _CAPS:
+        basis = _equations(np.minimum(counts, cap).astype(np.float64))
+        if len(basis) == EQUATIONS:
             break
-        # The value of the equation rides along as bit 0, the mask above it.
-        row = int(mask) << 1 | int(balance[mask] < 0)
-        if mask and (row := _reduce(row, basis)) >> 1:
-            basis = sorted([min(b, b ^ row) if b >> (row.bit_length() - 1) & 1 else b for b in basis] + [row], reverse=True)
     masks = np.array([[row >> (WORD_BITS - i) & 1 for i in range(WORD_BITS)] for row in basis], np.uint8)
     masks = masks.reshape(-1, WORD_BITS)
     right = np.array([row & 1 for row in basis], np.uint8)
@@ -70,6 +65,20 @@ def find_code(words: NDArray[np.uint8]) -> CodeSpace:
         masks, right, float(counts[inside].sum() / max(1, values.size)), int(np.count_nonzero(counts[inside])),
         every[inside], every[inside][:, free],
     )  # fmt: skip
+
+
+def _equations(weights: NDArray[np.float64]) -> list[int]:
+    """Independent equations in reduced form: mask << 1 | value, from how often each word counts."""
+    balance = _walsh_hadamard(weights) / max(float(weights.sum()), 1.0)
+    basis: list[int] = []
+    for mask in np.argsort(-np.abs(balance), kind="stable"):
+        if abs(balance[mask]) < _HOLDS:
+            break
+        row = int(mask) << 1 | int(balance[mask] < 0)
+        if mask and (row := _reduce(row, basis)) >> 1:
+            lead = row.bit_length() - 1
+            basis = sorted([b ^ row if b >> lead & 1 else b for b in basis] + [row], reverse=True)
+    return basis
 
 
 def _walsh_hadamard(histogram: NDArray[np.float64]) -> NDArray[np.float64]:
