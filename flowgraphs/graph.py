@@ -15,7 +15,7 @@ from .errors import GraphError
 
 GRAPHS: Final = Path(__file__).with_name("graphs")
 MAX_KEYS: Final = 100_000
-MAX_BLOCK_TIME: Final = 1e-3  # s; carrier sense must act within one slot of 2.784 ms (PL-20A, link_mac 2.1)
+MAX_BLOCK_TIME: Final = 1e-3  # s; carrier sense must act within one slot of 2.784 ms (PL-20A, mac/spec/channels.toml)
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -32,6 +32,7 @@ NodeNumber = Annotated[int, Meta(ge=1, le=127)]
 # ISO/IEC 14908 channel parameters by profile; the OSGP system's own set is the one without priority slots.
 CHANNELS: Final = {"pl20c": "pl20c"}
 DEFAULT_CHANNEL: Final = "pl20a_nes"
+DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:5570"  # loopback only; where a line is that no graph and no option places elsewhere
 # A test key: 12 x DF. Real devices get their own; a graph may name another one.
 TEST_OMAK: Final = "df" * 12
 

@@ -147,7 +147,7 @@ def plot_timeline(path: Path, marks: Sequence[tuple[str, Mark]], sample_rate: fl
     axis.set_xlabel("time [s]")
     axis.set_title("Who sent when")
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(loc="upper right", fontsize=8)
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8, frameon=False)
     return _save(figure, path)
 
 

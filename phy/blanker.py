@@ -12,7 +12,7 @@ class ImpulseBlanker:
 
     The local level is a ranked mean power over sub-blocks of half a bit, of the `window` sub-blocks before and after, the
     larger of the two: neither the edge of a packet nor a strong packet beside a weak one is taken for an impulse. Works
-    before the narrow filter because an impulse is short only there (theory_targets, class A noise).
+    before the narrow filter because an impulse is short only there: behind it, one impulse spoils a whole bit.
 
     Args:
         samples_per_bit: of the wide baseband.

@@ -42,8 +42,8 @@ def header_signs(profile: Profile) -> NDArray[np.float32]:
 class HeaderDetector:
     """Finds the known first bits of a packet in the filtered baseband, without knowing level, phase, frequency or time.
 
-    Statistic: |<y, s>|^2 / (L |y|^2), which in noise alone is Beta(1, L - 1) distributed whatever the noise power
-    (theory_targets section 4), maximised over frequency bins that cover profile.search_ppm.
+    Statistic: |<y, s>|^2 / (L |y|^2), which in noise alone is Beta(1, L - 1) distributed whatever the noise power,
+    maximised over frequency bins that cover profile.search_ppm.
 
     Args:
         profile: the channel. cycles_per_bit: carrier cycles per bit, ties clock error to frequency.

@@ -28,7 +28,7 @@ class LoopGains:
 
     Args:
         BnT: noise bandwidth of the carrier loop times the bit time, (0, 0.1). 0.01-0.02 costs no more than 0.05 dB
-            (theory_targets section 5). zeta: its damping factor.
+            in packets of 20 octets, simulated. zeta: its damping factor.
         timing: gain of the first-order timing loop, 0..0.2. amplitude: of the amplitude average, 0..0.5.
     """
 

@@ -15,7 +15,7 @@ KINDS = ("line",)
 )
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("graph")
-@click.option("--endpoint", metavar="ZMQ", help="Where to bind; default: the graph's.")
+@click.option("--endpoint", metavar="ZMQ", help="Where to bind; default: the graph's, or tcp://127.0.0.1:5570.")
 @click.option("--record", metavar="FILE", help="Record what the graph's recorder hears (SigMF).")
 @click.option("--events", metavar="ZMQ", help="Where to send events.")
 @debug_option
@@ -24,13 +24,11 @@ def command(kind: str, graph: str, endpoint: str | None, record: str | None, eve
 
     from ..events import EventSender, StationEvent
     from ..frontends.simulated_line import run_line
-    from ..graph import load_graph
+    from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..lifetime import Lifetime
 
     loaded = load_graph(graph)
-    address = endpoint or loaded.endpoint
-    if not address:
-        raise click.UsageError(f"{graph} names no endpoint; give --endpoint")
+    address = endpoint or loaded.endpoint or DEFAULT_ENDPOINT
     sender = EventSender(events)
 
     def report(text: str) -> None:

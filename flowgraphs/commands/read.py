@@ -15,9 +15,9 @@ from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
 @click.argument("meter")
 @click.argument("tables", metavar="TABLE...", nargs=-1, required=True)
 @click.option("--graph", default="demo", show_default=True, help="Graph of the line: rate, domain and keys.")
-@click.option("--endpoint", metavar="ZMQ", help="Where the line is; default: the graph's.")
+@click.option("--endpoint", metavar="ZMQ", help="Where the line is; default: the graph's, or tcp://127.0.0.1:5570.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each table or field.")
-@click.option("--wait", type=click.FloatRange(1, 3600), default=30.0, show_default=True, metavar="S",
+@click.option("--wait", type=click.FloatRange(1, 3600), default=10.0, show_default=True, metavar="S",
               help="How long to wait for the line.")  # fmt: skip
 @debug_option
 def command(
@@ -28,15 +28,13 @@ def command(
     as_json: bool,
     wait: float,
 ) -> int:
-    from ..graph import load_graph
+    from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..kernels import ensure_compiled
     from ..lifetime import Lifetime
     from ..reading import Wanted, parse_wanted, read_tables, resolve_meter
 
     loaded = load_graph(graph)
-    location = endpoint or loaded.endpoint
-    if not location:
-        raise click.UsageError(f"graph {graph} names no endpoint; give --endpoint")
+    location = endpoint or loaded.endpoint or DEFAULT_ENDPOINT
     wanted: list[Wanted] = [parse_wanted(text) for text in tables]
     target = resolve_meter(loaded, meter)
     ensure_compiled()

@@ -15,7 +15,7 @@ from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
 @click.option("--out", metavar="DIR", help="Leave readings, packets, recording, capture and pictures in DIR.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Instead of the graph's.")
 @click.option("--pace", type=click.Choice(["fast", "realtime"]), help="Instead of the graph's.")
-@click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: private.")
+@click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: the graph's, or tcp://127.0.0.1:5570.")
 @click.option("--packets", is_flag=True, help="Show every packet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
 @debug_option
@@ -30,10 +30,10 @@ def command(
 ) -> int:
     import msgspec
 
-    from ..graph import load_graph
+    from ..graph import DEFAULT_ENDPOINT, load_graph
 
-    changes = {"seed": seed, "pace": pace, "endpoint": endpoint}
     loaded = load_graph(graph)
+    changes = {"seed": seed, "pace": pace, "endpoint": endpoint or loaded.endpoint or DEFAULT_ENDPOINT}
     loaded = msgspec.structs.replace(loaded, **{key: value for key, value in changes.items() if value is not None})
     return run_graph(loaded, out, as_json, packets)
 

@@ -12,13 +12,13 @@ from ..cli import DONE, INTERRUPTED, debug_option
     It waits for the line and joins it again whenever it comes back.""",
 )
 @click.argument("selected", metavar="GRAPH#NAME")
-@click.option("--endpoint", metavar="ZMQ", help="Where the line is; default: the graph's.")
+@click.option("--endpoint", metavar="ZMQ", help="Where the line is; default: the graph's, or tcp://127.0.0.1:5570.")
 @click.option("--events", metavar="ZMQ", help="Where to send events; default: print them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
 @debug_option
 def command(selected: str, endpoint: str | None, events: str | None, as_json: bool) -> int:
     from ..events import EventSender
-    from ..graph import load_graph
+    from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..lifetime import Lifetime
     from ..processes import run_station
     from ..report import EventPrinter
@@ -28,9 +28,7 @@ def command(selected: str, endpoint: str | None, events: str | None, as_json: bo
         raise click.BadParameter(f"expected GRAPH#NAME, got {selected!r}", param_hint="GRAPH#NAME")
     graph = load_graph(source)
     graph.station(name)
-    address = endpoint or graph.endpoint
-    if not address:
-        raise click.UsageError(f"{source} names no endpoint; give --endpoint")
+    address = endpoint or graph.endpoint or DEFAULT_ENDPOINT
     sender = EventSender(events)
     printer = EventPrinter(graph.sample_rate, as_json, packets=True)
     emit = sender.send if events else printer.show

@@ -61,7 +61,7 @@ def test_every_decodable_packet_of_the_recording_and_no_other(name):
 
 
 def test_the_other_numerology_is_found_with_the_ordinary_profile():
-    """286 ppm lie between the two A-band clocks; a receiver must cover both (phy facts row 16)."""
+    """286 ppm lie between the two A-band clocks; a receiver must cover both."""
     x = np.fromfile(RECORDINGS / "clocks.sigmf-data", "<i2").astype(np.float32) / 32768
     assert sum(p.crc_ok for p in received(x)) == INDEX["clocks"]["decodable"]
 
@@ -91,7 +91,7 @@ def test_small_blocks_give_the_same_packets_and_reset_gives_the_first_day_state(
 
 
 def test_packet_error_rate_in_white_noise():
-    """Truth: 1 - (1 - WER)^20 with the exact word error rate (theory_targets section 3): 0.1080 at 5 dB, 0.0214 at 6 dB.
+    """Truth: 1 - (1 - WER)^20 with the exact word error rate (Wagner integral): 0.1080 at 5 dB, 0.0214 at 6 dB.
 
     Two-sided: fewer errors than theory allows is a bug as well; 0.6 dB of implementation loss is the requirement R1.
     """

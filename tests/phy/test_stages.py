@@ -98,7 +98,7 @@ def test_shaped_pulse_has_no_intersymbol_interference_before_the_filters():
 
 @pytest.mark.parametrize("name, loss_db", [("pl20a", 0.30), ("test-nrz", 0.35)])
 def test_bit_filter_is_close_to_the_matched_filter_bound(name, loss_db):
-    """Truth: theory_targets section 6, a linear MMSE filter three bits wide loses 0.18 dB (alpha 1) and 0.29 dB (alpha 0).
+    """Truth, simulated with another program: a linear MMSE filter three bits wide loses 0.18 dB (alpha 1) and 0.29 dB (alpha 0).
 
     Output SNR of one bit against Es/N0 = 6.79 dB of ideal BPSK at a bit error rate of 1e-3; interference counts as noise.
     """

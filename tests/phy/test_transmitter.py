@@ -52,7 +52,7 @@ def _slices_dbc(profile, seed=3, octets=200):
 
 
 def test_spectrum_of_the_shaped_pulse():
-    """Truth: phy facts section 7, alpha = 1: densest 200 Hz -11.5 dBc, 95 kHz -61.1 dBc, -20 dB bandwidth 6.1 kHz."""
+    """Truth, computed with another program from the formula of the pulse, alpha = 1: densest 200 Hz -11.5 dBc, 95 kHz -61.1 dBc, -20 dB bandwidth 6.1 kHz."""
     f, level = _slices_dbc(Profile.load("pl20a"))
     assert level.max() == pytest.approx(-11.5, abs=1.0)
     near = (f > 94_500) & (f < 95_500)
@@ -63,7 +63,7 @@ def test_spectrum_of_the_shaped_pulse():
 
 
 def test_rectangular_bits_are_wide():
-    """Truth: phy facts section 7, alpha = 0: -30 dBc in 200 Hz at 95 kHz."""
+    """Truth, computed with another program, alpha = 0: -30 dBc in 200 Hz at 95 kHz."""
     f, level = _slices_dbc(Profile.load("test-nrz"))
     smooth = 10 * np.log10(np.convolve(10 ** (level / 10), np.ones(9) / 9, "same"))
     assert smooth[(f > 93_200) & (f < 96_800)].max() == pytest.approx(-30.3, abs=1.5)
@@ -72,7 +72,7 @@ def test_rectangular_bits_are_wide():
 def test_mean_power_of_the_packet():
     """A bit edge with a transition has the mean of (2 v + sin(2 pi v) / pi)^2 over -1/2..1/2, that is 4/12 + 5/(2 pi^2).
 
-    With transitions at half of the edges this is the -1.00 dB of phy facts section 7.
+    With transitions at half of the edges this is -1.00 dB.
     """
     profile, lpdu = Profile.load("pl20a"), append_crc(np.random.default_rng(4).bytes(240))
     x = Transmitter(profile, RATE, level_v=1.0).modulate(lpdu)

@@ -22,7 +22,7 @@ def test_known_words_of_the_parity_code(octet, word):
 
 @pytest.mark.parametrize(
     "name, spectrum",
-    # Weight distributions of theory_targets, computed there with another program.
+    # Weight distributions computed with another program.
     [
         ("W11_SPC", {0: 1, 2: 36, 4: 126, 6: 84, 8: 9}),
         ("W11_L3", {0: 1, 2: 4, 3: 26, 4: 44, 5: 50, 6: 58, 7: 46, 8: 19, 9: 6, 10: 2}),
@@ -62,7 +62,7 @@ def test_the_weakest_bit_is_flipped_back(octet, bit):
 
 
 def test_weakest_flip_is_maximum_likelihood_for_a_parity_code():
-    """Wagner decoding: for a single-parity word both rules give the same octets (theory_targets section 2)."""
+    """Wagner decoding: for a single-parity word both rules give the same octets."""
     code, rng = WordCode.named("W11_SPC"), np.random.default_rng(1)
     octets = rng.bytes(4000)
     soft = (1.0 - 2.0 * code.encode(octets).reshape(-1, 11) + rng.normal(0, 0.6, (4000, 11))).astype(np.float32)
@@ -71,7 +71,7 @@ def test_weakest_flip_is_maximum_likelihood_for_a_parity_code():
 
 @pytest.mark.parametrize("esn0_db, expected", [(3.0, 5.643e-2), (5.0, 5.696e-3)])
 def test_word_error_rate_meets_the_exact_integral(esn0_db, expected):
-    """Truth: theory_targets section 2, exact Wagner integral for nine live bits; a band of four sigmas, two-sided."""
+    """Truth: the exact Wagner integral, computed with another program, for nine live bits; a band of four sigmas, two-sided."""
     code, rng, n = WordCode.named("W11_SPC"), np.random.default_rng(2), 60_000
     octets = rng.bytes(n)
     sigma = np.sqrt(1 / (2 * 10 ** (esn0_db / 10)))
