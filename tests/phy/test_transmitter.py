@@ -52,7 +52,10 @@ def _slices_dbc(profile, seed=3, octets=200):
 
 
 def test_spectrum_of_the_shaped_pulse():
-    """Truth, computed with another program from the formula of the pulse, alpha = 1: densest 200 Hz -11.5 dBc, 95 kHz -61.1 dBc, -20 dB bandwidth 6.1 kHz."""
+    """Truth, computed with another program from the formula of the pulse, alpha = 1.
+
+    Densest 200 Hz -11.5 dBc, 95 kHz -61.1 dBc, -20 dB bandwidth 6.1 kHz.
+    """
     f, level = _slices_dbc(Profile.load("pl20a"))
     assert level.max() == pytest.approx(-11.5, abs=1.0)
     near = (f > 94_500) & (f < 95_500)
