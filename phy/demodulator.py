@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .detect import header_signs
-from .equaliser import Decide, second_looks
+from .equaliser import Burst, Decide, second_looks
 from .filters import SAMPLES_PER_BIT, BasebandPlan
 from .framing import order_octets
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
@@ -65,11 +65,11 @@ class PacketDecoder:
         decoded = self._check(tracker.soft, lengths, symbols, "tracked")
         if not decoded.crc_ok and self.options.second_look and lengths and not self.profile.differential:
             bits = header.size + max(lengths) * self.profile.code.length
-            for look in second_looks(
-                narrow, base, tracker.positions[:bits], tracker.raw[:bits], tracker.phases[:bits],
-                tracker.candidate.freq, SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse,
-                self.plan.noise_correlation, header, Decide(header, self.profile.code.table),
-            ):  # fmt: skip
+            burst = Burst(
+                narrow, base, tracker.raw[:bits], tracker.positions[:bits], tracker.phases[:bits], tracker.candidate.freq,
+                SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse, self.plan.noise_correlation, header,
+            )  # fmt: skip
+            for look in second_looks(burst, Decide(header, self.profile.code.table)):
                 soft = -look.symbols.real[header.size :].reshape(-1, self.profile.code.length)
                 again = self._check(soft.astype(np.float32), lengths, look.symbols, look.method)
                 # Noise finds one CRC in 65536 by chance; words that needed many corrections are not believed.

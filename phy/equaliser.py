@@ -63,79 +63,81 @@ def smooth_phase(
     return phases + np.angle(np.convolve(v, window, "same"))
 
 
-def second_looks(
-    r: NDArray[np.complex64],
-    base: int,
-    positions: NDArray[np.float64],
-    raw: NDArray[np.complex64],
-    phases: NDArray[np.float64],
-    freq: float,
-    drift: float,
-    pulse: NDArray[np.float64],
-    noise_correlation: NDArray[np.float64],
-    header: NDArray[np.float32],
-    decide: "Decide",
-    reach: int = 6,
-    rounds: int = 3,
-) -> Iterator[SecondLook]:
+@dataclass(frozen=True, eq=False)
+class Burst:
+    """What is known of one packet before its bits are estimated anew.
+
+    Attributes:
+        narrow: (N,) complex64 baseband before the bit filter; narrow[0] has absolute index `base`.
+        raw, positions, phases: of the tracker, (B,): filtered bits, narrow sample of each bit's centre, carrier phase in rad.
+        freq: frequency offset as the header tells it, rad per bit. drift: narrow samples per bit that one rad per bit costs.
+        pulse, noise_correlation: of the plan, at the narrow rate. header: (H,) known signs of the first bits.
+    """
+
+    narrow: NDArray[np.complex64]
+    base: int
+    raw: NDArray[np.complex64]
+    positions: NDArray[np.float64]
+    phases: NDArray[np.float64]
+    freq: float
+    drift: float
+    pulse: NDArray[np.float64]
+    noise_correlation: NDArray[np.float64]
+    header: NDArray[np.float32]
+
+    def around(
+        self, positions: NDArray[np.float64], phases: NDArray[np.float64], offsets: NDArray[np.int64]
+    ) -> NDArray[np.complex128]:
+        """(B, K): the baseband at `offsets` narrow samples from each position, turned back by each phase."""
+        return cubic(self.narrow, positions[:, None] + offsets[None, :] - self.base) * np.exp(-1j * phases)[:, None]
+
+    def look(self, symbols: NDArray[np.complex128], method: str) -> SecondLook:
+        """Symbols scaled and turned so that the header bits come out as +-1."""
+        gain = np.vdot(self.header, symbols[: self.header.size]) / self.header.size
+        return SecondLook((symbols / gain if abs(gain) > 1e-12 else symbols).astype(np.complex64), method)
+
+
+def second_looks(burst: Burst, decide: "Decide", rounds: int = 3) -> Iterator[SecondLook]:
     """Estimates of the bits, each better informed than the one before; the caller stops at the first that passes its check.
 
     1. Phase smoothed over past and future bits.
     2. The line's impulse response, fitted to the known header and then to all decisions, and the MMSE filter that belongs to it.
-    3. A filter that suppresses what is not the known pulse: w = (R + load)^-1 p, R the packet's own covariance (the minimum
-       power receiver of Capon); it notches tones beside the carrier.
-    4. A filter fitted to the decisions by least squares, which knows neither pulse nor noise.
+    3. A filter that suppresses what is not the known pulse, then one fitted to the decisions.
 
     Args:
-        r: (N,) complex64 narrow baseband before the bit filter, r[0] has absolute index `base`.
-        positions, raw, phases: of the tracker, (B,). freq: as the header tells it, rad per bit.
-        drift: narrow samples per bit that the clock gains for one rad per bit.
-        pulse, noise_correlation: of the plan, at the narrow rate.
-        header: (H,) known signs of the first bits. decide: symbols -> (B,) signs after the word decoder.
-        reach: half width of the filters in steps of half a bit. rounds: of the fit.
+        decide: symbols -> signs after the word decoder. rounds: of each fit.
     """
-    count = positions.size
-    amplitude = float(np.mean(np.abs(raw))) + 1e-30
+    signs = decide((burst.raw * np.exp(-1j * burst.phases)).astype(np.complex64))
+    phases = smooth_phase(burst.raw, burst.phases, signs)
+    yield burst.look(burst.raw * np.exp(-1j * phases), "smooth phase")
+    yield from _echo_looks(burst, decide, rounds)
+    yield from _filter_looks(burst, phases, decide, rounds)
 
-    def finish(symbols: NDArray[np.complex128], method: str) -> SecondLook:
-        known = symbols[: header.size]
-        gain = np.vdot(header, known) / header.size
-        if abs(gain) > 1e-12:
-            symbols = symbols / gain
-        return SecondLook(symbols.astype(np.complex64), method)
 
-    rotated = raw * np.exp(-1j * phases) / amplitude
-    signs = decide(rotated.astype(np.complex64))
-    phases = smooth_phase(raw, phases, signs)
-    look = finish(raw * np.exp(-1j * phases) / amplitude, "smooth phase")
-    yield look
+def _filter_looks(burst: Burst, phases: NDArray[np.float64], decide: "Decide", rounds: int) -> Iterator[SecondLook]:
+    """Filters of 13 taps half a bit apart.
 
-    for symbols in _echo_looks(r, base, positions, raw, phases, freq, drift, pulse, noise_correlation, header, decide, rounds):
-        yield finish(symbols, "echo fit")
-
-    step = SAMPLES_PER_BIT // 2
-    offsets = step * np.arange(-reach, reach + 1)
-    x = cubic(r, positions[:, None] + offsets[None, :] - base) * np.exp(-1j * phases)[:, None]
+    First w = (R + load)^-1 p, R the packet's own covariance and p the known pulse (the minimum power receiver of Capon), which
+    notches tones beside the carrier; from its decisions on, least squares, which knows neither pulse nor noise.
+    """
+    count, header = burst.positions.size, burst.header
+    offsets = SAMPLES_PER_BIT // 2 * np.arange(-6, 7)
+    x = burst.around(burst.positions, phases, offsets)
     covariance = _gram(x, x) / count
     scale = float(np.trace(covariance).real) / offsets.size
-    centre = pulse.size // 2
-    expected = pulse[np.clip(centre - offsets, 0, pulse.size - 1)] * (np.abs(offsets) <= centre)
+    expected = burst.pulse[burst.pulse.size // 2 - offsets]
+    # The known header counts more than decisions.
+    weight = np.ones(count)
+    weight[: header.size] = 2.0
+    normal = _gram(x, x * weight[:, None]) / count + 0.01 * scale * np.eye(offsets.size)
     for load in (0.03, 0.3):
-        loaded = covariance + load * scale * np.eye(offsets.size)
-        w = np.linalg.solve(loaded, expected)
-        look = finish(x @ w.conj(), f"minimum power, load {load}")
+        w = np.linalg.solve(covariance + load * scale * np.eye(offsets.size), expected)
+        look = burst.look(x @ w.conj(), f"minimum power, load {load}")
         yield look
         signs = decide(look.symbols)
         for turn in range(rounds):
-            # Least squares on the decisions, the known header counted more; ridge because the taps are correlated.
-            weight = np.ones(count)
-            weight[: header.size] = 2.0
-            target = signs.copy()
-            target[: header.size] = header
-            xw = x * weight[:, None]
-            normal = _gram(x, xw) / count
-            w = np.linalg.solve(normal + 0.01 * scale * np.eye(offsets.size), _gram(x, weight * target) / count)
-            look = finish(x @ w, f"fitted filter, round {turn + 1}, load {load}")
+            w = np.linalg.solve(normal, _gram(x, weight * signs) / count)
+            look = burst.look(x @ w, f"fitted filter, round {turn + 1}, load {load}")
             yield look
             renewed = decide(look.symbols)
             if np.array_equal(renewed, signs):
@@ -143,42 +145,26 @@ def second_looks(
             signs = renewed
 
 
-def _echo_looks(
-    r: NDArray[np.complex64],
-    base: int,
-    positions: NDArray[np.float64],
-    raw: NDArray[np.complex64],
-    phases: NDArray[np.float64],
-    freq: float,
-    drift: float,
-    pulse: NDArray[np.float64],
-    noise_correlation: NDArray[np.float64],
-    header: NDArray[np.float32],
-    decide: "Decide",
-    rounds: int,
-) -> Iterator[NDArray[np.complex128]]:
+def _echo_looks(burst: Burst, decide: "Decide", rounds: int) -> Iterator[SecondLook]:
     """Symbols from _EchoFit, starting over from the header: where echoes are strong, the tracker's phase cannot be trusted.
 
     What is known doubles each turn, header, twice the header and so on: each turn's bits refine response, phase and frequency
-    enough for the next. Then `rounds` more with all bits, which are yielded.
+    enough for the next. Then at most `rounds` more with all bits; those are given.
     """
-    count = positions.size
+    count = burst.positions.size
     k = np.arange(count)
-    start, phase = positions[0], phases[0]
-    known = header.astype(np.float64)
+    phase, freq = burst.phases[0], burst.freq
+    known = burst.header.astype(np.float64)
     while True:
         n = min(count, 2 * known.size)
-        at = start + k[:n] * (SAMPLES_PER_BIT - drift * freq)
-        fit = _EchoFit(r, base, at, phase + freq * k[:n], pulse, noise_correlation)
-        symbols = fit.symbols(known)
-        if known.size == count:
-            yield symbols
-            rounds -= 1
-            if rounds < 0:
-                return
+        positions = burst.positions[0] + k[:n] * (SAMPLES_PER_BIT - burst.drift * freq)
+        symbols = _EchoFit(burst, positions, phase + freq * k[:n]).symbols(known)
         signs = decide(symbols.astype(np.complex64))
-        if rounds >= 0 and known.size == count and np.array_equal(signs, known):
-            return
+        if known.size == count:
+            yield burst.look(symbols, "echo fit")
+            rounds -= 1
+            if rounds < 0 or np.array_equal(signs, known):
+                return
         known = signs
         # Phase and frequency that are left: a line through the angles of blocks of bits with their data removed.
         block = 12
@@ -199,19 +185,11 @@ class _EchoFit:
     _DELAYS = SAMPLES_PER_BIT // 2 * np.arange(-2, 5)  # narrow samples: the detector may have chosen a late echo
     _REACH = 10  # narrow samples to either side of a bit that its filter sees
 
-    def __init__(
-        self,
-        r: NDArray[np.complex64],
-        base: int,
-        positions: NDArray[np.float64],
-        phases: NDArray[np.float64],
-        pulse: NDArray[np.float64],
-        noise_correlation: NDArray[np.float64],
-    ) -> None:
-        self._pulse = pulse
-        offsets = np.arange(-self._REACH, self._REACH + 1)
-        self._x = cubic(r, positions[:, None] + offsets[None, :] - base) * np.exp(-1j * phases)[:, None]
-        self._noise = noise_correlation[np.abs(offsets[:, None] - offsets[None, :])]
+    def __init__(self, burst: Burst, positions: NDArray[np.float64], phases: NDArray[np.float64]) -> None:
+        self._pulse = burst.pulse
+        self._offsets = np.arange(-self._REACH, self._REACH + 1)
+        self._x = burst.around(positions, phases, self._offsets)
+        self._noise = burst.noise_correlation[np.abs(self._offsets[:, None] - self._offsets[None, :])]
 
     def symbols(self, signs: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Estimates of all bits, (B,), from the first `signs.size` known ones."""
@@ -231,17 +209,16 @@ class _EchoFit:
         gram = _gram(a, a).real
         h = np.linalg.solve(gram + 0.01 * np.trace(gram) / len(self._DELAYS) * np.eye(len(self._DELAYS)), _gram(a, y))
         residual = float(np.mean(np.abs(y - a @ h) ** 2)) + 1e-6 * float(np.mean(np.abs(y) ** 2)) + 1e-30
-        offsets = np.arange(-self._REACH, self._REACH + 1)
         covariance = residual * self._noise.astype(np.complex128)
-        wanted = np.zeros(offsets.size, np.complex128)
+        wanted = np.zeros(self._offsets.size, np.complex128)
         for m in range(-5, 6):
-            at = centre + offsets[:, None] - n * m - self._DELAYS[None, :]
+            at = centre + self._offsets[:, None] - n * m - self._DELAYS[None, :]
             inside = (at >= 0) & (at < self._pulse.size)
             q = np.where(inside, self._pulse[np.clip(at, 0, self._pulse.size - 1)], 0.0) @ h
             covariance += np.outer(q, q.conj())
             if m == 0:
                 wanted = q
-        loaded = covariance + 1e-3 * residual * np.eye(offsets.size)
+        loaded = covariance + 1e-3 * residual * np.eye(self._offsets.size)
         symbols: NDArray[np.complex128] = self._x @ np.linalg.solve(loaded, wanted).conj()
         return symbols
 
