@@ -41,11 +41,24 @@ def second_order(y, coefficients, state_1, state_2):
     return state_1, state_2
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def weighted_sum(x, lower, upper, mu):
+    """Sum of x * (lower + mu (upper - lower)), all (L,) float32; mu: float32.
+
+    The compiler may split the sum into lanes: which, depends on L alone. `interpolate` may not be compiled this way, for
+    its places must not depend on where a block begins.
+    """
+    total = np.float32(0.0)
+    for k in range(x.size):
+        total += x[k] * (lower[k] + mu * (upper[k] - lower[k]))
+    return total
+
+
 @njit(cache=True, nogil=True)
 def interpolate(x, x_first, table, y, first, step):
     """y[i] = x at the place (first + i) * step, in samples of x.  x: (M,), y: (N,), both float32; x[0] stands at x_first.
 
-    table: (P + 1, L) float32, L a multiple of 4. Row p is the interpolator for the fraction p / P, tap k of it weighs
+    table: (P + 1, L) float32. Row p is the interpolator for the fraction p / P, tap k of it weighs
     the sample at floor(place) - L / 2 + 1 + k; between rows it is linear. x must hold every sample that is weighed.
     """
     phases = table.shape[0] - 1
@@ -57,11 +70,4 @@ def interpolate(x, x_first, table, y, first, step):
         row = min(int(fine), phases - 1)
         mu = np.float32(fine - row)
         start = left - taps // 2 + 1 - x_first
-        lower, upper = table[row], table[row + 1]
-        s0 = s1 = s2 = s3 = np.float32(0.0)  # four sums: one would wait for its own last addition
-        for k in range(0, taps, 4):
-            s0 += x[start + k] * (lower[k] + mu * (upper[k] - lower[k]))
-            s1 += x[start + k + 1] * (lower[k + 1] + mu * (upper[k + 1] - lower[k + 1]))
-            s2 += x[start + k + 2] * (lower[k + 2] + mu * (upper[k + 2] - lower[k + 2]))
-            s3 += x[start + k + 3] * (lower[k + 3] + mu * (upper[k + 3] - lower[k + 3]))
-        y[i] = (s0 + s1) + (s2 + s3)
+        y[i] = weighted_sum(x[start : start + taps], table[row], table[row + 1], mu)

@@ -100,11 +100,15 @@ class _Mixture(Source):
         for part, y in ((0, in_phase), (1, quadrature)):
             column = np.ascontiguousarray(pairs[:, part])
             path_kernels.interpolate(column, first, self._table, y, first_sample, self._step)
-        turns = (first_sample + np.arange(n)) * (self._centre_hz / self.sample_rate)
-        angle = 2 * np.pi * (turns - np.floor(turns))
         # E|z|^2 = 2 rms^2 with rms^2 in each part: the real part of z exp(j angle) has the power rms^2.
-        voltage: NDArray[np.float32] = (in_phase * np.cos(angle) - quadrature * np.sin(angle)).astype(np.float32)
-        return voltage
+        rows = np.zeros((1, 8))
+        for component, phase in ((in_phase, 0.0), (quadrature, 0.25)):  # cos(a + 90 degrees) = -sin a
+            carrier = np.zeros(n, np.float32)
+            rows[0, :3] = 1.0, self._centre_hz / self.sample_rate, phase
+            kernels.tones(carrier, rows, first_sample)
+            component *= carrier
+        in_phase += quadrature
+        return in_phase
 
     def _uniforms(self, sequence: np.uint64, first: int, n: int) -> NDArray[np.float64]:
         u = np.empty(n, np.float64)

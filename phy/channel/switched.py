@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -85,17 +86,19 @@ class SwitchedNoise(Source):
         half_cycles = self._step * place + self._phase
         if self._swing:
             half_cycles += self._swing * np.sin(2 * np.pi * self._swing_step * place)
-        region: NDArray[np.intp] = np.searchsorted(self._edges[1:-1], half_cycles - np.floor(half_cycles), side="right")
+        share = half_cycles - np.floor(half_cycles)
+        region = np.zeros(n, np.intp)
+        for edge in self._edges[1:-1]:
+            region += share >= edge
         return region
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         region = self.regions(first_sample, n)
+        borders = np.flatnonzero(np.diff(region)) + 1
         white = np.empty(n + _TAPS - 1, np.float32)
         noise_kernels.gaussian(white, self._key, self._stream_word, first_sample - _TAPS // 2, 1.0)
-        y, part = np.zeros(n, np.float32), np.empty(n, np.float32)
-        for number, h in enumerate(self._filters):
-            inside = region == number
-            if inside.any():
-                path_kernels.convolve(white, h, part)
-                np.copyto(y, part, where=inside)
+        y = np.empty(n, np.float32)
+        for start, stop in pairwise([0, *borders.tolist(), n]):
+            if start < stop:
+                path_kernels.convolve(white[start : stop + _TAPS - 1], self._filters[region[start]], y[start:stop])
         return y
