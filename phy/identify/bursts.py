@@ -99,7 +99,7 @@ class BurstFinder:
                 bursts.append(
                     Burst(
                         x[low:high].copy(), self._base + low, self.sample_rate, start_sample - low, stop_sample - low,
-                        self._centre(excess[first:stop].mean(axis=0)),
+                        self._centre(excess[first:stop]),
                     )
                 )  # fmt: skip
         elif not last:
@@ -130,10 +130,16 @@ class BurstFinder:
         # A recording without noise still has rounding; nothing 60 dB below the strongest counts.
         floor = np.maximum(floor, 1e-6 * float(power.max()) + 1e-30).astype(np.float32)
         above = power > self._threshold * floor
-        return above.any(axis=1), np.where(above, power - floor, np.float32(0))
+        hot = above.any(axis=1)
+        # One quiet frame is chance; the idle time between packets is longer.
+        hot[1:-1] |= hot[:-2] & hot[2:]
+        return hot, np.where(above, power - floor, np.float32(0))
 
-    def _centre(self, excess: NDArray[np.float32]) -> float:
-        """Where the energy of a burst is centred, Hz."""
+    def _centre(self, frames: NDArray[np.float32]) -> float:
+        """Where the energy of a burst, (frames, bins), is centred, Hz."""
+        # Impulses hold more energy than the packet they hit, but not for long.
+        typical = np.median(frames, axis=0)
+        excess = typical if typical.any() else frames.mean(axis=0)
         smooth = np.convolve(excess, np.hanning(11), "same")
         at = int(np.argmax(smooth))
         near = np.abs(self._frequencies - self._frequencies[at]) <= 4e3

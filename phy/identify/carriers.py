@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .baseband import to_baseband
+from .baseband import limited, to_baseband
 from .bursts import Burst
 
 _PASSBAND_HZ: Final = 6e3  # holds a bit rate of 5.5 kb/s and leaves out the other carrier, 10.8 kHz away on the A band
@@ -26,10 +26,12 @@ class TunedBurst:
     """A burst and its carrier.
 
     Attributes:
+        x: its samples without impulses, (N,) float32, V.
         carrier_hz: Hz, to a fraction of a hertz. coherence: share of the squared signal's power in one line, 0..1.
     """
 
     burst: Burst
+    x: NDArray[np.float32]
     carrier_hz: float
     coherence: float
 
@@ -60,7 +62,8 @@ class CarrierGroup:
 
 def tune(burst: Burst) -> TunedBurst | None:
     """The burst's carrier, or None where the squared signal has no line: no BPSK."""
-    base = to_baseband(burst.x, burst.sample_rate, burst.coarse_hz, _PASSBAND_HZ, _PASSBAND_HZ * 4 / 3, _RATE_HZ)
+    x = limited(burst.x, burst.sample_rate, burst.coarse_hz, burst.start, burst.stop)
+    base = to_baseband(x, burst.sample_rate, burst.coarse_hz, _PASSBAND_HZ, _PASSBAND_HZ * 4 / 3, _RATE_HZ)
     first, stop = (int(n / burst.sample_rate * base.rate) for n in (burst.start, burst.stop))
     square = base.z[first:stop] ** 2
     energy = float(np.sum(np.abs(square) ** 2))
@@ -77,7 +80,7 @@ def tune(burst: Burst) -> TunedBurst | None:
     if coherence < _LOWEST_COHERENCE:
         return None
     line = frequencies[peak] + offset * base.rate / size
-    return TunedBurst(burst, burst.coarse_hz + line / 2, coherence)
+    return TunedBurst(burst, x, burst.coarse_hz + line / 2, coherence)
 
 
 def group_carriers(bursts: list[TunedBurst]) -> list[CarrierGroup]:
@@ -122,7 +125,7 @@ def _envelope_lines(group: list[TunedBurst], axis: NDArray[np.float64], passband
     total = np.zeros(axis.size)
     for tuned in group:
         burst = tuned.burst
-        base = to_baseband(burst.x, burst.sample_rate, tuned.carrier_hz, passband_hz, passband_hz * 4 / 3, _RATE_HZ)
+        base = to_baseband(tuned.x, burst.sample_rate, tuned.carrier_hz, passband_hz, passband_hz * 4 / 3, _RATE_HZ)
         first, stop = (int(n / burst.sample_rate * base.rate) for n in (burst.start, burst.stop))
         envelope = np.abs(base.z[first:stop]) ** 2
         envelope = (envelope - envelope.mean()) * np.hanning(envelope.size)

@@ -53,7 +53,7 @@ def demodulate(tuned: TunedBurst, cycles_per_bit: float) -> BurstBits | None:
     if (burst.stop - burst.start) / burst.sample_rate * bit_rate < 40:
         return None
     base = to_baseband(
-        burst.x, burst.sample_rate, tuned.carrier_hz, PASSBAND * bit_rate, STOPBAND * bit_rate, 2 * FINE * bit_rate
+        tuned.x, burst.sample_rate, tuned.carrier_hz, PASSBAND * bit_rate, STOPBAND * bit_rate, 2 * FINE * bit_rate
     )
     edges = _envelope_edges(base, burst.start / burst.sample_rate, burst.stop / burst.sample_rate, bit_rate)
     if edges is None:
