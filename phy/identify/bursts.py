@@ -16,6 +16,7 @@ _SEGMENT_S: Final = 4.0  # noise floors are learnt anew for every segment
 _SHORTEST_S: Final = 12e-3  # a shorter burst cannot be a packet of eight octets, on either band
 _LONGEST_S: Final = 3.0
 _MARGIN_S: Final = 3e-3  # less than the shortest idle time, so that neighbours stay outside
+_WARM: Final = 0.4  # of the threshold
 _SMOOTH_BINS: Final = 5
 # 2 % quantile of the mean of five neighbouring bins of Hann-windowed white noise, relative to its mean (simulated, grade D).
 _FLOOR_QUANTILE: Final = 0.02
@@ -57,7 +58,8 @@ class BurstFinder:
         self._hop = round(sample_rate * _FRAME_S / 2)
         self._window = np.hanning(2 * self._hop + 1)[:-1].astype(np.float32)
         frequencies = np.fft.rfftfreq(2 * self._hop, 1 / sample_rate)
-        self._band = (frequencies >= LOWEST_HZ) & (frequencies <= min(HIGHEST_HZ, 0.485 * sample_rate))
+        inside = np.flatnonzero((frequencies >= LOWEST_HZ) & (frequencies <= min(HIGHEST_HZ, 0.485 * sample_rate)))
+        self._band = slice(int(inside[0]), int(inside[-1]) + 1)
         self._frequencies = frequencies[self._band]
         self.reset()
 
@@ -114,14 +116,12 @@ class BurstFinder:
         size = 2 * self._hop
         power = np.empty((frames, self._frequencies.size), np.float32)
         view = np.lib.stride_tricks.sliding_window_view(x, size)[:: self._hop][:frames]
-        box = np.ones(_SMOOTH_BINS) / _SMOOTH_BINS
-        edge = np.convolve(np.ones(self._frequencies.size), box, "same").astype(np.float32)
+        low, high = self._band.start - _SMOOTH_BINS // 2, self._band.stop + _SMOOTH_BINS // 2
         for first in range(0, frames, 512):
-            spectrum = np.fft.rfft(view[first : first + 512] * self._window, axis=1)[:, self._band]
-            block = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-            padded = np.pad(np.cumsum(block, axis=1), ((0, 0), (_SMOOTH_BINS // 2 + 1, _SMOOTH_BINS // 2)), mode="edge")
-            padded[:, : _SMOOTH_BINS // 2 + 1] = 0.0
-            power[first : first + 512] = (padded[:, _SMOOTH_BINS:] - padded[:, :-_SMOOTH_BINS]) / (_SMOOTH_BINS * edge)
+            spectrum = np.fft.rfft(view[first : first + 512] * self._window, axis=1)[:, low:high]
+            total = np.cumsum(spectrum.real**2 + spectrum.imag**2, axis=1, dtype=np.float64)
+            total = np.pad(total, ((0, 0), (1, 0)))
+            power[first : first + 512] = (total[:, _SMOOTH_BINS:] - total[:, :-_SMOOTH_BINS]) / _SMOOTH_BINS
         return power
 
     def _hot(self, power: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -131,8 +131,9 @@ class BurstFinder:
         floor = np.maximum(floor, 1e-6 * float(power.max()) + 1e-30).astype(np.float32)
         above = power > self._threshold * floor
         hot = above.any(axis=1)
-        # One quiet frame is chance; the idle time between packets is longer.
-        hot[1:-1] |= hot[:-2] & hot[2:]
+        # One frame that is only a little weaker is chance; the idle time between packets is longer and empty.
+        warm = (power > _WARM * self._threshold * floor).any(axis=1)
+        hot[1:-1] |= hot[:-2] & hot[2:] & warm[1:-1]
         return hot, np.where(above, power - floor, np.float32(0))
 
     def _centre(self, frames: NDArray[np.float32]) -> float:
