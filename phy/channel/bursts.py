@@ -156,6 +156,11 @@ class GilbertElliottNoise(Source):
         values = catalogue.entry("noise", "gilbert_elliott", name)
         return cls(sample_rate, rms_v, **{**values, **changes})
 
+    def density_at(self, freq_hz: float) -> float:
+        """One-sided density at a frequency, V/sqrt(Hz), long-term mean: the same everywhere."""
+        below_nyquist("freq_hz", freq_hz, self.sample_rate)
+        return self.density
+
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         y = np.empty(n, np.float32)
         kernels.gaussian(y, self._key, self._stream_word, first_sample, self.rms_v)

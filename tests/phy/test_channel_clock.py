@@ -25,7 +25,7 @@ every_clock = pytest.mark.parametrize("name", sorted(MAKERS))
 
 
 @every_clock
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(cuts=st.lists(st.integers(0, N), max_size=8))
 def test_output_does_not_depend_on_block_size(name, cuts):
     x = np.random.default_rng(1).normal(size=N).astype(np.float32)

@@ -38,7 +38,7 @@ def response(element, freq_hz, n=20_000):
 
 
 @every_element
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(cuts=st.lists(st.integers(0, N), max_size=8))
 def test_output_does_not_depend_on_block_size(name, cuts):
     x = np.random.default_rng(1).normal(size=N).astype(np.float32)

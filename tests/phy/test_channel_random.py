@@ -93,7 +93,7 @@ def test_density_and_rms_agree():
     assert measured == pytest.approx(by_density.rms_v, rel=4 * (0.5 / N) ** 0.5)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(first=st.integers(-10_000, 2**40), n=st.integers(0, 3000))
 def test_a_sample_depends_on_its_index_only(first, n):
     source = WhiteNoise(RATE, rms_v=1.0, seed=9)

@@ -214,3 +214,6 @@ def test_a_wrong_scenario_is_refused_in_words(arguments, said):
 def test_a_rate_that_cannot_carry_the_band_is_refused():
     with pytest.raises(ConfigurationError, match=r"carrier_hz must be in \(0, 48000\) Hz"):
         channel.scenario("S0_awgn", 96_000.0)
+    with pytest.raises(ConfigurationError, match="centre_hz"):  # class A fills 86.2 kHz about the carrier
+        channel.scenario("S6_classA", 250_000.0)
+    assert channel.scenario("S5_industrial", 192_000.0).process(np.zeros(1000, np.float32)).size == 1000

@@ -50,7 +50,7 @@ every_source = pytest.mark.parametrize("name", sorted(MAKERS))
 
 
 @every_source
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(cuts=st.lists(st.integers(0, N), max_size=8), first=st.sampled_from([0, 1, 399_999, 10**10 + 3]))
 def test_output_does_not_depend_on_block_size(name, cuts, first):
     source = MAKERS[name](first_sample=first)

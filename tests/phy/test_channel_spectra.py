@@ -91,6 +91,29 @@ def test_cyclostationary_colour_falls_by_katayama_slope():
     assert np.polyfit(f[inside] / 1e3, db[inside], 1)[0] == pytest.approx(-0.0521, abs=0.001)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: channel.WhiteNoise(RATE, density=1e-6, seed=1),
+        lambda: channel.ColouredNoise(RATE, [20e3, 120e3], [1e-5, 1e-6], seed=1),
+        lambda: channel.CyclostationaryNoise(RATE, 1e-3, seed=1),
+        lambda: channel.SwitchedNoise.preset("lv3", RATE, seed=1),
+        lambda: channel.GilbertElliottNoise.preset("bursty", RATE, 1e-3, seed=1),
+        lambda: channel.ClassANoise.preset("A1_G.1", RATE, 1e-3, centre_hz=86e3, bandwidth_hz=86e3, seed=1),
+    ],
+    ids=["white", "coloured", "cyclostationary", "switched", "gilbert_elliott", "class_a"],
+)
+def test_sources_know_their_density(make):
+    """Truth: Welch's mean over 8 kHz; the noises that come in bursts measure it less well."""
+    source = make()
+    f, db = density_db(source)
+    for freq_hz in (70e3, 86e3, 100e3):
+        near = np.abs(f - freq_hz) < 4000
+        measured = 10 * math.log10(np.mean(10 ** (db[near] / 10)))
+        tolerance_db = 0.9 if isinstance(source, channel.GilbertElliottNoise) else 0.35  # 980 bursts of unequal length
+        assert measured == pytest.approx(20 * math.log10(source.density_at(freq_hz)), abs=tolerance_db)
+
+
 def test_tone_is_the_formula():
     """Truth: the modulated cosine in float64."""
     n = np.arange(100_000) + 10**9
