@@ -69,7 +69,7 @@ class PacketDecoder:
                 narrow, base, tracker.raw[:bits], tracker.positions[:bits], tracker.phases[:bits], tracker.candidate.freq,
                 SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse, self.plan.noise_correlation, header,
             )  # fmt: skip
-            for look in second_looks(burst, Decide(header, self.profile.code.table)):
+            for look in second_looks(burst, Decide(header, self.profile.code)):
                 soft = -look.symbols.real[header.size :].reshape(-1, self.profile.code.length)
                 again = self._check(soft.astype(np.float32), lengths, look.symbols, look.method)
                 # Noise finds one CRC in 65536 by chance; words that needed many corrections are not believed.
@@ -94,7 +94,7 @@ class PacketDecoder:
         soft = tracker.soft
         if self.profile.end_words == 0 or soft.shape[0] == 0:
             return None
-        best = (soft @ (1.0 - 2.0 * self.profile.code.table.T)).max(axis=1)
+        best = self.profile.code.best(soft)[1]
         hits = np.flatnonzero(soft @ (1.0 - 2.0 * self.profile.end_word) > best)
         return int(hits[-1]) if hits.size else None
 

@@ -11,6 +11,7 @@ from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT
 from .profile import Profile
 
+_BEFORE = 14 * SAMPLES_PER_BIT  # narrow samples: half of what is looked at before a packet
 _NO_PEAK = -(1 << 62)  # position that says that no peak is open
 
 
@@ -21,7 +22,7 @@ class Candidate:
     Attributes:
         position: narrow sample of the centre of bit 0, fractional.
         phase: carrier phase at bit 0, rad. freq: rad per bit. amplitude: of a filtered bit, V.
-        statistic: normalised correlation, 0..1.
+        statistic: normalised correlation, 0..1. noise_power: of filtered bits before the packet, V^2; 0 if not known.
     """
 
     position: float
@@ -29,6 +30,7 @@ class Candidate:
     freq: float
     amplitude: float
     statistic: float
+    noise_power: float = 0.0
 
 
 def header_signs(profile: Profile) -> NDArray[np.float32]:
@@ -76,7 +78,7 @@ class HeaderDetector:
     def oldest_needed(self) -> int:
         """Absolute index of the oldest sample that a later call may still look at."""
         oldest = self._peak_at if self._peak_at != _NO_PEAK else self._next
-        return oldest - 4
+        return oldest - 4 - 2 * _BEFORE
 
     def push(self, y: NDArray[np.complex64], base: int) -> list[Candidate]:
         """Search the new part of the filtered baseband.
@@ -112,7 +114,11 @@ class HeaderDetector:
         position, phase, freq, amplitude = acquire_header(
             window, at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0
         )
-        return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic)
+        # The quieter half of what came before: another packet may have ended there.
+        last = at - base - 2 * SAMPLES_PER_BIT
+        halves = [y[last - 2 * _BEFORE : last - _BEFORE], y[last - _BEFORE : last]] if last >= 2 * _BEFORE else []
+        noise_power = min((float(np.mean(half.real**2 + half.imag**2)) for half in halves), default=0.0)
+        return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic, noise_power)
 
 
 class CarrierSense:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .filters import SAMPLES_PER_BIT
+from .words import WordCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +227,15 @@ class _EchoFit:
 class Decide:
     """Symbols -> signs after the word decoder, so that the code's redundancy corrects the decisions that train the filter."""
 
-    def __init__(self, header: NDArray[np.float32], table: NDArray[np.uint8]) -> None:
-        self._header, self._signs = header, 2.0 * table - 1.0
+    def __init__(self, header: NDArray[np.float32], code: WordCode) -> None:
+        self._header, self._code = header, code
 
     def __call__(self, symbols: NDArray[np.complex64]) -> NDArray[np.float64]:
         """(B,) complex64 -> (B,) float64 of +-1; bits behind the last whole word are decided one by one."""
-        n = self._signs.shape[1]
+        n = self._code.length
         signs = np.where(symbols.real >= 0, 1.0, -1.0)
         signs[: self._header.size] = self._header[: signs.size]
         words = (symbols.size - self._header.size) // n
         body = symbols.real[self._header.size : self._header.size + words * n].reshape(words, n)
-        best = np.argmax(body @ self._signs.T, axis=1)
-        signs[self._header.size : self._header.size + words * n] = self._signs[best].ravel()
+        signs[self._header.size : self._header.size + words * n] = 2.0 * self._code.table[self._code.best(-body)[0]].ravel() - 1.0
         return signs

@@ -78,7 +78,7 @@ class PacketTracker:
             self._end_word[:] = -np.inf
         self._cycles = cycles_per_bit
         self._loop = (*gains.carrier, gains.timing, gains.amplitude)
-        self._lost = np.array([lost_below, 2 * lost_below, 0.2])
+        self._lost = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
         n = profile.code.length
         words = profile.max_octets + max(1, profile.end_words) + 1
         bits = self._header.size + words * n
@@ -86,8 +86,10 @@ class PacketTracker:
         self._phases = np.empty(bits)
         self._positions = np.empty(bits)
         self._soft = np.empty((words, n), np.float32)
-        self._state = np.zeros(10)
+        self._state = np.zeros(11)
         self._state[1:5] = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
+        self._state[9] = 0.5  # of a packet at 0 dB; noise brings it to nothing within some ten words
+        self._state[10] = candidate.noise_power
         self.ending = Ending.OPEN
 
     @property

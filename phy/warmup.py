@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from ._kernels import blanker, detect, downconvert, modulate, tracking
+from ._kernels import blanker, detect, downconvert, modulate, notch, tracking, words
 from .crc import append_crc
 from .profile import Profile
 from .receiver import Receiver
 from .transmitter import Transmitter
 
-_MODEM: tuple[ModuleType, ...] = (blanker, detect, downconvert, modulate, tracking)
+_MODEM: tuple[ModuleType, ...] = (blanker, detect, downconvert, modulate, notch, tracking, words)
 
 
 def _entry_points(module: ModuleType) -> list[Any]:
@@ -48,3 +48,5 @@ def warmup() -> None:
     receiver = Receiver(profile, rate)
     receiver.push(np.concatenate([np.zeros(4000, np.float32), x]))
     receiver.flush()
+    one = np.zeros(1, np.complex64)
+    notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)  # idle while there is no tone

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ._kernels.words import best_words
 from .errors import ConfigurationError, ProfileError
 
 
@@ -59,6 +60,7 @@ class WordCode:
     checks: NDArray[np.uint8] = field(init=False)
     syndrome: NDArray[np.uint8] = field(init=False)
     live: NDArray[np.bool_] = field(init=False)
+    _signs: NDArray[np.float32] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         table = np.ascontiguousarray(self.table, np.uint8)
@@ -74,6 +76,7 @@ class WordCode:
         object.__setattr__(self, "checks", checks)
         object.__setattr__(self, "syndrome", (checks @ table[0] % 2).astype(np.uint8))
         object.__setattr__(self, "live", table.min(axis=0) != table.max(axis=0))
+        object.__setattr__(self, "_signs", (1.0 - 2.0 * table).astype(np.float32))
 
     @property
     def length(self) -> int:
@@ -102,7 +105,14 @@ class WordCode:
 
     def decode_ml(self, soft: NDArray[np.float32]) -> bytes:
         """(N, n) soft bits, + means 0 -> N octets by maximum likelihood: the word of the largest correlation."""
-        return bytes(np.argmax(soft @ (1.0 - 2.0 * self.table.T), axis=1).astype(np.uint8))
+        return bytes(self.best(soft)[0])
+
+    def best(self, soft: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """(N, n) soft bits, + means 0 -> (N,) octets of the likeliest words and (N,) their correlations."""
+        octets = np.empty(soft.shape[0], np.uint8)
+        metrics = np.empty(soft.shape[0], np.float32)
+        best_words(np.ascontiguousarray(soft, np.float32), self._signs, octets, metrics)
+        return octets, metrics
 
     def decode_weakest_flip(self, soft: NDArray[np.float32]) -> bytes:
         """(N, n) soft bits, + means 0 -> N octets: where a check fails, the weakest bit that explains it is inverted.

@@ -24,10 +24,12 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
     y: (N,) complex64, filtered baseband, y[0] has absolute index `base`; `available`: absolute index behind the last sample
     that may be used; header: (H,) float32, the known bits as +-1; K1, K2: gains of the carrier loop (proportional, integral;
     per bit); Kt: gain of the timing loop; decay: of the amplitude average; words: (256, n) float32 of +-1 and end_word: (n,)
-    as they are sent, +1 for a 1; lost: (3,) = power of a word over that of the words before it, below which the word is lost;
-    the same for a word without coherence; coherence (in-phase minus quadrature power over their sum) below which it has none.
-    state: (10,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a
-    bit, words lost in a row, sign of the last bit, words done, (unused); updated.
+    as they are sent, +1 for a 1; lost: (4,) = power of a word over that of the words before it, below which the word is lost;
+    the same for a word without coherence; coherence (in-phase minus quadrature power over their sum) below which it has none;
+    mean coherence of the latest words below which there is no packet at all, if the power is that of before the packet too.
+    state: (11,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a
+    bit, words lost in a row, sign of the last bit, words done, mean coherence, power before the
+    packet; updated.
     Written for each bit: raw (B,) complex64, phases (B,) float64, positions (B,) float64, and for each word soft (W, n) float32
     in units of the amplitude, + means 0.
     Returns 0 more samples are needed, 1 the end word came, 2 the signal is lost, 3 the longest packet is full.
@@ -92,6 +94,7 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             ending -= soft[words_done, i] * end_word[i]
         words_done += 1
         coherence = (in_phase - quadrature) / max(in_phase + quadrature, 1e-30)
+        state[9] += 0.15 * (coherence - state[9])
         if word_power < lost[0] * power or (word_power < lost[1] * power and coherence < lost[2]):
             lost_words += 1.0
         else:
@@ -100,7 +103,9 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         if ending > best:
             status = 1
             break
-        if lost_words >= 2.0 or word_power < 0.3 * lost[0] * power:
+        if lost_words >= 2.0 or word_power < 0.3 * lost[0] * power or (
+            state[9] < lost[3] and power < 1.6 * state[10]
+        ):
             status = 2
             break
     state[0], state[1], state[2], state[3], state[4] = bits_done, at, phase, freq, amplitude

@@ -178,7 +178,7 @@ def test_decisions_go_through_the_word_code():
     word = 2.0 * PROFILE.code.encode(b"\xa5") - 1
     symbols = np.concatenate([header, word]).astype(np.complex64)
     symbols[35 + 4] *= -0.1  # the weakest bit is wrong
-    signs = Decide(header, PROFILE.code.table)(symbols)
+    signs = Decide(header, PROFILE.code)(symbols)
     assert np.array_equal(signs, np.concatenate([header, word]))
 
 
