@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +39,18 @@ def cubic(y: NDArray[np.complex64], at: NDArray[np.float64]) -> NDArray[np.compl
     return a * sample(n - 1) + b * sample(n) + c * sample(n + 1) + d * sample(n + 2)
 
 
-def _gram(
-    a: NDArray[np.float64] | NDArray[np.complex128], b: NDArray[np.float64] | NDArray[np.complex128]
-) -> NDArray[np.complex128]:
+def _gram(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.complex128]:
     """a^H b for tall, narrow a: (N, K) and b: (N, L) or (N,).
 
     Not by BLAS: it starts its threads for such shapes, and waiting for them costs far more than the few operations.
     """
     result: NDArray[np.complex128] = np.einsum("ik,il->kl" if b.ndim == 2 else "ik,i->k", a.conj(), b)
+    return result
+
+
+def _apply(x: NDArray[Any], w: NDArray[Any]) -> NDArray[np.complex128]:
+    """x w for x: (N, K), w: (K,); not by BLAS, see _gram."""
+    result: NDArray[np.complex128] = np.einsum("ik,k->i", x, w)
     return result
 
 
@@ -133,12 +138,12 @@ def _filter_looks(burst: Burst, phases: NDArray[np.float64], decide: "Decide", r
     normal = _gram(x, x * weight[:, None]) / count + 0.01 * scale * np.eye(offsets.size)
     for load in (0.03, 0.3):
         w = np.linalg.solve(covariance + load * scale * np.eye(offsets.size), expected)
-        look = burst.look(x @ w.conj(), f"minimum power, load {load}")
+        look = burst.look(_apply(x, w.conj()), f"minimum power, load {load}")
         yield look
         signs = decide(look.symbols)
         for turn in range(rounds):
             w = np.linalg.solve(normal, _gram(x, weight * signs) / count)
-            look = burst.look(x @ w, f"fitted filter, round {turn + 1}, load {load}")
+            look = burst.look(_apply(x, w), f"fitted filter, round {turn + 1}, load {load}")
             yield look
             renewed = decide(look.symbols)
             if np.array_equal(renewed, signs):
@@ -209,7 +214,7 @@ class _EchoFit:
         y = observed[used].ravel()
         gram = _gram(a, a).real
         h = np.linalg.solve(gram + 0.01 * np.trace(gram) / len(self._DELAYS) * np.eye(len(self._DELAYS)), _gram(a, y))
-        residual = float(np.mean(np.abs(y - a @ h) ** 2)) + 1e-6 * float(np.mean(np.abs(y) ** 2)) + 1e-30
+        residual = float(np.mean(np.abs(y - _apply(a, h)) ** 2)) + 1e-6 * float(np.mean(np.abs(y) ** 2)) + 1e-30
         covariance = residual * self._noise.astype(np.complex128)
         wanted = np.zeros(self._offsets.size, np.complex128)
         for m in range(-5, 6):
@@ -220,8 +225,7 @@ class _EchoFit:
             if m == 0:
                 wanted = q
         loaded = covariance + 1e-3 * residual * np.eye(self._offsets.size)
-        symbols: NDArray[np.complex128] = self._x @ np.linalg.solve(loaded, wanted).conj()
-        return symbols
+        return _apply(self._x, np.linalg.solve(loaded, wanted).conj())
 
 
 class Decide:

@@ -107,7 +107,7 @@ class ToneCanceller:
         hits = hits[np.argsort(-power[hits])][: self._most]
         frequencies = []
         for k in hits:
-            left, middle, right = np.log(np.maximum(power[[k - 1, k, (k + 1) % _FRAME]], 1e-300))
+            left, middle, right = np.log(np.maximum(power[[k - 1, k, (k + 1) % _FRAME]], 1e-30))
             bend = left - 2 * middle + right
             offset = 0.5 * (left - right) / bend if bend < 0 else 0.0
             frequencies.append(((k + offset) / _FRAME + 0.5) % 1.0 - 0.5)
