@@ -75,7 +75,11 @@ class SwitchedNoise(Source):
         return cls(fs, **{**arguments, **changes})
 
     def density_at(self, freq_hz: float) -> float:
-        """One-sided density, V/sqrt(Hz), its power averaged over the half cycle."""
+        """One-sided density, V/sqrt(Hz), its power averaged over the half cycle.
+
+        The hard switching of the model spreads each region a little over frequency, which this leaves out: 0.2 dB at
+        86 kHz for `lv3`, whose short loud region is strongest far below.
+        """
         turns = np.exp(-2j * np.pi * finite("freq_hz", freq_hz) / self.sample_rate * np.arange(_TAPS))
         power = [abs(np.dot(h.astype(np.float64), turns)) ** 2 for h in self._filters]
         return math.sqrt(float(np.dot(np.diff(self._edges), power)) / (self.sample_rate / 2))

@@ -87,7 +87,7 @@ def test_bernoulli_gaussian_is_its_mixture(name, p, k):
     assert np.mean(np.abs(x) > 4) == pytest.approx(share, abs=4 * math.sqrt(share / N))
     fourth, power = 3 * ((1 - p) + p * (1 + k) ** 2), 1 + p * k
     assert np.mean(x**2) == pytest.approx(power, abs=4 * math.sqrt((fourth - power**2) / N))
-    assert stats.kurtosis(x, fisher=False) == pytest.approx(fourth / power**2, rel=0.1)
+    assert stats.kurtosis(x, fisher=False) == pytest.approx(fourth / power**2, rel=4 * math.sqrt(105 / (9 * p * N)))
     assert source.density / source.background_density == pytest.approx(math.sqrt(power))
     hit = np.abs(x) > 4
     assert np.mean(hit[1:] & hit[:-1]) == pytest.approx(share**2, abs=4 * math.sqrt(share**2 / N) + 1e-5)
