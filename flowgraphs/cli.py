@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "A concentrator finds and reads three meters over a noisy line.",
     "encode": "Octets to a recording.",
     "decode": "Recordings to packets.",
+    "identify": "Recordings of an unknown line to a profile.",
     "run": "Run any graph.",
     "frontend": "One front end of a graph, as a process.",
     "station": "One station of a graph, as a process.",

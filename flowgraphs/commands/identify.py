@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..cli import ANSWER_IS_NO, DONE, USAGE, debug_option
-from ..errors import FlowgraphError
+from ..errors import FlowgraphError, RecordingError
 
 if TYPE_CHECKING:
     from phy.identify import Burst, Identification
@@ -84,9 +84,13 @@ def command(
 
 def _collect(recording: "Recording", bursts: "list[Burst]") -> float:
     """Append the recording's bursts; the seconds of it that were looked at."""
+    from phy.errors import ConfigurationError
     from phy.identify import BurstFinder
 
-    finder = BurstFinder(recording.sample_rate)
+    try:
+        finder = BurstFinder(recording.sample_rate)
+    except ConfigurationError as error:
+        raise RecordingError(f"{recording.name}: {error}") from None
     read = 0
     for x in recording.blocks(BLOCK):
         bursts += finder.push(x)
