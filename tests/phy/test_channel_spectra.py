@@ -114,7 +114,7 @@ def test_sources_know_their_density(make):
         if isinstance(source, channel.GilbertElliottNoise):
             tolerance_db = 0.9  # 980 bursts of unequal length
         if isinstance(source, channel.SwitchedNoise):
-            edges_db = 0.2  # half a millisecond of the loud region: its low frequencies leak, B / (2 pi^2 df^2 T) of their density
+            edges_db = 0.2  # the loud region lasts half a millisecond: its low frequencies leak into the band
         assert measured - edges_db == pytest.approx(20 * math.log10(source.density_at(freq_hz)), abs=tolerance_db)
 
 
