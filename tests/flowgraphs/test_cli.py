@@ -100,7 +100,7 @@ def test_wav_and_raw_decode_like_sigmf(packet, tmp_path):
         (["station", "demo"], "GRAPH#NAME"),
         (["station", "demo#nobody", "--endpoint", "tcp://127.0.0.1:1"], "nobody"),
         (["station", "demo#meter-1", "--endpoint", "nonsense"], "nonsense"),
-        (["frontend", "line", "demo"], "--endpoint"),
+        (["frontend", "line", "demo", "--endpoint", "nonsense"], "nonsense"),
         (["frontend", "sun", "demo"], "sun"),
         (["read", "meter-9", "BT01", "--endpoint", "tcp://127.0.0.1:1"], "meter-9"),
         (["read", "meter-1", "XX01", "--endpoint", "tcp://127.0.0.1:1"], "XX01"),
