@@ -10,7 +10,7 @@ from .demodulate import PAD, BurstBits
 
 _SHIFTS: Final = np.arange(-4, 5)  # bits by which a burst's start, as its envelope tells it, may be wrong
 _FIRST_LOOK: Final = 35  # bit times that the vendor's data book calls identical in every packet (grade B); only a first guess
-_SECOND_LOOK: Final = 96  # then as far as the bursts agree: bits that differ average out
+_SECOND_LOOK: Final = 160  # then as far as the bursts agree: bits that differ average out
 _ALIKE: Final = 0.6  # share of the common bits that a burst must have to be a packet like the others
 _COMMON: Final = 0.93  # share of the packets that agree on a bit that all have in common
 
@@ -21,7 +21,7 @@ class AlignedPackets:
 
     Attributes:
         packets: the bursts that begin alike. shifts: (P,) bits to leave out (or to put before) of each. signs: (P,) +-1.
-        mean: (PAD + 96,) float64, mean of the first soft bits; column PAD is about where packets begin.
+        mean: (PAD + 160,) float64, mean of the first soft bits; column PAD is about where packets begin.
         agreement: same shape, share of the packets on the side of the majority.
         rejected: bursts that begin otherwise.
     """

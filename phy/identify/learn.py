@@ -162,7 +162,8 @@ class _Learner:
         header_sure = min(solved.header_agreement, 1 - 2.0 ** (1 - n))
         header_evidence = f"{n} packets, bits agree in at least {100 * solved.header_agreement:.0f} %"
         unique = share / len(maps.tables)
-        lengths = [solved.rows.words(i, framing.header_bits, framing.end_words).shape[0] for i in range(n)]
+        lengths = self._good_lengths(solved)
+        shortest, longest = min(lengths), max(lengths)
         base_min, base_max = known["packet.min_octets"], known["packet.max_octets"]
         packet = [
             Finding.measured("packet.preamble", text[:-sync], header_sure, header_evidence),
@@ -177,8 +178,10 @@ class _Learner:
             if framing.end_words else Finding.assumed("packet.end_word", known["packet.end_word"]),
             Finding.measured("packet.end_words", framing.end_words, share, f"words behind the check sequence; {passed}"),
             Finding.measured("packet.crc", self._base.crc.name, share, f"{passed} under it"),
-            Finding.assumed("packet.min_octets", base_min, min(base_min.value, min(lengths))),
-            Finding.assumed("packet.max_octets", base_max, max(base_max.value, max(lengths))),
+            Finding.assumed("packet.min_octets", base_min) if shortest >= base_min.value
+            else Finding.measured("packet.min_octets", shortest, share, "shortest packet seen"),
+            Finding.assumed("packet.max_octets", base_max) if longest <= base_max.value
+            else Finding.measured("packet.max_octets", longest, share, "longest packet seen"),
         ]  # fmt: skip
         differential = Finding.measured("pulse.differential", framing.differential, share, passed)
         carriers = [f for f in findings if f.key.startswith("carrier.")]
@@ -191,10 +194,25 @@ class _Learner:
         notes += [f"Open: {gap.subject}: {gap.reason}" for gap in gaps]
         content = profile_text("learnt", f"learnt from {n} packets, {maps.packets} of them with a good CRC", findings, notes)
         tried, received = self._received(content)
+        if received < 0.9 * tried * share:
+            reason = f"it decodes only {received} of {tried} packets with this profile; an end word that is a word of the code, "
+            gaps.append(Gap("receiver", reason + "or a header that resembles itself when shifted, can be the cause"))
         return Identification(
             len(self._bursts), n, maps.packets, tried, received, tuple(findings), tuple(gaps), content,
             (notes[1],),
         )  # fmt: skip
+
+    def _good_lengths(self, solved: _Solved) -> list[int]:
+        """Octets of each packet that passes its check sequence."""
+        framing = solved.framing
+        octet_of = {word.tobytes(): octet for octet, word in enumerate(solved.table)}
+        lengths = []
+        for index in range(self._packets):
+            soft = solved.rows.words(index, framing.header_bits, framing.end_words)
+            lpdu = bytes(octet_of[word.tobytes()] for word in framing.code.words[framing.code.nearest(soft)])
+            if self._base.crc.ok(lpdu):
+                lengths.append(len(lpdu))
+        return lengths
 
     def _code_gaps(self, solved: _Solved) -> list[Gap]:
         maps, n = solved.framing.maps, self._packets
@@ -250,6 +268,9 @@ def _carrier_findings(numerology: Numerology, base: Profile, packets: int) -> tu
         evidence = f"{count} bursts, the measured carrier itself: no known crystal divides to it"
         reason = "no known crystal with a whole divider fits; the measured frequency was taken"
         gaps.append(Gap("carrier.master_clock_hz", reason, 8))
+    if not numerology.coherent:
+        reason = "the carrier is not a whole number of cycles per bit: another kind of line, or a poor recording"
+        gaps.append(Gap("carrier cycles per bit", reason, ENOUGH))
     if numerology.others:
         others = ", ".join(str(o) for o in numerology.others)
         reason = f"{clock} was taken, but {others} fits as well within the stations' tolerance; more stations would tell"

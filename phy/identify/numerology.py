@@ -33,7 +33,7 @@ class Numerology:
     Attributes:
         bursts: carrier name -> its bursts; a carrier that was not seen is missing.
         cycles: carrier name -> cycles per bit, assumed for a carrier that was not seen.
-        cycles_error: largest distance of a measured ratio from the whole number taken.
+        cycles_error: largest distance of a measured ratio from a whole number. coherent: whether all are whole numbers.
         clock: the fit taken. others: fits that cannot be excluded. fitted: whether a known crystal fits at all.
         spread_ppm: half the range of the stations' clock errors.
         bit_rate: as measured, Hz. strangers: bursts of other carriers.
@@ -42,6 +42,7 @@ class Numerology:
     bursts: dict[Carrier, list[TunedBurst]]
     cycles: dict[Carrier, float]
     cycles_error: float
+    coherent: bool
     clock: ClockFit
     others: list[ClockFit]
     fitted: bool
@@ -103,7 +104,7 @@ def find_numerology(groups: list[CarrierGroup], base: Profile) -> Numerology:
     if secondary is not None:
         bursts["secondary"] = same[secondary].bursts
     return Numerology(
-        bursts, cycles_of, max(abs(c - w) for c, w in zip(measured, whole, strict=True)), clock,
+        bursts, cycles_of, max(abs(c - round(c)) for c in measured), whole == [round(c) for c in measured], clock,
         [f[2] for f in fits if best and f[1] == best[1]][1:], best is not None,
         float(high - low) / rate / 2 * 1e6, rate, strangers,
     )  # fmt: skip

@@ -33,8 +33,10 @@ class Finding:
 
     @classmethod
     def assumed(cls, key: str, constant: Constant, value: Any = None) -> "Finding":
-        """A value that recordings do not show, taken from another profile."""
-        return cls(key, constant.value if value is None else value, 0.0, constant.grade, f"not measured: {constant.source}")
+        """A value that recordings do not show, taken from another profile; or another `value`, which is then a guess."""
+        if value is None or value == constant.value:
+            return cls(key, constant.value, 0.0, constant.grade, f"not measured: {constant.source}")
+        return cls(key, value, 0.0, "D", "not measured: guessed from what was")
 
 
 @dataclass(frozen=True, slots=True)
