@@ -24,6 +24,7 @@ from .wordcode import EQUATIONS, WORD_BITS
 BASE: Final = "pl20a"  # profile from which the constants are taken that recordings do not show
 ENOUGH: Final = 32  # packets from which nothing is left to chance
 _CONFIRMED: Final = 40  # packets at most that the ordinary receiver is tried on
+_ALPHA_WANTED: Final = 0.15  # bit times; the receiver does not notice less
 _FEWEST: Final = 4  # packets below which not even their beginnings can be compared
 
 
@@ -142,8 +143,8 @@ class _Learner:
 
     def _pulse_findings(self, gaps: list[Gap]) -> list[Finding]:
         t, s = self._transition, self._start
-        if t.uncertainty > 0.1:
-            more = round(self._packets * (t.uncertainty / 0.1) ** 2) - self._packets
+        if t.uncertainty > _ALPHA_WANTED:
+            more = round(self._packets * (t.uncertainty / _ALPHA_WANTED) ** 2) - self._packets
             gaps.append(Gap("pulse.alpha", f"{t.alpha:g} is known to {t.uncertainty:g} bit times only", max(more, 1)))
         alpha = Finding.measured(
             "pulse.alpha", t.alpha, min(t.explained, 1.0 - t.uncertainty / 2),

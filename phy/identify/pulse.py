@@ -12,6 +12,7 @@ from .demodulate import FINE, PAD, BurstBits, filtered
 from .header import AlignedPackets
 
 _REACH: Final = 2  # bits to either side that a bit's response is estimated over
+_JITTER: Final = 5e-6  # share of the response's power that errors of the bursts' timing may change
 _STEP: Final = 0.01  # of the transition times tried, bit times
 _PLAIN: Final = (0.0, 1.0, 0.5, 0.75, 0.25)  # preferred where the data fit them as well as the best value
 _RAMPS: Final = np.concatenate([np.arange(0.0, 4.0, 0.25), np.arange(4.0, 16.5, 0.5)])  # bit times tried
@@ -65,7 +66,8 @@ def fit_transition(bursts: list[BurstBits]) -> Transition:
     alphas = np.arange(0.0, 1.0 + _STEP / 2, _STEP)
     errors = np.array([_misfit(response, _response(alpha)) for alpha in alphas])
     best = int(np.argmin(errors))
-    alike = alphas[errors < errors[best] * 1.2 + 4 * variance]
+    allowed = errors[best] * 1.2 + 4 * variance + _JITTER * float(np.sum(response**2))
+    alike = alphas[errors <= allowed]
     low, high = float(alike.min()) - _STEP / 2, float(alike.max()) + _STEP / 2
     alpha = next((a for a in _PLAIN if low <= a <= high), round(float(alphas[best]), 2))
     spread = max(high - alpha, alpha - low)
