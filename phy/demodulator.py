@@ -85,7 +85,9 @@ class PacketDecoder:
             guesses = [words - 1]
         else:
             ended = self._end_word_at(tracker)
-            guesses = [*([ended] if ended is not None else []), words - 1, words - 2, words - 3]
+            # An end word that is a code word too cannot be told from the data; then only the CRC knows where they end.
+            last = range(1, 4 + self.profile.end_words)
+            guesses = [*([ended] if ended is not None else []), *(words - k for k in last)]
         low, high = self.profile.min_octets, self.profile.max_octets
         return [n for n in dict.fromkeys(guesses) if low <= n <= high]
 

@@ -133,6 +133,11 @@ class Profile:
         return cls._from_tree(*_load_tree(name_or_path))
 
     @classmethod
+    def from_text(cls, text: str, name: str = "profile") -> Self:
+        """The profile of a TOML text; `name` stands for the file in messages. Raises ProfileError as `load` does."""
+        return cls._from_tree(name, _parse(name, text))
+
+    @classmethod
     def _from_tree(cls, where: str, tree: dict[str, Any]) -> Self:
         constants = _check(where, tree)
         c = {key: constant.value for key, constant in constants.items()}
@@ -204,19 +209,27 @@ def _load_tree(name_or_path: str | Path, depth: int = 0) -> tuple[str, dict[str,
             text = (files(__package__) / "profiles" / f"{name}.toml").read_text("utf-8")
         else:
             raise ProfileError(f"no profile {name!r}; known: {', '.join(Profile.names())}, or a path that ends in .toml")
-        tree = tomllib.loads(text)
     except OSError as error:
         raise ProfileError(f"{name}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{name}: {error}") from None
+    return name, _parse(name, text, depth)
+
+
+def _parse(name: str, text: str, depth: int = 0) -> dict[str, Any]:
+    """The tree of a TOML text, merged over the profile that it extends."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{name}: {error}") from None
     if "extends" not in tree:
-        return name, tree
+        return tree
     if depth > 8:
         raise ProfileError(f"{name}: profiles extend each other in a circle")
     _, base = _load_tree(str(tree.pop("extends")), depth + 1)
     for key, value in tree.items():
         base[key] = {**base[key], **value} if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-    return name, base
+    return base
 
 
 def _check(where: str, tree: dict[str, Any]) -> dict[str, Constant]:

@@ -1,6 +1,5 @@
 """The whole recipe: bursts -> carriers -> bits -> header -> words -> octets -> a profile, with what remains open."""
 
-import tomllib
 from dataclasses import dataclass
 from typing import Final
 
@@ -239,7 +238,7 @@ class _Learner:
 
     def _received(self, content: str) -> tuple[int, int]:
         """How many bursts were given to the ordinary receiver with the new profile, and how many it decodes."""
-        profile = Profile._from_tree("learnt", tomllib.loads(content))
+        profile = Profile.from_text(content, "learnt")
         receivers: dict[float, Receiver] = {}
         packets = self._aligned.packets[:: -(-self._packets // _CONFIRMED)]
         good = 0
