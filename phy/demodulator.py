@@ -123,7 +123,7 @@ class PacketDecoder:
         amplitude = float(np.mean(np.abs(z.real)))
         # Bits that were partly blanked or hit would spoil a mean; the median of a squared Gaussian is 0.4549 variances.
         variance = float(np.median(z.imag.astype(np.float64) ** 2)) / 0.4549
-        freq = (phases[-1] - phases[0]) / max(1, bits - 1)
+        freq = float(phases[-1] - phases[0]) / max(1, bits - 1)
         half = SAMPLES_PER_BIT / 2
         return Packet(
             lpdu=decoded.octets,
@@ -132,7 +132,7 @@ class PacketDecoder:
             end_sample=round((positions[-1] + half) * unit),
             carrier=self.carrier,
             level_v=amplitude / self.plan.bit_gain,
-            esn0_db=10 * math.log10(max(self.plan.esn0(amplitude, variance), 1e-9)),
+            esn0_db=10 * math.log10(max(float(self.plan.esn0(amplitude, variance)), 1e-9)),
             clock_ppm=freq / (2 * math.pi * self.cycles_per_bit) * 1e6,
             corrected_bits=decoded.corrected,
             symbols=decoded.symbols[:bits],

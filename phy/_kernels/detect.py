@@ -76,7 +76,6 @@ def acquire_header(y, start, pattern, stride, max_step, reach):
     best_position = float(start)
     steps = 17
     fractions = 9
-    grid = np.zeros(2 * steps + 1)
     best_freq = 0.0
     for f in range(-(fractions // 2), fractions // 2 + 1):
         position = start + reach * f / (fractions // 2)
@@ -100,7 +99,6 @@ def acquire_header(y, start, pattern, stride, max_step, reach):
     total = 0.0j
     for k in range(length):
         total += bits[k] * np.exp(-1j * best_freq * k)
-    grid[0] = 0.0
     return best_position, np.angle(total), best_freq, abs(total) / length
 
 
