@@ -40,7 +40,9 @@ class PacketDecoder:
 
     def is_complete(self, tracker: PacketTracker) -> bool:
         """Whether the words before the last one are an LPDU with a good CRC."""
-        octets = self._decode_words(tracker.soft[:-1])[0]
+        return self._is_lpdu(self._decode_words(tracker.soft[:-1])[0])
+
+    def _is_lpdu(self, octets: bytes) -> bool:
         return len(octets) >= self.profile.min_octets and self.profile.crc.ok(octets)
 
     def _decode_words(self, soft: NDArray[np.float32]) -> tuple[bytes, int]:
@@ -106,9 +108,8 @@ class PacketDecoder:
         first: _Decoded | None = None
         for length in lengths or [max(0, soft.shape[0] - 1)]:
             octets, changed = self._decode_words(soft[:length])
-            good = len(octets) >= self.profile.min_octets and self.profile.crc.ok(octets)
-            decoded = _Decoded(octets, good, changed, symbols, method)
-            if good:
+            decoded = _Decoded(octets, self._is_lpdu(octets), changed, symbols, method)
+            if decoded.crc_ok:
                 return decoded
             first = first or decoded
         assert first is not None

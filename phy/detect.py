@@ -94,8 +94,7 @@ class HeaderDetector:
             return []
         window = y[self._next - base : self._next - base + count + self.span]
         stat = np.empty(count, np.float32)
-        bins = np.empty(count, np.int32)
-        correlate_header(window, self._pattern, SAMPLES_PER_BIT, self._segment, self._rotations, stat, bins)
+        correlate_header(window, self._pattern, SAMPLES_PER_BIT, self._segment, self._rotations, stat)
         found = np.empty(count // self._hold + 2, np.int64)
         before = self._peak_stat
         number, self._peak_at, self._peak_stat = pick_peaks(

@@ -72,10 +72,8 @@ class PacketTracker:
     ) -> None:
         self.profile, self.candidate = profile, candidate
         self._header = header_signs(profile)
-        self._words = (2.0 * profile.code.table - 1.0).astype(np.float32)
-        self._end_word = (2.0 * profile.end_word - 1.0).astype(np.float32)
-        if profile.end_words == 0:
-            self._end_word[:] = -np.inf
+        # Without an end word nothing is ever likelier than a code word.
+        self._end_word = (1.0 - 2.0 * profile.end_word).astype(np.float32) * min(1, profile.end_words)
         self._cycles = cycles_per_bit
         self._loop = (*gains.carrier, gains.timing, gains.amplitude)
         self._lost = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
@@ -104,7 +102,7 @@ class PacketTracker:
             y: (N,) complex64 filtered baseband, y[0] has absolute index `base`. end: index behind the last one to be used.
         """
         status = track_packet(
-            y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self._words, self._end_word,
+            y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self.profile.code.signs, self._end_word,
             self._lost, self.profile.differential, self._state, self._raw, self._phases, self._positions, self._soft,
         )  # fmt: skip
         self.ending = Ending(status)
@@ -124,11 +122,6 @@ class PacketTracker:
     def amplitude(self) -> float:
         """Present amplitude of a filtered bit, V."""
         return float(self._state[4])
-
-    @property
-    def freq(self) -> float:
-        """Present frequency offset, rad per bit."""
-        return float(self._state[3])
 
     @property
     def raw(self) -> NDArray[np.complex64]:

@@ -51,6 +51,7 @@ class WordCode:
         checks: (r, n) uint8, parity-check matrix over GF(2): `checks @ word % 2 == syndrome` for every word of the table.
         syndrome: (r,) uint8, the value all words share (not zero where bits are inverted or constantly one).
         live: (n,) bool, False where the bit is the same in every word.
+        signs: (256, n) float32, the table as soft bits: +1 for a 0.
     Raises:
         ConfigurationError: the table has the wrong shape, holds other values than 0 and 1, or uses a word twice.
     """
@@ -60,7 +61,7 @@ class WordCode:
     checks: NDArray[np.uint8] = field(init=False)
     syndrome: NDArray[np.uint8] = field(init=False)
     live: NDArray[np.bool_] = field(init=False)
-    _signs: NDArray[np.float32] = field(init=False, repr=False)
+    signs: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
         table = np.ascontiguousarray(self.table, np.uint8)
@@ -76,7 +77,7 @@ class WordCode:
         object.__setattr__(self, "checks", checks)
         object.__setattr__(self, "syndrome", (checks @ table[0] % 2).astype(np.uint8))
         object.__setattr__(self, "live", table.min(axis=0) != table.max(axis=0))
-        object.__setattr__(self, "_signs", (1.0 - 2.0 * table).astype(np.float32))
+        object.__setattr__(self, "signs", (1.0 - 2.0 * table).astype(np.float32))
 
     @property
     def length(self) -> int:
@@ -111,7 +112,7 @@ class WordCode:
         """(N, n) soft bits, + means 0 -> (N,) octets of the likeliest words and (N,) their correlations."""
         octets = np.empty(soft.shape[0], np.uint8)
         metrics = np.empty(soft.shape[0], np.float32)
-        best_words(np.ascontiguousarray(soft, np.float32), self._signs, octets, metrics)
+        best_words(np.ascontiguousarray(soft, np.float32), self.signs, octets, metrics)
         return octets, metrics
 
     def decode_weakest_flip(self, soft: NDArray[np.float32]) -> bytes:

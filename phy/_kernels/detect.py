@@ -5,12 +5,12 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def correlate_header(y, pattern, stride, segment, rotations, stat, bins):
+def correlate_header(y, pattern, stride, segment, rotations, stat):
     """Normalised correlation of the filtered baseband with the header bits, over several frequency offsets.
 
     y: (N,) complex64; pattern: (L,) float32 of +-1; stride: samples per bit; segment: bits summed coherently before the
     rotation to a frequency bin; rotations: (B, ceil(L / segment)) complex64. Written for each position n:
-    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic), and the bin of the maximum.
+    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic).
     """
     length = pattern.size
     segments = rotations.shape[1]
@@ -29,17 +29,13 @@ def correlate_header(y, pattern, stride, segment, rotations, stat, bins):
                 k += 1
             parts[s] = complex(re, im)
         best = np.float32(0.0)
-        which = 0
         for b in range(rotations.shape[0]):
             total = np.complex64(0.0)
             for s in range(segments):
                 total += parts[s] * rotations[b, s]
             power = total.real * total.real + total.imag * total.imag
-            if power > best:
-                best = power
-                which = b
+            best = max(best, power)
         stat[n] = best / (length * energy) if energy > 1e-24 else 0.0
-        bins[n] = which
 
 
 @njit(cache=True, nogil=True)

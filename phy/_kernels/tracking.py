@@ -23,9 +23,10 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
 
     y: (N,) complex64, filtered baseband, y[0] has absolute index `base`; `available`: absolute index behind the last sample
     that may be used; header: (H,) float32, the known bits as +-1; K1, K2: gains of the carrier loop (proportional, integral;
-    per bit); Kt: gain of the timing loop; decay: of the amplitude average; words: (256, n) float32 of +-1 and end_word: (n,)
-    as they are sent, +1 for a 1; lost: (4,) = power of a word over that of the words before it, below which the word is lost;
-    the same for a word without coherence; coherence (in-phase minus quadrature power over their sum) below which it has none;
+    per bit); Kt: gain of the timing loop; decay: of the amplitude average; words: (256, n) float32 and end_word: (n,) as soft
+    bits, +1 for a 0, zeros for no end word; lost: (4,) = power of a word over that of the words before it, below which the word
+    is lost; the same for a word without coherence; coherence (in-phase minus quadrature power over their sum) below which it
+    has none;
     mean coherence of the latest words below which there is no packet at all, if the power is that of before the packet too.
     state: (11,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a
     bit, words lost in a row, sign of the last bit, words done, mean coherence, power before the
@@ -87,11 +88,11 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         for w in range(256):
             metric = 0.0
             for i in range(length):
-                metric -= soft[words_done, i] * words[w, i]
+                metric += soft[words_done, i] * words[w, i]
             best = max(best, metric)
         ending = 0.0
         for i in range(length):
-            ending -= soft[words_done, i] * end_word[i]
+            ending += soft[words_done, i] * end_word[i]
         words_done += 1
         coherence = (in_phase - quadrature) / max(in_phase + quadrature, 1e-30)
         state[9] += 0.15 * (coherence - state[9])

@@ -303,3 +303,12 @@ def test_a_packet_that_began_before_the_stream_or_ends_with_it(bits):
     for part in (x[cut:], x[cut : x.size - int(12 * bit)]):  # with and without the end word
         good = [p for p in received(part) if p.crc_ok]
         assert [p.lpdu for p in good] == [lpdu] and abs(good[0].start_sample + bits * bit) < bit / 4
+
+
+def test_a_profile_without_an_end_word(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "pl20a"\nname = "mine"\n[packet]\nend_words = {value = 0, grade = "D"}\n')
+    rng = np.random.default_rng(13)
+    lpdus = [append_crc(bytes(10) + rng.bytes(8)) for _ in range(6)]
+    x, _ = noisy(lpdus, 15.0, profile=path)
+    assert [p.lpdu for p in received(x, path) if p.crc_ok] == lpdus
