@@ -83,66 +83,106 @@ def uniform(word):
     return (float(word) + 0.5) * _TWO_TO_MINUS_32
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _words(words, count, block, stream, purpose, seed):
+    """Words of the draws number block .. block + count - 1 into words (4, _TILE) uint32: `draw` in a loop that vectorises."""
+    key_0 = seed & _LOW
+    key_1 = seed >> _SHIFT
+    for j in range(count):
+        index = U(np.int64(block + j))
+        c0, c1, c2, c3 = index & _LOW, index >> _SHIFT, stream, purpose
+        k0, k1 = key_0, key_1
+        for _ in range(10):
+            p0 = _MULTIPLIER_0 * c0
+            p1 = _MULTIPLIER_1 * c2
+            c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
+            k0 = (k0 + _WEYL_0) & _LOW
+            k1 = (k1 + _WEYL_1) & _LOW
+        words[0, j] = np.uint32(c0)
+        words[1, j] = np.uint32(c1)
+        words[2, j] = np.uint32(c2)
+        words[3, j] = np.uint32(c3)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _box_muller(magnitude, angle, x, exponent, a, b, scale, count):
+    """Two words (uint32) -> two Gaussian samples: magnitude, angle, a, b: (_TILE,), the first `count` are used.
+
+    The angle is drawn as a quarter turn and two signs, so that both polynomials run on +-1/8 turn.
+    """
+    bits = x.view(np.int32)
+    for j in range(count):
+        x[j] = F(magnitude[j]) + _HALF
+    for j in range(count):  # x = mantissa * 2^exponent, mantissa in [sqrt(1/2), sqrt(2))
+        offset = bits[j] - _SQRT_HALF_BITS
+        exponent[j] = offset >> _MANTISSA_LENGTH
+        bits[j] = (offset & _MANTISSA) + _SQRT_HALF_BITS
+    for j in range(count):
+        s = (x[j] - _ONE) / (x[j] + _ONE)
+        z = s * s
+        ln_mantissa = _TWO * s * (_ONE + z * (_A3 + z * (_A5 + z * (_A7 + z * _A9))))
+        minus_ln = F(I32(32) - exponent[j]) * _LN2 - ln_mantissa  # of x / 2^32, never negative
+        radius = scale * np.sqrt(minus_ln)  # the sqrt(2) of Box-Muller cancels that of the eighth turn
+        word = angle[j]
+        phi = F(I32(word & _ANGLE_MASK)) * _ANGLE_STEP - _EIGHTH_TURN
+        q = phi * phi
+        sine = phi * (_ONE + q * (_S3 + q * (_S5 + q * (_S7 + q * _S9))))
+        cosine = _ONE + q * (_C2 + q * (_C4 + q * (_C6 + q * _C8)))
+        a[j] = (_ONE - _TWO * F(I32(word >> np.uint32(31)))) * radius * (cosine - sine)
+        b[j] = (_ONE - _TWO * F(I32((word >> np.uint32(30)) & np.uint32(1)))) * radius * (cosine + sine)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def gaussian(y, seed, stream, first_sample, rms):
     """Fill y (N,) float32 with independent Gaussian samples of standard deviation rms, mean 0.
 
-    Box-Muller: two words give two samples. The angle is drawn as a quarter turn and two signs, so that both polynomials
-    run on +-1/8 turn. Counter b yields samples 4b .. 4b+3.
+    Box-Muller: two words give two samples. Counter b yields samples 4b .. 4b+3. Every loop is free of branches and of
+    library calls, or it would not vectorise; that is a factor of four.
     """
     words = np.empty((4, _TILE), np.uint32)
     exponent = np.empty(_TILE, np.int32)
     x = np.empty(_TILE, np.float32)
-    bits = x.view(np.int32)
-    samples = np.empty((_TILE, 4), np.float32)
-    flat = samples.reshape(-1)
+    rows = np.empty((4, _TILE), np.float32)
+    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+    edge = np.empty(4 * _TILE, np.float32)
     scale = F(rms)
     done = 0
     while done < y.size:
         block = (first_sample + done) >> 2
         skip = (first_sample + done) & 3
-        m = min(_TILE, (skip + y.size - done + 3) >> 2)
-        for j in range(m):
-            w0, w1, w2, w3 = draw(block + j, stream, _SAMPLES, seed)
-            words[0, j] = w0
-            words[1, j] = w1
-            words[2, j] = w2
-            words[3, j] = w3
-        for pair in range(2):
-            for j in range(m):
-                x[j] = F(words[2 * pair, j]) + _HALF
-            for j in range(m):  # x = mantissa * 2^exponent, mantissa in [sqrt(1/2), sqrt(2))
-                offset = bits[j] - _SQRT_HALF_BITS
-                exponent[j] = offset >> _MANTISSA_LENGTH
-                bits[j] = (offset & _MANTISSA) + _SQRT_HALF_BITS
-            for j in range(m):
-                s = (x[j] - _ONE) / (x[j] + _ONE)
-                z = s * s
-                ln_mantissa = _TWO * s * (_ONE + z * (_A3 + z * (_A5 + z * (_A7 + z * _A9))))
-                minus_ln = F(I32(32) - exponent[j]) * _LN2 - ln_mantissa  # of x / 2^32, never negative
-                radius = scale * np.sqrt(minus_ln)  # the sqrt(2) of Box-Muller cancels that of the eighth turn
-                word = words[2 * pair + 1, j]
-                phi = F(I32(word & _ANGLE_MASK)) * _ANGLE_STEP - _EIGHTH_TURN
-                q = phi * phi
-                sine = phi * (_ONE + q * (_S3 + q * (_S5 + q * (_S7 + q * _S9))))
-                cosine = _ONE + q * (_C2 + q * (_C4 + q * (_C6 + q * _C8)))
-                sign_0 = _ONE - _TWO * F(I32(word >> np.uint32(31)))
-                sign_1 = _ONE - _TWO * F(I32((word >> np.uint32(30)) & np.uint32(1)))
-                samples[j, 2 * pair] = sign_0 * radius * (cosine - sine)
-                samples[j, 2 * pair + 1] = sign_1 * radius * (cosine + sine)
-        take = min(y.size - done, 4 * m - skip)
-        for i in range(take):
-            y[done + i] = flat[skip + i]
+        count = min(_TILE, (skip + y.size - done + 3) >> 2)
+        _words(words, count, block, stream, _SAMPLES, seed)
+        _box_muller(words[0], words[1], x, exponent, r0, r1, scale, count)
+        _box_muller(words[2], words[3], x, exponent, r2, r3, scale, count)
+        take = min(y.size - done, 4 * count - skip)
+        whole = take == 4 * count
+        out = y[done : done + take] if whole else edge
+        for j in range(count):
+            out[4 * j] = r0[j]
+            out[4 * j + 1] = r1[j]
+            out[4 * j + 2] = r2[j]
+            out[4 * j + 3] = r3[j]
+        if not whole:
+            y[done : done + take] = edge[skip : skip + take]
         done += take
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def uniforms(y, seed, stream, sequence, first_sample):
     """Fill y (N,) float64 with independent numbers, uniform in (0, 1). sequence: uint64, one of several of a source."""
-    for i in range(y.size):
-        place = first_sample + i
-        words = draw(place >> 2, stream, _UNIFORMS + sequence, seed)
-        y[i] = uniform(words[place & 3])
+    words = np.empty((4, _TILE), np.uint32)
+    tile = np.empty(4 * _TILE, np.float64)
+    done = 0
+    while done < y.size:
+        skip = (first_sample + done) & 3
+        count = min(_TILE, (skip + y.size - done + 3) >> 2)
+        _words(words, count, (first_sample + done) >> 2, stream, _UNIFORMS + sequence, seed)
+        for k in range(4):
+            for j in range(count):
+                tile[4 * j + k] = (float(words[k, j]) + 0.5) * _TWO_TO_MINUS_32
+        take = min(y.size - done, 4 * count - skip)
+        y[done : done + take] = tile[skip : skip + take]
+        done += take
 
 
 @njit(cache=True, nogil=True)
@@ -259,26 +299,58 @@ def two_states(y, seed, stream, first_sample, slot, shares, ln_stay, starts):
                 law += 1
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _cosine(turns):
+    """cos(2 pi turns), |turns| below 2^51, good to 1e-9: a polynomial that vectorises."""
+    # cos(2 pi t) = sin(2 pi (1/4 - |t|)) for |t| <= 1/2, by the Taylor series of the sine
+    u = 2.0 * math.pi * (0.25 - abs(turns - math.floor(turns + 0.5)))
+    q = u * u
+    return u * (
+        1 + q * (-1 / 6 + q * (1 / 120 + q * (-1 / 5040 + q * (1 / 362880 + q * (-1 / 39916800 + q / 6227020800)))))
+    )
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _places(turns, count, first, step, phase, swing, swing_step):
+    """step n + phase + swing sin(2 pi swing_step n) for n = first .. first + count - 1, in periods."""
+    for j in range(count):
+        turns[j] = step * (first + j) + phase
+    if swing != 0.0:
+        for j in range(count):
+            turns[j] += swing * _cosine(swing_step * (first + j) - 0.25)
+
+
 @njit(cache=True, nogil=True)
 def periodic(y, table, first_sample, step, phase, swing, swing_step):
-    """Fill y (N,) float32 with a periodic waveform: table (L,) float32 is one period, read with linear interpolation.
+    """Fill y (N,) float32 with a periodic waveform, read from a table with linear interpolation.
 
-    The place at sample n is step n + phase + swing sin(2 pi swing_step n), in periods.
+    table: (L + 1,) float32, one period and its first value again. The place at sample n is
+    step n + phase + swing sin(2 pi swing_step n), in periods.
     """
-    for i in range(y.size):
-        n = first_sample + i
-        turns = step * n + phase
-        if swing != 0.0:
-            turns += swing * math.sin(2.0 * math.pi * swing_step * n)
-        place = (turns - math.floor(turns)) * table.size
-        left = int(place)
-        mu = F(place - left)
-        if left >= table.size:  # rounding of a place just below one period
-            left = 0
-        right = left + 1
-        if right == table.size:
-            right = 0
-        y[i] = table[left] + mu * (table[right] - table[left])
+    length = table.size - 1
+    turns = np.empty(_TILE, np.float64)
+    for start in range(0, y.size, _TILE):
+        count = min(_TILE, y.size - start)
+        _places(turns, count, first_sample + start, step, phase, swing, swing_step)
+        for j in range(count):
+            place = (turns[j] - math.floor(turns[j])) * length
+            left = min(I32(place), I32(length - 1))  # rounding of a place just below one period
+            mu = F(place - left)
+            y[start + j] = table[left] + mu * (table[left + 1] - table[left])
+
+
+@njit(cache=True, nogil=True)
+def regions(y, edges, first_sample, step, phase, swing, swing_step):
+    """Fill y (N,) uint8 with how many of the inner edges (E,), shares of a period, the place has passed; place as of `periodic`."""
+    turns = np.empty(_TILE, np.float64)
+    for start in range(0, y.size, _TILE):
+        count = min(_TILE, y.size - start)
+        _places(turns, count, first_sample + start, step, phase, swing, swing_step)
+        part = y[start : start + count]
+        part[:] = np.uint8(0)
+        for edge in edges:
+            for j in range(count):
+                part[j] += np.uint8(turns[j] - math.floor(turns[j]) >= edge)
 
 
 @njit(cache=True, nogil=True)
@@ -289,22 +361,21 @@ def tones(y, rows, first_sample):
     phase, FM index (cycles of phase swing), FM step. The tone is amplitude * (1 + depth cos(AM)) * cos(2 pi (step n +
     phase + index sin(FM))), every angle counted from sample 0.
     """
-    for r in range(rows.shape[0]):
-        amplitude = rows[r, 0]
-        depth = rows[r, 3]
-        index = rows[r, 6]
-        for i in range(y.size):
-            n = first_sample + i
-            turns = rows[r, 1] * n + rows[r, 2]
-            if index != 0.0:
-                swing = rows[r, 7] * n
-                turns += index * math.sin(2.0 * math.pi * (swing - math.floor(swing)))
-            a = amplitude
-            if depth != 0.0:
-                swing = rows[r, 4] * n + rows[r, 5]
-                a *= 1.0 + depth * math.cos(2.0 * math.pi * (swing - math.floor(swing)))
-            # cos(2 pi t) = sin(2 pi (1/4 - |t|)) for |t| <= 1/2, by its Taylor series: vectorises, 6e-8 at worst
-            u = 2.0 * math.pi * (0.25 - abs(turns - math.floor(turns + 0.5)))
-            q = u * u
-            sine = u * (1 + q * (-1 / 6 + q * (1 / 120 + q * (-1 / 5040 + q * (1 / 362880 - q / 39916800)))))
-            y[i] += F(a * sine)
+    turns = np.empty(_TILE, np.float64)
+    envelope = np.empty(_TILE, np.float64)
+    for start in range(0, y.size, _TILE):
+        count = min(_TILE, y.size - start)
+        part = y[start : start + count]
+        first = first_sample + start
+        for r in range(rows.shape[0]):
+            amplitude, step, phase, depth = rows[r, 0], rows[r, 1], rows[r, 2], rows[r, 3]
+            am_step, am_phase, index, fm_step = rows[r, 4], rows[r, 5], rows[r, 6], rows[r, 7]
+            _places(turns, count, first, step, phase, index, fm_step)
+            if depth == 0.0:
+                for j in range(count):
+                    part[j] += F(amplitude * _cosine(turns[j]))
+            else:
+                for j in range(count):
+                    envelope[j] = amplitude * (1.0 + depth * _cosine(am_step * (first + j) + am_phase))
+                for j in range(count):
+                    part[j] += F(envelope[j] * _cosine(turns[j]))

@@ -18,11 +18,21 @@ def convolve(x, h, y):
     for start in range(0, y.size, _TILE):
         part = y[start : min(start + _TILE, y.size)]
         part[:] = np.float32(0.0)
-        for k in range(taps):
+        k = 0
+        while k + 8 <= taps:  # eight taps for each time that the accumulator is read and written
+            source = x[start + taps - 8 - k : start + taps - 1 - k + part.size]
+            h0, h1, h2, h3 = h[k], h[k + 1], h[k + 2], h[k + 3]
+            h4, h5, h6, h7 = h[k + 4], h[k + 5], h[k + 6], h[k + 7]
+            for i in range(part.size):
+                total = part[i] + h0 * source[i + 7] + h1 * source[i + 6] + h2 * source[i + 5] + h3 * source[i + 4]
+                part[i] = total + h4 * source[i + 3] + h5 * source[i + 2] + h6 * source[i + 1] + h7 * source[i]
+            k += 8
+        while k < taps:
             source = x[start + taps - 1 - k : start + taps - 1 - k + part.size]
             gain = h[k]
             for i in range(part.size):
                 part[i] += gain * source[i]
+            k += 1
 
 
 @njit(cache=True, nogil=True)
@@ -71,3 +81,30 @@ def interpolate(x, x_first, table, y, first, step):
         mu = np.float32(fine - row)
         start = left - taps // 2 + 1 - x_first
         y[i] = weighted_sum(x[start : start + taps], table[row], table[row + 1], mu)
+
+
+@njit(cache=True, nogil=True)
+def polynomial(bank, bank_first, y, first, step):
+    """y[i] = sum over p of bank[p, left] mu^p at the place (first + i) * step = left + 1/2 + mu: Farrow's interpolator.
+
+    bank: (P, M) float32, the outputs of P filters at the places bank_first ..; y: (N,) float32. Fast where there are many
+    outputs to an input, and the same on every machine.
+    """
+    order = bank.shape[0] - 1
+    left = np.empty(_TILE, np.int32)
+    mu = np.empty(_TILE, np.float32)
+    for start in range(0, y.size, _TILE):
+        part = y[start : min(start + _TILE, y.size)]
+        base = math.floor((first + start) * step)
+        for j in range(part.size):
+            place = (first + start + j) * step - base
+            whole = math.floor(place)
+            left[j] = np.int32(whole)
+            mu[j] = np.float32(place - whole - 0.5)
+        rows = bank[:, base - bank_first :]
+        for j in range(part.size):
+            part[j] = rows[order, left[j]]
+        for p in range(order - 1, -1, -1):
+            row = rows[p]
+            for j in range(part.size):
+                part[j] = part[j] * mu[j] + row[left[j]]

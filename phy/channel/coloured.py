@@ -153,8 +153,8 @@ class CyclostationaryNoise(ColouredNoise):
         density = np.exp(-decay * ends / 2)
         super().__init__(fs, ends, density, n_taps=129, seed=seed, stream=stream, first_sample=first_sample)
         self._h *= np.float32(positive("rms_v", rms_v) / self.rms_v)
-        power = katayama_power(np.pi * np.arange(_TABLE_LENGTH) / _TABLE_LENGTH)
-        self._envelope = np.sqrt(power / power.mean()).astype(np.float32)
+        power = katayama_power(np.pi * np.arange(_TABLE_LENGTH + 1) / _TABLE_LENGTH)
+        self._envelope = np.sqrt(power / power[:-1].mean()).astype(np.float32)
         swing_cycles, self._swing_step = wander(mains_freq, mains_drift_hz, fs)
         self._swing = 2 * swing_cycles  # the table is half a cycle
         self._step = 2 * below_nyquist("mains_freq", mains_freq, fs) / fs

@@ -20,7 +20,7 @@ from .._kernels import noise as kernels
 from .._kernels import path as path_kernels
 from ..errors import ConfigurationError
 from . import catalogue
-from .interpolator import interpolation_table
+from .interpolator import interpolation_filters
 from .limits import below_nyquist, between, not_negative, positive
 from .source import Source
 
@@ -63,7 +63,7 @@ class _Mixture(Source):
             below_nyquist("centre_hz + bandwidth_hz / 2", self._centre_hz + band / 2, fs)
             positive("centre_hz - bandwidth_hz / 2", self._centre_hz - band / 2)
             self._step = band / fs
-            self._table = interpolation_table(_HALF_WIDTH)
+            self._filters = interpolation_filters(_HALF_WIDTH)[:, ::-1].copy()  # `convolve` reads backwards
         else:
             raise ConfigurationError("give either centre_hz and bandwidth_hz, or hold_s: the time between independent samples")
         self.density = self.rms_v / math.sqrt(band)
@@ -95,11 +95,14 @@ class _Mixture(Source):
         count = math.floor((first_sample + n - 1) * self._step) + _HALF_WIDTH + 1 - first
         z = np.empty(2 * count, np.float32)
         kernels.gaussian(z, self._key, self._stream_word, 2 * first, self.rms_v)
-        pairs = z.reshape(-1, 2) * self._levels(first, count).astype(np.float32)[:, None]
+        levels = self._levels(first, count).astype(np.float32)
         in_phase, quadrature = np.empty(n, np.float32), np.empty(n, np.float32)
+        bank = np.empty((len(self._filters), count - 2 * _HALF_WIDTH + 1), np.float32)
         for part, y in ((0, in_phase), (1, quadrature)):
-            column = np.ascontiguousarray(pairs[:, part])
-            path_kernels.interpolate(column, first, self._table, y, first_sample, self._step)
+            column = z[part::2] * levels
+            for h, row in zip(self._filters, bank, strict=True):
+                path_kernels.convolve(column, h, row)
+            path_kernels.polynomial(bank, first + _HALF_WIDTH - 1, y, first_sample, self._step)
         # E|z|^2 = 2 rms^2 with rms^2 in each part: the real part of z exp(j angle) has the power rms^2.
         rows = np.zeros((1, 8))
         for component, phase in ((in_phase, 0.0), (quadrature, 0.25)):  # cos(a + 90 degrees) = -sin a

@@ -270,7 +270,7 @@ class SlowGain(_Filter):
         half_cycle_s = 0.5 / below_nyquist("mains_freq", mains_freq, fs)
         edge = catalogue.entry("path", "slow_gain")["edge_s"] if edge_s is None else positive("edge_s", edge_s)
         # One half cycle; the crest lies in the middle. The edge is half a cosine, centred on the border of the window.
-        distance_s = np.abs(np.arange(_TABLE_LENGTH) / _TABLE_LENGTH - 0.5) * half_cycle_s
+        distance_s = np.abs(np.arange(_TABLE_LENGTH + 1) / _TABLE_LENGTH - 0.5) * half_cycle_s
         into_edge = (distance_s - between("duty", duty, 0.0, 1.0) * half_cycle_s / 2) / edge
         window = 0.5 - 0.5 * np.sin(np.pi * np.clip(into_edge, -0.5, 0.5))
         angle = math.radians(finite("angle_deg", angle_deg)) * window

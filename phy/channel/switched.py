@@ -84,21 +84,16 @@ class SwitchedNoise(Source):
         power = [abs(np.dot(h.astype(np.float64), turns)) ** 2 for h in self._filters]
         return math.sqrt(float(np.dot(np.diff(self._edges), power)) / (self.sample_rate / 2))
 
-    def regions(self, first_sample: int, n: int) -> NDArray[np.intp]:
+    def regions(self, first_sample: int, n: int) -> NDArray[np.uint8]:
         """Number of the region that each sample lies in, (n,)."""
-        place = first_sample + np.arange(n)
-        half_cycles = self._step * place + self._phase
-        if self._swing:
-            half_cycles += self._swing * np.sin(2 * np.pi * self._swing_step * place)
-        share = half_cycles - np.floor(half_cycles)
-        region = np.zeros(n, np.intp)
-        for edge in self._edges[1:-1]:
-            region += share >= edge
+        region = np.empty(n, np.uint8)
+        place = (first_sample, self._step, self._phase, self._swing, self._swing_step)
+        noise_kernels.regions(region, self._edges[1:-1], *place)
         return region
 
     def samples(self, first_sample: int, n: int) -> NDArray[np.float32]:
         region = self.regions(first_sample, n)
-        borders = np.flatnonzero(np.diff(region)) + 1
+        borders = np.flatnonzero(region[1:] != region[:-1]) + 1
         white = np.empty(n + _TAPS - 1, np.float32)
         noise_kernels.gaussian(white, self._key, self._stream_word, first_sample - _TAPS // 2, 1.0)
         y = np.empty(n, np.float32)
