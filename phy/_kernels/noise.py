@@ -334,14 +334,14 @@ def periodic(y, table, first_sample, step, phase, swing, swing_step):
         _places(turns, count, first_sample + start, step, phase, swing, swing_step)
         for j in range(count):
             place = (turns[j] - math.floor(turns[j])) * length
-            left = min(I32(place), I32(length - 1))  # rounding of a place just below one period
+            left = np.uint32(min(place, length - 1.0))  # rounding of a place just below one period
             mu = F(place - left)
             y[start + j] = table[left] + mu * (table[left + 1] - table[left])
 
 
 @njit(cache=True, nogil=True)
 def regions(y, edges, first_sample, step, phase, swing, swing_step):
-    """Fill y (N,) uint8 with how many of the inner edges (E,), shares of a period, the place has passed; place as of `periodic`."""
+    """Fill y (N,) uint8 with how many of the edges (E,), shares of a period, the place of `periodic` has passed."""
     turns = np.empty(_TILE, np.float64)
     for start in range(0, y.size, _TILE):
         count = min(_TILE, y.size - start)

@@ -87,11 +87,10 @@ def interpolate(x, x_first, table, y, first, step):
 def polynomial(bank, bank_first, y, first, step):
     """y[i] = sum over p of bank[p, left] mu^p at the place (first + i) * step = left + 1/2 + mu: Farrow's interpolator.
 
-    bank: (P, M) float32, the outputs of P filters at the places bank_first ..; y: (N,) float32. Fast where there are many
-    outputs to an input, and the same on every machine.
+    bank: (7, M) float32, the outputs of seven filters at the places bank_first ..; y: (N,) float32. Fast where there are
+    many outputs to an input, and the same on every machine.
     """
-    order = bank.shape[0] - 1
-    left = np.empty(_TILE, np.int32)
+    left = np.empty(_TILE, np.uint32)  # unsigned: no test for an index that counts from the end
     mu = np.empty(_TILE, np.float32)
     for start in range(0, y.size, _TILE):
         part = y[start : min(start + _TILE, y.size)]
@@ -99,12 +98,10 @@ def polynomial(bank, bank_first, y, first, step):
         for j in range(part.size):
             place = (first + start + j) * step - base
             whole = math.floor(place)
-            left[j] = np.int32(whole)
+            left[j] = np.uint32(whole)
             mu[j] = np.float32(place - whole - 0.5)
         rows = bank[:, base - bank_first :]
+        b0, b1, b2, b3, b4, b5, b6 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
         for j in range(part.size):
-            part[j] = rows[order, left[j]]
-        for p in range(order - 1, -1, -1):
-            row = rows[p]
-            for j in range(part.size):
-                part[j] = part[j] * mu[j] + row[left[j]]
+            k, m = left[j], mu[j]
+            part[j] = b0[k] + m * (b1[k] + m * (b2[k] + m * (b3[k] + m * (b4[k] + m * (b5[k] + m * b6[k])))))

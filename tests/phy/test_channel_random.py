@@ -56,6 +56,30 @@ def test_distribution_is_normal_everywhere():
     assert np.count_nonzero(np.abs(x) > 4.0) == pytest.approx(expected, abs=4 * expected**0.5)
 
 
+@pytest.mark.parametrize("level", [3.0, 4.5, 5.0])
+def test_far_tails_are_those_of_a_normal_distribution(level):
+    """Truth: 2 Q(4.5) = 6.8e-6 and 2 Q(5) = 5.7e-7 of 32 million samples; both signs alike."""
+    source = WhiteNoise(RATE, rms_v=1.0, seed=11)
+    above = below = 0
+    for _ in range(32):
+        x = source.generate(N)
+        above += int(np.count_nonzero(x > level))
+        below += int(np.count_nonzero(x < -level))
+    expected = 32 * N * stats.norm.sf(level)
+    assert (above, below) == pytest.approx((expected, expected), abs=4 * expected**0.5)
+
+
+@pytest.mark.parametrize("first", [-7, 0, 4 * 2**32 - 9, 2**50 + 1])
+def test_the_vectorised_generator_draws_the_same_words(first):
+    """Truth: the plain generator, which is checked against the published words."""
+    got, key, stream = np.empty(2000), np.uint64(0x0123456789ABCDEF), np.uint64(5)
+    noise.uniforms(got, key, stream, np.uint64(3), first)
+    purpose = np.uint64(int(noise._UNIFORMS) + 3)
+    for i in (0, 1, 2, 3, 10, 1021, 1999):
+        words = noise.draw((first + i) >> 2, stream, purpose, key)
+        assert got[i] == (int(words[(first + i) & 3]) + 0.5) / 2**32
+
+
 def test_each_of_the_four_samples_of_a_counter_is_normal_and_on_its_own():
     x = WhiteNoise(RATE, rms_v=1.0, seed=5).generate(N).reshape(-1, 4).astype(np.float64)
     assert x.var(axis=0) == pytest.approx(np.ones(4), abs=4 * (2 / len(x)) ** 0.5)
