@@ -3,12 +3,13 @@
 #   make test     lint, types, layer contracts, tests, notebooks
 #   make lint     the first three of these
 #   make bench    benchmarks
+#   make bench-receiver   the receiver requirements R1 to R28 as one table (BENCH_OPTIONS="--only R6,R9 --scale 0.2")
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench bench-receiver clean
 
 setup: $(VENV)/.installed-test
 
@@ -37,8 +38,13 @@ test: lint
 	$(BIN)/python -m pytest
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/python -m pytest --nbmake --no-header notebooks; fi
 
+BENCHMARKS := decode_speed class_a
+
 bench: $(VENV)/.installed-test
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+
+bench-receiver: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/receiver_requirements.py $(BENCH_OPTIONS)
 
 clean:
 	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The rows of the table of receiver requirements R1 to R28, by subject."""
