@@ -1,6 +1,6 @@
 """The profile: every constant of one power-line channel, as data with source and grade."""
 
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .crc import CRCS, Crc
 from .errors import ConfigurationError, ProfileError
+from .toml_source import TomlSource
 from .words import WordCode
 
 Carrier = Literal["primary", "secondary"]
@@ -52,6 +53,10 @@ _SCHEMA: Final[dict[str, dict[str, tuple[Any, float, float]]]] = {
     },
     "level": {"transmit_vpp": (_NUMBER, 0, 1000)},
 }
+_GRADES: Final = ("A", "B", "C", "D")
+_TYPE_NAMES: Final = {int: "integer", float: "float", str: "string", bool: "true or false", list: "array"}
+_BIT_STRINGS: Final = ("packet.preamble", "packet.sync", "packet.inversion", "packet.end_word")
+_CHOICES: Final = {"packet.bit_order": ("msb", "lsb"), "packet.crc": tuple(CRCS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,43 +133,33 @@ class Profile:
         """The profile of that name, or of a TOML file.
 
         Raises:
-            ProfileError: no such profile or file, TOML that does not parse, an unknown or missing key, a value out of range.
+            ProfileError: no such profile or file, TOML that does not parse, an unknown or missing key, a value of the wrong type,
+                out of range or in contradiction to another; the text begins with file and line.
         """
-        return cls._from_tree(*_load_tree(name_or_path))
+        return cls._from_layers(_Layers(_read(name_or_path)))
 
     @classmethod
     def from_text(cls, text: str, name: str = "profile") -> Self:
         """The profile of a TOML text; `name` stands for the file in messages. Raises ProfileError as `load` does."""
-        return cls._from_tree(name, _parse(name, text))
+        return cls._from_layers(_Layers(_parse(name, text)))
 
     @classmethod
-    def _from_tree(cls, where: str, tree: dict[str, Any]) -> Self:
-        constants = _check(where, tree)
+    def _from_layers(cls, layers: "_Layers") -> Self:
+        constants = _check(layers)
         c = {key: constant.value for key, constant in constants.items()}
+        code = _code(layers, c["packet.code"])
+        _check_together(layers, c, code)
 
         def bits(key: str) -> NDArray[np.uint8]:
-            if set(c[key]) - {"0", "1"}:
-                raise ProfileError(f"{where}: {key} must hold only 0 and 1, got {c[key]!r}")
             return np.array([int(b) for b in c[key]], np.uint8)
 
         cycle_hz = c["carrier.master_clock_hz"] / c["carrier.clocks_per_cycle"]
         bit_rate = cycle_hz / c["carrier.primary_cycles_per_bit"]
-        order = c["packet.bit_order"]
-        if order not in ("msb", "lsb"):
-            raise ProfileError(f"{where}: packet.bit_order must be msb or lsb, got {order!r}")
-        if c["packet.crc"] not in CRCS:
-            raise ProfileError(f"{where}: packet.crc must be one of {', '.join(CRCS)}, got {c['packet.crc']!r}")
-        code = _code(where, c["packet.code"])
-        for key in ("packet.inversion", "packet.end_word"):
-            if len(c[key]) != code.length:
-                raise ProfileError(f"{where}: {key} must have {code.length} bits as the code has, got {len(c[key])}")
         if bits("packet.inversion").any():
             code = code.inverted(bits("packet.inversion"))
-        if c["packet.min_octets"] > c["packet.max_octets"]:
-            raise ProfileError(f"{where}: packet.min_octets is above packet.max_octets")
         return cls(
-            name=tree["name"],
-            title=tree["title"],
+            name=layers.tree["name"],
+            title=layers.tree["title"],
             bit_rate=bit_rate,
             carriers={"primary": cycle_hz, "secondary": bit_rate * c["carrier.secondary_cycles_per_bit"]},
             tolerance_ppm=float(c["carrier.tolerance_ppm"]),
@@ -174,7 +169,7 @@ class Profile:
             differential=c["pulse.differential"],
             preamble=bits("packet.preamble"),
             sync=bits("packet.sync"),
-            lsb_first=order == "lsb",
+            lsb_first=c["packet.bit_order"] == "lsb",
             code=code,
             end_word=bits("packet.end_word"),
             end_words=c["packet.end_words"],
@@ -186,21 +181,42 @@ class Profile:
         )
 
 
-def _code(where: str, value: str | list[int]) -> WordCode:
-    """A code by its name in codes.toml, or a table of 256 integers, first bit sent = most significant of eleven."""
-    if isinstance(value, str):
-        return WordCode.named(value)
-    if len(value) != 256 or not all(isinstance(w, int) and 0 <= w < 2048 for w in value):
-        raise ProfileError(f"{where}: packet.code as a table must hold 256 integers of 11 bits")
-    words = np.array(value, np.int64)
-    try:
-        return WordCode("table", (words[:, None] >> np.arange(10, -1, -1) & 1).astype(np.uint8))
-    except ConfigurationError as error:
-        raise ProfileError(f"{where}: packet.code: {error}") from None
+class _Layers:
+    """A profile and those it extends, one over the other, with the place of every value.
+
+    Attributes:
+        tree: what holds after each layer has covered the one below. sources: the file itself first, then what it extends.
+    """
+
+    def __init__(self, source: TomlSource) -> None:
+        self.sources = [source]
+        while "extends" in self.sources[-1].tree:
+            last = self.sources[-1]
+            if len(self.sources) > 8:
+                raise ProfileError(last.at(("extends",), "profiles extend each other in a circle"))
+            try:
+                self.sources.append(_read(str(last.tree["extends"])))
+            except ProfileError as error:
+                raise ProfileError(last.at(("extends",), f"extends: {error}")) from None
+        self.tree: dict[str, Any] = {}
+        for layer in reversed(self.sources):
+            for key, value in layer.tree.items():
+                below = self.tree.get(key)
+                if key != "extends":
+                    self.tree[key] = {**below, **value} if isinstance(value, dict) and isinstance(below, dict) else value
+
+    def error(self, problem: str, *paths: str) -> ProfileError:
+        """The problem with file and line. paths: the values to blame, "section.key"; of several, that of the topmost layer."""
+        wanted: list[tuple[str | int, ...]] = [tuple(path.split(".")) for path in paths]
+        for source in self.sources:
+            for path in wanted:
+                if path in source.lines:
+                    return ProfileError(source.at(path, problem))
+        return ProfileError(self.sources[0].at(wanted[0] if wanted else (), problem))
 
 
-def _load_tree(name_or_path: str | Path, depth: int = 0) -> tuple[str, dict[str, Any]]:
-    """(name of the file for messages, its tree merged over the one it extends)."""
+def _read(name_or_path: str | Path) -> TomlSource:
+    """The text of a profile by name, or of a file."""
     name = str(name_or_path)
     try:
         if name.endswith(".toml"):
@@ -213,50 +229,89 @@ def _load_tree(name_or_path: str | Path, depth: int = 0) -> tuple[str, dict[str,
         raise ProfileError(f"{name}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ProfileError(f"{name}: {error}") from None
-    return name, _parse(name, text, depth)
+    return _parse(name, text)
 
 
-def _parse(name: str, text: str, depth: int = 0) -> dict[str, Any]:
-    """The tree of a TOML text, merged over the profile that it extends."""
+def _parse(name: str, text: str) -> TomlSource:
     try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{name}: {error}") from None
-    if "extends" not in tree:
-        return tree
-    if depth > 8:
-        raise ProfileError(f"{name}: profiles extend each other in a circle")
-    _, base = _load_tree(str(tree.pop("extends")), depth + 1)
-    for key, value in tree.items():
-        base[key] = {**base[key], **value} if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-    return base
+        return TomlSource(name, text)
+    except ValueError as error:
+        raise ProfileError(str(error)) from None
 
 
-def _check(where: str, tree: dict[str, Any]) -> dict[str, Constant]:
-    """Every constant of the tree, checked against the schema."""
+def _check(layers: _Layers) -> dict[str, Constant]:
+    """Every constant of the tree, each checked by itself against the schema."""
     for key in ("name", "title"):
-        if not isinstance(tree.get(key), str):
-            raise ProfileError(f"{where}: {key} must be a string")
-    unknown = set(tree) - set(_SCHEMA) - {"name", "title"}
-    if unknown:
-        raise ProfileError(f"{where}: unknown section {sorted(unknown)[0]!r}; known: {', '.join(_SCHEMA)}")
+        if not isinstance(layers.tree.get(key), str):
+            raise layers.error(f"{key} must be a string, got {layers.tree.get(key)!r}", key)
+    for section in layers.tree:
+        if section not in _SCHEMA and section not in ("name", "title"):
+            raise layers.error(f"unknown section {section!r}; known: {', '.join(_SCHEMA)}", section)
     constants: dict[str, Constant] = {}
     for section, keys in _SCHEMA.items():
-        entries = tree.get(section)
+        entries = layers.tree.get(section)
         if not isinstance(entries, dict):
-            raise ProfileError(f"{where}: section [{section}] is missing")
+            raise layers.error(f"section [{section}] is missing", section)
         for key in entries:
             if key not in keys:
-                raise ProfileError(f"{where}: unknown key {section}.{key}; known: {', '.join(keys)}")
+                raise layers.error(f"unknown key {section}.{key}; known: {', '.join(keys)}", f"{section}.{key}")
         for key, (types, low, high) in keys.items():
-            entry = entries.get(key)
-            if not isinstance(entry, dict) or not {"value", "grade", "source"} >= set(entry) >= {"value", "grade"}:
-                raise ProfileError(f"{where}: {section}.{key} must be a table of value, grade and source")
-            value = entry["value"]
-            if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-                raise ProfileError(f"{where}: {section}.{key} has the wrong type: {value!r}")
-            size = len(value) if isinstance(value, (str, list)) else value
-            if not low <= size <= high:
-                raise ProfileError(f"{where}: {section}.{key} must be in {low:g}..{high:g}, got {size!r}")
-            constants[f"{section}.{key}"] = Constant(value, str(entry["grade"]), str(entry.get("source", "")))
+            if key not in entries:
+                raise layers.error(f"the key {section}.{key} is missing", section)
+            constants[f"{section}.{key}"] = _constant(layers, f"{section}.{key}", entries[key], types, low, high)
     return constants
+
+
+def _constant(layers: _Layers, path: str, entry: Any, types: Any, low: float, high: float) -> Constant:
+    if not isinstance(entry, dict) or not {"value", "grade", "source"} >= set(entry) >= {"value", "grade"}:
+        raise layers.error(f"{path} must be a table of value, grade and source", path)
+    value, grade, source = entry["value"], entry["grade"], entry.get("source", "")
+    if grade not in _GRADES:
+        raise layers.error(f"{path}: grade must be one of {', '.join(_GRADES)}, got {grade!r}", f"{path}.grade")
+    if not isinstance(source, str):
+        raise layers.error(f"{path}: source must be a string, got {source!r}", f"{path}.source")
+    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+        expected = " or ".join(_TYPE_NAMES[t] for t in (types if isinstance(types, tuple) else (types,)))
+        raise layers.error(f"{path} has the wrong type: expected {expected}, got {value!r}", f"{path}.value")
+    size = len(value) if isinstance(value, (str, list)) else value
+    if not low <= size <= high:
+        unit = " characters" if isinstance(value, str) else " entries" if isinstance(value, list) else ""
+        raise layers.error(f"{path} must be in {low:g}..{high:g}{unit}, got {size!r}", f"{path}.value")
+    if path in _BIT_STRINGS and set(value) - {"0", "1"}:
+        raise layers.error(f"{path} must hold only 0 and 1, got {value!r}", f"{path}.value")
+    choices = _CHOICES.get(path)
+    if choices is not None and value not in choices:
+        raise layers.error(f"{path} must be one of {', '.join(choices)}, got {value!r}", f"{path}.value")
+    return Constant(value, grade, source)
+
+
+def _check_together(layers: _Layers, c: Mapping[str, Any], code: WordCode) -> None:
+    """What no constant can say alone."""
+    for key in ("packet.inversion", "packet.end_word"):
+        if len(c[key]) != code.length:
+            problem = f"{key} must have {code.length} bits as the code has, got {len(c[key])}"
+            raise layers.error(problem, f"{key}.value", "packet.code.value")
+    if c["packet.min_octets"] > c["packet.max_octets"]:
+        problem = f"packet.min_octets is above packet.max_octets: {c['packet.min_octets']} and {c['packet.max_octets']}"
+        raise layers.error(problem, "packet.min_octets.value", "packet.max_octets.value")
+    primary, secondary = "carrier.primary_cycles_per_bit", "carrier.secondary_cycles_per_bit"
+    if c[primary] == c[secondary]:
+        problem = f"{secondary} must differ from {primary}, both are {c[primary]:g}: the carriers would be one"
+        raise layers.error(problem, f"{secondary}.value", f"{primary}.value")
+    search, tolerance = "carrier.search_ppm", "carrier.tolerance_ppm"
+    if c[search] < c[tolerance]:
+        problem = f"{search} must be at least {tolerance}, got {c[search]:g} and {c[tolerance]:g}: stations would not be found"
+        raise layers.error(problem, f"{search}.value", f"{tolerance}.value")
+
+
+def _code(layers: _Layers, value: str | list[int]) -> WordCode:
+    """A code by its name in codes.toml, or a table of 256 integers, first bit sent = most significant of eleven."""
+    try:
+        if isinstance(value, str):
+            return WordCode.named(value)
+        if len(value) != 256 or not all(isinstance(w, int) and not isinstance(w, bool) and 0 <= w < 2048 for w in value):
+            raise ConfigurationError("a table must hold 256 integers of 11 bits")
+        words = np.array(value, np.int64)
+        return WordCode("table", (words[:, None] >> np.arange(10, -1, -1) & 1).astype(np.uint8))
+    except (ConfigurationError, ProfileError) as error:
+        raise layers.error(f"packet.code: {error}", "packet.code.value") from None

@@ -1,5 +1,7 @@
 """Profiles as data: numbers, grades, and files that contradict themselves."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,6 +80,51 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, text, complaint):
     path.write_text(text)
     with pytest.raises(ProfileError, match=complaint):
         Profile.load(path)
+
+
+@pytest.mark.parametrize(
+    "text, line, complaint",
+    [
+        ('[packet]\nmin_octets = {value = 99, grade = "D"}\nmax_octets = {value = 9, grade = "D"}', 4, "octets: 99"),
+        ('[packet]\nmax_octets = {value = 4, grade = "D"}', 4, "min_octets is above packet.max_octets: 8 and 4"),
+        ('[carrier]\n\nprimary_cycles_per_bit = {value = 21, grade = "D"}', 5, "both are 21: the carriers would be one"),
+        ('[carrier]\nsearch_ppm = {value = 100, grade = "D"}', 4, "at least carrier.tolerance_ppm, got 100 and 200"),
+        ('[packet]\npreamble = {value = "10101012", grade = "D"}', 4, "packet.preamble must hold only 0 and 1"),
+        ('[packet]\ninversion = {value = "000000000000", grade = "D"}', 4, "inversion must have 11 bits as the code has, got 12"),
+        ('[packet]\ncrc = {value = "CRC-8", grade = "D"}', 4, "packet.crc must be one of CRC-16/GENIBUS"),
+        ('[packet]\nbit_order = {value = "lfs", grade = "D"}', 4, "packet.bit_order must be one of msb, lsb"),
+        ('[packet]\ncode = {value = "W12", grade = "D"}', 4, "packet.code: .*no word code 'W12'; known: W11_SPC"),
+        ('[packet]\nend_words = {value = 1.5, grade = "D"}', 4, "packet.end_words has the wrong type: expected integer, got 1.5"),
+        ('[pulse]\nalpha = {value = nan, grade = "D"}', 4, "pulse.alpha must be in 0..1"),
+        ('[pulse]\nalpha = {\tgrade = "E", value = 0.5}', 4, "grade must be one of A, B, C, D, got 'E'"),
+        ('[pulse.alpha]\nvalue = 0.5\ngrade = "D"\nsource = 3', 6, "pulse.alpha: source must be a string, got 3"),
+        ("[pulse]\nalpha = = 3", 4, "Invalid value"),
+        ("[pulse]\nalpha = {}\nalpha = {}", 5, "Cannot overwrite a value"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(tmp_path, text, line, complaint):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'extends = "pl20a"\nname = "mine"\n{text}\n')
+    with pytest.raises(ProfileError, match=rf"^{re.escape(str(path))}:{line}: .*{complaint}"):
+        Profile.load(path)
+
+
+def test_a_fault_in_what_is_extended_is_told_there(tmp_path):
+    base, path = tmp_path / "base.toml", tmp_path / "mine.toml"
+    base.write_text('extends = "pl20a"\n[pulse]\nalpha = {value = 3.0, grade = "D"}\n')
+    path.write_text(f'extends = "{base}"\nname = "mine"\n')
+    with pytest.raises(ProfileError, match=rf"^{re.escape(str(base))}:3: pulse.alpha"):
+        Profile.load(path)
+    path.write_text('name = "mine"\ntitle = "t"\nextends = "gone.toml"\n')
+    with pytest.raises(ProfileError, match=rf"^{re.escape(str(path))}:3: extends: gone.toml: No such file"):
+        Profile.load(path)
+
+
+def test_an_end_word_may_be_a_code_word(tmp_path):
+    """Lines whose packets end with an ordinary word exist; the length of the packet tells then."""
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "pl20a"\n[packet]\nend_word = {value = "00000000001", grade = "D"}\n')
+    assert Profile.load(path).end_word.tolist() == [0] * 10 + [1]
 
 
 def test_profiles_that_extend_each_other_in_a_circle_are_refused(tmp_path):
