@@ -40,18 +40,23 @@ class Transmitter:
         self._stretch = 1.0 + clock_ppm * 1e-6
         self.lead_samples = math.ceil(profile.ramp_bits * profile.bit_time * sample_rate / self._stretch)
 
-    def modulate(self, lpdu: bytes, alternate: bool = False, *, phase: float = 0.0) -> NDArray[np.float32]:
+    def modulate(
+        self, lpdu: bytes, alternate: bool = False, *, phase: float = 0.0, delay: float = 0.0
+    ) -> NDArray[np.float32]:
         """The samples of one packet.
 
         Args:
             lpdu: complete LPDU, CRC included (`append_crc`), 1..profile.max_octets octets.
             alternate: send on the secondary carrier.
             phase: carrier phase at the start of bit 0, rad.
+            delay: samples by which everything comes later, 0..1.
         Returns:
-            (N,) float32, V; bit 0 starts at sample `lead_samples`.
+            (N,) float32, V; bit 0 starts at sample `lead_samples` + delay.
         Raises:
             ConfigurationError: lpdu too long or empty, or the carrier does not fit below half the sample rate.
         """
+        if not 0 <= delay <= 1:
+            raise ConfigurationError(f"delay must be in 0..1 samples, got {delay}")
         bits = packet_bits(lpdu, self.profile)
         bit_rate = self.profile.bit_rate * self._stretch
         carrier_hz = self.profile.carrier_hz("secondary" if alternate else "primary") * self._stretch
@@ -60,13 +65,24 @@ class Transmitter:
                 f"sample_rate {self.sample_rate:g} Hz is too low for a carrier at {carrier_hz:.0f} Hz: "
                 f"it must exceed {2 * (carrier_hz + bit_rate):.0f} Hz"
             )
-        tail = math.ceil((bits.size + self.profile.ramp_bits) / bit_rate * self.sample_rate)
+        tail = math.ceil((bits.size + self.profile.ramp_bits) / bit_rate * self.sample_rate + delay)
         y = np.empty(self.lead_samples + tail, np.float32)
         modulate_bpsk(
             bits, y, bit_rate, carrier_hz, self.profile.alpha, self.profile.ramp_bits,
-            -self.lead_samples / self.sample_rate, 1.0 / self.sample_rate, self.level_v, phase,
+            -(self.lead_samples + delay) / self.sample_rate, 1.0 / self.sample_rate, self.level_v, phase,
         )
         return y
+
+    def packet_power(self, lpdu: bytes) -> float:
+        """Mean of the squared samples between the start of the first and the end of the last bit, V^2.
+
+        level^2 / 2 * (1 - d * changes / bits), where d is what a change of sign takes out of one bit time:
+        d = alpha * (1 - int g^2 dw), g = 2 w + sin(2 pi w) / pi over -1/2 .. 1/2, which is alpha * (2/3 - 5 / (2 pi^2)).
+        """
+        bits = packet_bits(lpdu, self.profile)
+        changes = int(np.count_nonzero(bits[1:] != bits[:-1]))
+        lost = self.profile.alpha * (2 / 3 - 5 / (2 * math.pi**2))
+        return 0.5 * self.level_v**2 * (1 - lost * changes / bits.size)
 
     def airtime_samples(self, octets: int) -> int:
         """Length of `modulate`'s result for an LPDU of `octets` octets."""

@@ -101,3 +101,35 @@ def test_wrong_calls_are_refused_with_the_reason():
         Transmitter(profile, RATE).modulate(bytes(256))
     with pytest.raises(ConfigurationError, match="clock_ppm"):
         Transmitter(profile, RATE, clock_ppm=1e5)
+
+
+@pytest.mark.parametrize("name", ["pl20a", "test-nrz", "pl20c"])
+def test_every_sample_is_that_of_the_formula(name):
+    """Truth: the pulse's formula in double precision with the maths library, sample by sample."""
+    profile, lpdu, rate = Profile.load(name), append_crc(bytes(range(9))), 700_000.0
+    y = Transmitter(profile, rate, level_v=2.0, clock_ppm=-300.0).modulate(lpdu, phase=0.7, delay=0.25)
+    bits = packet_bits(lpdu, profile) * 2.0 - 1
+    bit_rate, carrier_hz = profile.bit_rate * (1 - 300e-6), profile.carrier_hz("primary") * (1 - 300e-6)
+    lead = int(np.ceil(profile.ramp_bits / bit_rate * rate))
+    t = (np.arange(y.size) - lead - 0.25) / rate
+    u = t * bit_rate
+    edge = np.floor(u + 0.5).astype(int)
+    left, right = bits[np.clip(edge - 1, 0, bits.size - 1)], bits[np.clip(edge, 0, bits.size - 1)]
+    w = np.clip((u - edge) / profile.alpha if profile.alpha else np.sign(u - edge + 1e-300), -0.5, 0.5)
+    a = left + (right - left) * (0.5 + w + np.sin(2 * np.pi * w) / (2 * np.pi))
+    outside = np.maximum(np.maximum(-u, u - bits.size), 0)
+    a *= np.where(outside < profile.ramp_bits, 0.5 + 0.5 * np.cos(np.pi * outside / profile.ramp_bits), 0)
+    expected = 2.0 * a * np.cos(2 * np.pi * carrier_hz * t + 0.7)
+    assert np.abs(y - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["pl20a", "test-nrz", "pl20c"])
+def test_power_of_a_packet_from_its_bits(name):
+    """Truth: the mean of the squared samples themselves, within what the double frequency leaves."""
+    profile, rng = Profile.load(name), np.random.default_rng(2)
+    transmitter = Transmitter(profile, RATE, level_v=3.0)
+    for lpdu in (append_crc(bytes(18)), append_crc(b"\xaa" * 18), append_crc(rng.bytes(18))):
+        x = transmitter.modulate(lpdu)
+        n = round(profile.packet_bits(len(lpdu)) * profile.bit_time * RATE)
+        inside = x[transmitter.lead_samples : transmitter.lead_samples + n].astype(float)
+        assert transmitter.packet_power(lpdu) == pytest.approx(np.mean(inside**2), rel=2e-3)
