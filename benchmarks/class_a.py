@@ -14,7 +14,7 @@ import sys
 
 import harness
 import numpy as np
-from harness import Levels, Traffic
+from harness import Levels, Traffic, verdict
 from ideal import packet_error
 from intervals import interval
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ def main() -> int:
     harness.use_options(dict(arguments.set))
     found, low, high = blanker_threshold_db(arguments.scale)
     stage_ok = found <= LOCALLY_OPTIMUM_DB + 1.0
-    truth = f"locally optimum {LOCALLY_OPTIMUM_DB:.2f}, mark {LOCALLY_OPTIMUM_DB + 1:.2f}: {'pass' if stage_ok else 'FAIL'}"
+    truth = f"locally optimum {LOCALLY_OPTIMUM_DB:.2f}, mark {LOCALLY_OPTIMUM_DB + 1:.2f}: {verdict(stage_ok)}"
     print(f"blanker stage       Eb/N0 for 1e-3: {found:.2f} dB [{low:.2f}, {high:.2f}]; {truth}")
     for esn0 in (-8.0, 0.0, 6.0, 12.0):
         errors, n = stage_errors(esn0, max(20_000, round(100_000 * arguments.scale)), harness.seed_of("strong", esn0))
@@ -126,7 +126,7 @@ def main() -> int:
     print(f"whole receiver      Es/N0 (total) for PER 10 %: {at:.2f} dB; bound {bound:.2f} (for information)")
     cost, half = _white_cost(arguments.scale)
     cost_ok = cost <= 0.05
-    print(f"white noise         blanker on against off: {cost:+.3f} dB +-{half:.3f}; mark 0.05: {'pass' if cost_ok else 'FAIL'}")
+    print(f"white noise         blanker on against off: {cost:+.3f} dB +-{half:.3f}; mark 0.05: {verdict(cost_ok)}")
     return 0 if stage_ok and cost_ok else 1
 
 

@@ -64,12 +64,14 @@ class Sent:
     level_v: float
 
 
+@cache
 def load(name: str) -> Profile:
-    """The profile of that name, read once."""
-    return _profile(name)
-
-
-_profile = cache(Profile.load)
+    """The profile of that name, read once; `pl20a+W11_L3` is pl20a with another word code."""
+    base, _, code = name.partition("+")
+    if not code:
+        return Profile.load(base)
+    change = f'code = {{ value = "{code}", grade = "D", source = "benchmark" }}'
+    return Profile.from_text(f'extends = "{base}"\n[packet]\n{change}\n', name)
 
 
 def batches(traffic: Traffic, count: int, seed: int) -> Iterator[tuple[Samples, list[Sent]]]:
@@ -318,3 +320,8 @@ def option(text: str) -> tuple[str, Any]:
         return name, type(default)(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{name} must be a {type(default).__name__}, got {value!r}") from None
+
+
+def verdict(passed: bool) -> str:
+    """How every command says it."""
+    return "pass" if passed else "FAIL"
