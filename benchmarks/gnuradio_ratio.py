@@ -26,6 +26,7 @@ from phy import Receiver, warmup
 
 MARK = 3.0
 _BLOCK = 1 << 18
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 _CHAIN = Path(__file__).with_name("gnuradio_chain.py")
 
 
@@ -60,7 +61,7 @@ def theirs(python: str, path: Path, decimation: int, core: int) -> float:
         str(decimation),
     ]
     pin = ["taskset", "-c", str(core)] if hasattr(os, "sched_setaffinity") else []
-    answer = subprocess.run([*pin, *command], capture_output=True, text=True, check=False)
+    answer = subprocess.run([*pin, *command], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
     if answer.returncode != 0:
         raise RuntimeError(f"the GNU Radio chain failed: {answer.stderr.strip().splitlines()[-1:]}")
     samples, seconds, _ = answer.stdout.split()[-3:]
@@ -76,9 +77,7 @@ def main() -> int:
     arguments = parser.parse_args()
     asked = [arguments.gnuradio_python, "-c", "from gnuradio import gr; print(gr.version())"]
     try:
-        version = subprocess.run(
-            asked, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ""}
-        ).stdout.strip()
+        version = subprocess.run(asked, capture_output=True, text=True, check=True, env=_ENVIRONMENT).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         print(f"skipped: no GNU Radio for {arguments.gnuradio_python} (Debian: apt-get install gnuradio)")
         return 0
