@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "encode": "Octets to a recording.",
     "decode": "Recordings to packets.",
     "identify": "Recordings of an unknown line to a profile.",
+    "emission": "A transmitter's spectrum against the limits of EN 50065-1.",
     "run": "Run any graph.",
     "frontend": "One front end of a graph, as a process.",
     "station": "One station of a graph, as a process.",
