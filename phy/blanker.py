@@ -1,5 +1,7 @@
 """The impulse blanker: removes what stands out of the wide baseband for less than a bit."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,14 +10,15 @@ from .errors import ConfigurationError
 
 
 class ImpulseBlanker:
-    """Zeroes samples of the wide baseband whose power exceeds the local level by `factor`.
+    """Zeroes samples of the wide stream whose power exceeds the local level by `factor`.
 
-    The local level is a ranked mean power over sub-blocks of half a bit, of the `window` sub-blocks before and after, the
-    larger of the two: neither the edge of a packet nor a strong packet beside a weak one is taken for an impulse. Works
-    before the narrow filter because an impulse is short only there: behind it, one impulse spoils a whole bit.
+    The level of a sub-block of half a bit is an estimate that single impulses in it do not raise; the local level is a rank
+    of these among the `window` sub-blocks before and after, the larger of the two: neither the edge of a packet nor a strong
+    packet beside a weak one is taken for an impulse. Works before the bit filter because an impulse is short only
+    there: behind it, one impulse spoils a whole bit.
 
     Args:
-        samples_per_bit: of the wide baseband.
+        samples_per_bit: of the stream, at least 6.
         factor: power ratio; 9 costs nothing in white noise (a Rayleigh envelope exceeds it with e^-9 or less). 0 switches off.
         window: sub-blocks to either side; also the delay.
         fraction: rank of the level among the powers, 0..1.
@@ -32,7 +35,9 @@ class ImpulseBlanker:
             raise ConfigurationError(f"blanker window must be 2..100 sub-blocks, got {window}")
         if not 0 < fraction <= 1:
             raise ConfigurationError(f"blanker fraction must be in (0, 1], got {fraction}")
-        self._size = max(2, round(samples_per_bit / 2))
+        if not 6 <= samples_per_bit < math.inf:
+            raise ConfigurationError(f"blanker samples_per_bit must be at least 6, got {samples_per_bit}")
+        self._size = round(samples_per_bit / 2)
         self._factor, self._window, self._fraction = factor, window, fraction
         self.reset()
 
@@ -53,9 +58,9 @@ class ImpulseBlanker:
         if count:
             # The kernel sees exactly `window` sub-blocks to either side of each one, however the stream was cut.
             used = self._z[: (self._behind + count + self._window) * self._size]
-            power = np.empty(used.size // self._size, np.float32)
+            level = np.empty(used.size // self._size, np.float32)
             self.blanked += blank_impulses(
-                used, self._size, self._behind, self._window, self._fraction, self._factor, y, power
+                used, self._size, self._behind, self._window, self._fraction, self._factor, y, level, np.empty_like(level)
             )
             drop = max(0, self._behind + count - self._window)
             self._behind += count - drop

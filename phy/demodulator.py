@@ -1,18 +1,27 @@
 """From a tracked packet's soft bits to its octets: word decoder, end of packet, CRC, second look."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._kernels.tracking import turn_back
+from .burst import BurstDemodulator, Estimate
 from .detect import header_signs
-from .equaliser import Burst, Decide, second_looks
+from .downconvert import BankFilter, Mixer
+from .equaliser import Burst, Decide, second_looks, smooth_phase
 from .filters import SAMPLES_PER_BIT, BasebandPlan
 from .framing import order_octets
+from .listdecode import list_decode
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
 from .profile import Carrier, Profile
+from .stream import WideStream
 from .tracking import Ending, PacketTracker
+
+_BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
+_AROUND = 8  # bit times of the stream to either side of a packet that a second look gets
 
 
 @dataclass(slots=True)
@@ -20,8 +29,8 @@ class _Decoded:
     octets: bytes
     crc_ok: bool
     corrected: int
-    symbols: NDArray[np.complex64]
     method: str
+    symbols: NDArray[np.complex64] | None = None  # None: as the tracker saw them
 
 
 class PacketDecoder:
@@ -37,10 +46,15 @@ class PacketDecoder:
     ) -> None:
         self.profile, self.carrier, self.plan, self.sample_rate, self.options = profile, carrier, plan, sample_rate, options
         self.cycles_per_bit = profile.carrier_hz(carrier) / profile.bit_rate
+        self._burst = BurstDemodulator(profile, plan, weights=options.mains_weights)
+        self._complete: tuple[PacketTracker, _Decoded] | None = None  # the packet that `is_complete` has just found good
 
     def is_complete(self, tracker: PacketTracker) -> bool:
         """Whether the words before the last one are an LPDU with a good CRC."""
-        return self._is_lpdu(self._decode_words(tracker.soft[:-1])[0])
+        octets, changed = self._decode_words(tracker.soft[:-1])
+        good = self._is_lpdu(octets)
+        self._complete = (tracker, _Decoded(octets, True, changed, "tracked")) if good else None
+        return good
 
     def _is_lpdu(self, octets: bytes) -> bool:
         return len(octets) >= self.profile.min_octets and self.profile.crc.ok(octets)
@@ -55,30 +69,106 @@ class PacketDecoder:
         changed = int(np.count_nonzero((soft < 0).astype(np.uint8) != sent))
         return order_octets(coded, self.profile), changed
 
-    def decode(self, tracker: PacketTracker, narrow: NDArray[np.complex64], base: int) -> Packet:
+    def decode(self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool = True) -> Packet:
         """The packet that `tracker` followed to its end.
 
         Args:
-            narrow: (N,) complex64 baseband before the bit filter, for a second look; narrow[0] has absolute index `base`.
+            stream: the wide samples, for a second look. mixer: moves them to the carrier. look_again: when the CRC fails.
         """
-        header = header_signs(self.profile)
+        if self._complete is not None and self._complete[0] is tracker:
+            return self._packet(tracker, self._complete[1])
         lengths = self._possible_lengths(tracker)
-        symbols = (tracker.raw * np.exp(-1j * tracker.phases) / tracker.amplitude).astype(np.complex64)
-        decoded = self._check(tracker.soft, lengths, symbols, "tracked")
-        if not decoded.crc_ok and self.options.second_look and lengths and not self.profile.differential:
-            bits = header.size + max(lengths) * self.profile.code.length
+        decoded = self._check(tracker.soft, lengths, "tracked")
+        if decoded.crc_ok or not look_again or not self.options.second_look or not lengths:
+            return self._packet(tracker, decoded)
+        for again in self._looks(tracker, lengths, stream, mixer):
+            if again.crc_ok:
+                return self._packet(tracker, again)
+        return self._packet(tracker, decoded)
+
+    def _looks(
+        self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer
+    ) -> Iterator[_Decoded]:
+        """What further looks at the packet find, the likeliest to succeed first."""
+        header, n = header_signs(self.profile), self.profile.code.length
+        ratio = self.plan.ratio
+        first = math.floor(tracker.positions[0] * ratio - _AROUND * self.plan.samples_per_bit)
+        stop = math.ceil(tracker.positions[-1] * ratio + _AROUND * self.plan.samples_per_bit)
+        estimate: Estimate | None = None
+        for estimate in self._estimates(tracker, max(lengths), stream, mixer, first, stop):
+            yield self._check_estimate(estimate, lengths, tracker)
+        if not self.profile.differential:
+            bits = header.size + max(lengths) * n
+            narrow_first = math.floor(tracker.positions[0]) - _AROUND * SAMPLES_PER_BIT
+            count = math.ceil(tracker.positions[-1]) + _AROUND * SAMPLES_PER_BIT - narrow_first
+            blanked = self._baseband(stream.blanked(first, stop), first, mixer)
+            narrow = BankFilter(self.plan, self.plan.narrow_bank).around(blanked, first, narrow_first, count)
             burst = Burst(
-                narrow, base, tracker.raw[:bits], tracker.positions[:bits], tracker.phases[:bits], tracker.candidate.freq,
+                narrow, narrow_first, tracker.raw[:bits], tracker.positions[:bits], tracker.phases[:bits], tracker.candidate.freq,
                 SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse, self.plan.noise_correlation, header,
             )  # fmt: skip
             for look in second_looks(burst, Decide(header, self.profile.code)):
-                soft = -look.symbols.real[header.size :].reshape(-1, self.profile.code.length)
-                again = self._check(soft.astype(np.float32), lengths, look.symbols, look.method)
-                # Noise finds one CRC in 65536 by chance; words that needed many corrections are not believed.
-                if again.crc_ok and again.corrected <= 0.12 * soft.size:
-                    decoded = again
-                    break
-        return self._packet(tracker, decoded)
+                soft = -look.symbols.real[header.size :].reshape(-1, n)
+                again = self._check(soft.astype(np.float32), lengths, look.method, look.symbols)
+                if again.corrected <= _BELIEVED * soft.size:
+                    yield again
+        if self.options.list_size and estimate is not None:
+            found = list_decode(estimate.scores[: lengths[0]], self._is_lpdu_on_line, self._syndrome, self.options.list_size)
+            if found is not None:
+                octets = order_octets(found, self.profile)
+                yield _Decoded(octets, True, self._changed(tracker, found), "list", estimate.symbols)
+
+    def _baseband(self, u: NDArray[np.complex64], first: int, mixer: Mixer) -> NDArray[np.complex64]:
+        """Wide samples from number `first` on, moved to the carrier; there is only silence before number 0."""
+        before = min(max(-first, 0), u.size)
+        return np.concatenate((u[:before], mixer.at(u[before:], max(first, 0))))
+
+    def _estimates(
+        self, tracker: PacketTracker, words: int, stream: WideStream, mixer: Mixer, first: int, stop: int
+    ) -> Iterator[Estimate]:
+        header, n = header_signs(self.profile), self.profile.code.length
+        bits = header.size + words * n + 1
+        if bits > tracker.bits:
+            return
+        raw, phases = tracker.raw[:bits], tracker.phases[:bits]
+        turned = (raw * np.exp(-1j * phases)).real
+        signs = np.where(turned >= 0, 1.0, -1.0).astype(np.float32)
+        signs[: header.size] = header
+        gains = tracker.amplitude / self.plan.bit_gain * np.exp(1j * smooth_phase(raw, phases, signs.astype(np.float64)))
+        positions = tracker.positions[:bits]
+        slope, start = np.polyfit(np.arange(bits), positions, 1)
+        ratio = self.plan.ratio
+        yield from self._burst.estimates(
+            self._baseband(stream.raw(first, stop), first, mixer), float(start) * ratio - first, float(slope) * ratio,
+            gains.astype(np.complex64), signs, words,
+        )  # fmt: skip
+
+    def _check_estimate(self, estimate: Estimate, lengths: list[int], tracker: PacketTracker) -> _Decoded:
+        """The first length whose CRC holds, or the likeliest."""
+        header, n = header_signs(self.profile).size, self.profile.code.length
+        if self.options.word_decoder == "ml":
+            line = estimate.octets
+        else:
+            soft = estimate.soft[header : header + len(estimate.scores) * n].reshape(-1, n)
+            line = WORD_DECODERS[self.options.word_decoder](self.profile.code, soft)
+        octets = order_octets(line, self.profile)
+        right = next((length for length in lengths if self._is_lpdu(octets[:length])), None)
+        length = lengths[0] if right is None else right
+        changed = self._changed(tracker, line[:length])
+        return _Decoded(octets[:length], right is not None, changed, f"burst, noise {estimate.cycle}", estimate.symbols)
+
+    def _changed(self, tracker: PacketTracker, line: bytes) -> int:
+        """Bits of these words that the tracker had decided otherwise."""
+        sent = self.profile.code.table[np.frombuffer(line, np.uint8)]
+        return int(np.count_nonzero((tracker.soft[: len(line)] < 0) != sent))
+
+    def _is_lpdu_on_line(self, line: bytes) -> bool:
+        return self._is_lpdu(order_octets(line, self.profile))
+
+    def _syndrome(self, line: bytes) -> int:
+        """What the check octets differ by from what they should be; 0 for a good LPDU. Linear in changes of the octets."""
+        octets = order_octets(line, self.profile)
+        return self.profile.crc.compute(octets[:-2]) ^ int.from_bytes(octets[-2:], "big")
 
     def _possible_lengths(self, tracker: PacketTracker) -> list[int]:
         """Octet counts to try, the likeliest first."""
@@ -103,12 +193,12 @@ class PacketDecoder:
         return int(hits[-1]) if hits.size else None
 
     def _check(
-        self, soft: NDArray[np.float32], lengths: list[int], symbols: NDArray[np.complex64], method: str
+        self, soft: NDArray[np.float32], lengths: list[int], method: str, symbols: NDArray[np.complex64] | None = None
     ) -> _Decoded:
         first: _Decoded | None = None
         for length in lengths or [max(0, soft.shape[0] - 1)]:
             octets, changed = self._decode_words(soft[:length])
-            decoded = _Decoded(octets, self._is_lpdu(octets), changed, symbols, method)
+            decoded = _Decoded(octets, self._is_lpdu(octets), changed, method, symbols)
             if decoded.crc_ok:
                 return decoded
             first = first or decoded
@@ -119,23 +209,23 @@ class PacketDecoder:
         bits = header_signs(self.profile).size + len(decoded.octets) * self.profile.code.length
         bits = min(bits, tracker.bits)
         unit = self.sample_rate / self.plan.narrow_rate
-        positions, phases = tracker.positions[:bits], tracker.phases[:bits]
-        z = tracker.raw[:bits] * np.exp(-1j * phases)
-        amplitude = float(np.mean(np.abs(z.real)))
+        positions, phases = tracker.positions, tracker.phases
+        symbols = np.empty(bits, np.complex64)
+        amplitude, square = turn_back(tracker.raw[:bits], phases[:bits], symbols)
         # Bits that were partly blanked or hit would spoil a mean; the median of a squared Gaussian is 0.4549 variances.
-        variance = float(np.median(z.imag.astype(np.float64) ** 2)) / 0.4549
-        freq = float(phases[-1] - phases[0]) / max(1, bits - 1)
+        variance = square / 0.4549
+        freq = float(phases[bits - 1] - phases[0]) / max(1, bits - 1)
         half = SAMPLES_PER_BIT / 2
         return Packet(
             lpdu=decoded.octets,
             crc_ok=decoded.crc_ok,
-            start_sample=round((positions[0] - half) * unit),
-            end_sample=round((positions[-1] + half) * unit),
+            start_sample=round((float(positions[0]) - half) * unit),
+            end_sample=round((float(positions[bits - 1]) + half) * unit),
             carrier=self.carrier,
             level_v=amplitude / self.plan.bit_gain,
             esn0_db=10 * math.log10(max(float(self.plan.esn0(amplitude, variance)), 1e-9)),
             clock_ppm=freq / (2 * math.pi * self.cycles_per_bit) * 1e6,
             corrected_bits=decoded.corrected,
-            symbols=decoded.symbols[:bits],
+            symbols=symbols / np.float32(amplitude) if decoded.symbols is None else decoded.symbols[:bits],
             method=decoded.method,
         )

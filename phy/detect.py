@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +34,15 @@ class Candidate:
     noise_power: float = 0.0
 
 
+@lru_cache(maxsize=16)
 def header_signs(profile: Profile) -> NDArray[np.float32]:
-    """(H,) float32: the header bits on the line, +1 for a 1."""
+    """(H,) float32, not to be changed: the header bits on the line, +1 for a 1."""
     bits = profile.header_bits
     if profile.differential:
         bits = (np.cumsum(bits) % 2).astype(np.uint8)
-    return (2.0 * bits - 1.0).astype(np.float32)
+    signs = (2.0 * bits - 1.0).astype(np.float32)
+    signs.flags.writeable = False
+    return signs
 
 
 class HeaderDetector:

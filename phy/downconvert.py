@@ -1,57 +1,90 @@
-"""From line samples to baseband: mix and decimate, then resample to a whole number of samples per bit."""
+"""From line samples to baseband: band-pass and decimate, move to the carrier, resample to a whole number of samples per bit."""
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.downconvert import mix_decimate, resample, symmetric_fir
-from .filters import BasebandPlan
+from ._kernels.downconvert import band_pass_decimate, move_to_baseband, resample
+from .filters import BasebandPlan, FrontEndPlan
+
+_TILE: Final = 256  # wide samples between two exact phases
 
 
 class DownConverter:
-    """Band-pass, mix to baseband and decimate: real line samples -> wide complex baseband (about 14 samples a bit).
+    """Band-pass around all carriers and decimate: real line samples -> the wide complex stream, about 24 samples a bit.
 
-    Output sample m is the complex amplitude, in V of the carrier's peak, around the carrier at line sample
-    m * plan.decimation; the filter is symmetric, so there is no other delay. Output does not depend on how the input is cut.
+    Output sample m belongs to line sample m * plan.decimation. It is the analytic signal there, not yet moved to baseband, its
+    magnitude the carrier's peak amplitude in V; the filter is symmetric, so there is no other delay. Output
+    does not depend on how the input is cut.
     """
 
-    def __init__(self, plan: BasebandPlan) -> None:
+    def __init__(self, plan: FrontEndPlan) -> None:
         self.plan = plan
         self._re = np.ascontiguousarray(plan.taps.real, np.float32)
         self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
-        self._phase_step = np.uint64(plan.phase_step)
         self.reset()
 
     def reset(self) -> None:
         """Back to line sample 0, with silence before it."""
-        half = self._re.size // 2
-        self._x = np.zeros(half, np.float32)
-        self._base = -half
+        self._x = np.zeros(self.plan.half, np.float32)
+        self._base = -self.plan.half
         self._next = 0
 
     def process(self, x: NDArray[np.float32]) -> NDArray[np.complex64]:
         """(N,) float32, V -> (M,) complex64: every wide sample that can be computed by now."""
-        half, step = self._re.size // 2, self.plan.decimation
+        half, step = self.plan.half, self.plan.decimation
         self._x = np.concatenate((self._x, x))
         end = self._base + self._x.size
-        count = max(0, (end - 1 - half) // step - self._next + 1)
-        y = np.empty(count, np.complex64)
+        count = max(0, (end - (self._re.size - half)) // step - self._next + 1)
+        u = np.empty(count, np.complex64)
         if count:
-            mix_decimate(self._x, self._base, self._next, step, self._re, self._im, self._phase_step, y)
+            band_pass_decimate(self._x, self._base, self._next, step, half, self._re, self._im, u)
             self._next += count
             keep = self._next * step - half
             self._x = self._x[keep - self._base :].copy()
             self._base = keep
-        return y
+        return u
 
 
-class NarrowFilter:
-    """Wide baseband -> narrow baseband at exactly four samples per nominal bit; sample q is the line at time q / narrow_rate."""
+class Mixer:
+    """Moves the wide stream to the baseband of one carrier."""
 
-    def __init__(self, plan: BasebandPlan, bank: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, plan: BasebandPlan) -> None:
         self.plan = plan
-        self._bank = plan.bank if bank is None else bank
+        self._step = np.uint64(plan.phase_step)
+        turns = (np.arange(_TILE, dtype=np.uint64) * self._step).astype(np.float64) * 2.0**-64
+        self._table = np.exp(-2j * np.pi * turns).astype(np.complex64)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to wide sample 0."""
+        self._next = 0
+
+    def process(self, u: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """(N,) complex64 -> (N,) complex64: the next samples of the stream."""
+        z = self.at(u, self._next)
+        self._next += u.size
+        return z
+
+    def at(self, u: NDArray[np.complex64], first: int) -> NDArray[np.complex64]:
+        """(N,) complex64, u[0] being wide sample `first` >= 0 -> (N,) complex64. Does not touch the stream's position."""
+        z = np.empty_like(u)
+        move_to_baseband(u, first, self._table, self._step, z)
+        return z
+
+
+class BankFilter:
+    """Wide baseband -> four samples per nominal bit, through a filter bank; sample q is the line at time q / narrow_rate.
+
+    Args:
+        plan: of the carrier. bank: (P + 1, L) float32, one of the plan's banks: bit_bank for soft bits at every
+            sampling phase (linear MMSE filter of the profile's pulse), sense_bank, narrow_bank.
+    """
+
+    def __init__(self, plan: BasebandPlan, bank: NDArray[np.float32]) -> None:
+        self.plan, self._bank = plan, bank
         self.reset()
 
     def reset(self) -> None:
@@ -62,7 +95,7 @@ class NarrowFilter:
         self._next = 0
 
     def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """(N,) complex64 -> (M,) complex64: every narrow sample that can be computed by now."""
+        """(N,) complex64 -> (M,) complex64: every output that can be computed by now."""
         half, ratio = self._bank.shape[1] // 2, self.plan.ratio
         self._z = np.concatenate((self._z, z))
         # The filter of position p reaches the wide sample floor(p) + half.
@@ -79,24 +112,15 @@ class NarrowFilter:
             self._base = keep
         return y
 
-
-class BitFilter:
-    """Narrow baseband -> soft bits at every sampling phase: the linear MMSE filter of the profile's pulse, three bits wide."""
-
-    def __init__(self, plan: BasebandPlan) -> None:
-        self.plan = plan
-        self.reset()
-
-    def reset(self) -> None:
-        """Back to sample 0, with silence before it."""
-        self._z = np.zeros(self.plan.bit_filter.size // 2, np.complex64)
-
-    def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """(N,) complex64 -> (M,) complex64, the same time axis as the input."""
-        h = self.plan.bit_filter
-        self._z = np.concatenate((self._z, z))
-        y = np.empty(max(0, self._z.size - h.size + 1), np.complex64)
-        if y.size:
-            symmetric_fir(self._z, h, y)
-            self._z = self._z[y.size :].copy()
+    def around(self, z: NDArray[np.complex64], base: int, first: int, count: int) -> NDArray[np.complex64]:
+        """(count,) outputs from number `first` on, from z alone, z[0] being wide sample `base`; beyond z there is silence."""
+        half, ratio = self._bank.shape[1] // 2, self.plan.ratio
+        start = math.floor(first * ratio) - half + 1
+        stop = math.floor((first + count - 1) * ratio) + half + 1
+        low, high = max(start, base), min(stop, base + z.size)
+        padded = np.zeros(stop - start, np.complex64)
+        if high > low:
+            padded[low - start : high - start] = z[low - base : high - base]
+        y = np.empty(count, np.complex64)
+        resample(padded, start, first, ratio, self._bank, y)
         return y

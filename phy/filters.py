@@ -1,7 +1,9 @@
 """Filter design: everything the receiver derives from the profile and the sample rate."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +12,32 @@ from scipy import signal
 from .errors import ConfigurationError
 from .profile import Profile
 
-SAMPLES_PER_BIT = 4  # of the narrow baseband; the pulse is below 2 bit rates wide, so this oversamples it twice
-WIDE_SAMPLES_PER_BIT = 14  # wide baseband, where impulses are still short: about 50 kHz on the A band
-_PHASES = 64  # fractional positions of the resampler: image below -55 dB
+SAMPLES_PER_BIT: Final = 4  # of the narrow baseband; the pulse is below 2 bit rates wide, so this oversamples it twice
+WIDE_SAMPLES_PER_BIT: Final = 24  # of the wide stream, where impulses are still short: about 80 kHz on the A band
+PHASES: Final = 64  # fractional positions of the resampler: image below -55 dB
+_LANES: Final = 16  # taps are padded with zeros to a multiple of this, so that no scalar remainder is left in a kernel
+_SPAN_BITS: Final = 3.0  # of the bit filter
+_STOP: Final = 2.2  # bit rates from the carrier from where on the bit filter also fends off foreign signals
+_STOP_WEIGHT: Final = 30.0  # noise density assumed there, over that of the design
+
+
+@dataclass(frozen=True, eq=False)
+class FrontEndPlan:
+    """Filter and rates of the wide stream, which holds all carriers that are watched.
+
+    Attributes:
+        centre_hz: middle of the carriers. decimation: line samples per wide sample. wide_rate: Hz.
+        taps: (L,) complex128 band-pass around centre_hz, gain 2 (real passband -> complex amplitude), L a multiple of 16.
+        half: index of the tap that belongs to the output's own instant.
+        low_pass: (2 * half + 1,) float64, the same filter at baseband, unit gain.
+    """
+
+    centre_hz: float
+    decimation: int
+    wide_rate: float
+    taps: NDArray[np.complex128]
+    half: int
+    low_pass: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,32 +45,37 @@ class BasebandPlan:
     """Filters and rates of one carrier.
 
     Attributes:
-        decimation: line samples per wide-baseband sample. wide_rate, narrow_rate: Hz.
-        taps: (L,) complex128 band-pass around the carrier, L odd, gain 2 (real passband -> complex amplitude).
-        phase_step: carrier cycles per line sample, in units of 2**-64.
-        bank: (P + 1, L) float32, the resampler. ratio: wide samples per narrow sample.
-        sense_bank: (P + 1, L) float32, resampler whose filter is a boxcar of one bit: little delay, and zeros at every
-            multiple of the bit rate, where the other carrier is.
-        bit_filter: (13,) float32, linear MMSE estimate of a bit from the narrow baseband, 3 bits wide.
+        wide_rate, narrow_rate: Hz. decimation: line samples per wide sample. ratio: wide samples per narrow sample.
+        samples_per_bit: wide samples per bit.
+        phase_step: carrier cycles per wide sample, in units of 2**-64.
+        bit_bank: (P + 1, L) float32, linear MMSE estimate of a bit from the wide baseband, 3 bits wide, at P + 1 fractions of
+            a wide sample.
+        sense_bank: (P + 1, L) float32, a boxcar of one bit: little delay, and zeros at every multiple of the bit rate,
+            where the other carrier is.
+        narrow_bank: (P + 1, L) float32, low-pass for the narrow baseband.
         bit_gain: amplitude of the filtered bit relative to the carrier's peak amplitude.
         noise_gain: variance at the bit filter's output for white noise, in units of N0 * bit_rate.
+        wide_noise: variance of white noise in the wide stream, in units of N0 * bit_rate.
         mean_power: mean of a(t)**2 of random bits.
+        edge: (K,) float32, what a transition from -1 to +1 looks like in the wide stream from one bit's centre to the next's.
         pulse: (K,) float64, the received pulse at the narrow rate, centred, unit peak amplitude of the carrier.
-        noise_correlation: (L,) float64, white noise's autocorrelation behind the filters, narrow rate, from lag 0 (1) on.
+        noise_correlation: (L,) float64, white noise's autocorrelation in the narrow baseband, from lag 0 (1) on.
     """
 
-    decimation: int
     wide_rate: float
     narrow_rate: float
-    taps: NDArray[np.complex128]
-    phase_step: int
-    bank: NDArray[np.float32]
-    sense_bank: NDArray[np.float32]
+    decimation: int
     ratio: float
-    bit_filter: NDArray[np.float32]
+    samples_per_bit: float
+    phase_step: int
+    bit_bank: NDArray[np.float32]
+    sense_bank: NDArray[np.float32]
+    narrow_bank: NDArray[np.float32]
     bit_gain: float
     noise_gain: float
+    wide_noise: float
     mean_power: float
+    edge: NDArray[np.float32]
     pulse: NDArray[np.float64]
     noise_correlation: NDArray[np.float64]
 
@@ -64,100 +94,176 @@ def _kaiser_length(attenuation_db: float, transition: float) -> int:
     return math.ceil((attenuation_db - 7.95) / (2.285 * 2.0 * math.pi * transition)) + 1
 
 
+def shaped_edge(alpha: float, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The transmitter's transition from 0 to 1 around t = 0 (bit times): the integral of a unit-area Hann window of alpha bits."""
+    if alpha == 0.0:
+        return np.where(t == 0, 0.5, (t > 0).astype(float))
+    w = np.clip(t / alpha, -0.5, 0.5)
+    return 0.5 + w + np.sin(2 * np.pi * w) / (2 * np.pi)
+
+
 def shaped_pulse(alpha: float, oversampling: int) -> NDArray[np.float64]:
     """One bit of the transmitter: NRZ convolved with a unit-area Hann window of alpha bit times.
 
     Returns (2 * oversampling + 1,) samples over -1 .. +1 bit times around the bit's centre.
     """
     t = np.arange(-oversampling, oversampling + 1) / oversampling
+    return shaped_edge(alpha, t + 0.5) - shaped_edge(alpha, t - 0.5)
 
-    def step(u: NDArray[np.float64]) -> NDArray[np.float64]:
-        if alpha == 0.0:
-            return np.where(u == 0, 0.5, (u > 0).astype(float))
-        w = np.clip(u / alpha, -0.5, 0.5)
-        return 0.5 + w + np.sin(2 * np.pi * w) / (2 * np.pi)
 
-    return step(t + 0.5) - step(t - 0.5)
+def check_rate(profile: Profile, carrier_hz: float, sample_rate: float) -> None:
+    """Raises ConfigurationError when the carrier does not fit below half the sample rate."""
+    if carrier_hz + profile.bit_rate >= sample_rate / 2:
+        raise ConfigurationError(
+            f"sample_rate {sample_rate:g} Hz is too low for the carrier at {carrier_hz:.0f} Hz: "
+            f"it must exceed {2 * (carrier_hz + profile.bit_rate):.0f} Hz"
+        )
+
+
+def plan_front_end(profile: Profile, carriers_hz: Sequence[float], sample_rate: float) -> FrontEndPlan:
+    """Design the filter that every carrier shares.
+
+    Args:
+        profile: the channel. carriers_hz: the carriers watched, Hz. sample_rate: of the line samples, Hz.
+    Raises:
+        ConfigurationError: a carrier does not fit below half the sample rate.
+    """
+    for carrier_hz in carriers_hz:
+        check_rate(profile, carrier_hz, sample_rate)
+    bit_rate = profile.bit_rate
+    centre = (min(carriers_hz) + max(carriers_hz)) / 2
+    offset = max(carriers_hz) - centre
+    decimation = max(1, round(sample_rate / bit_rate / WIDE_SAMPLES_PER_BIT))
+    wide_rate = sample_rate / decimation
+    passband = offset + 1.2 * bit_rate
+    # The image of the real passband signal falls at twice the carriers; it must not reach the blanker.
+    image = abs((2 * centre + sample_rate / 2) % sample_rate - sample_rate / 2)
+    stop = min(wide_rate - offset - 2.5 * bit_rate, max(image - offset - 1.5 * bit_rate, passband + 3 * bit_rate))
+    length = _kaiser_length(70.0, (stop - passband) / sample_rate) | 1
+    beta = signal.kaiser_beta(70.0)
+    low_pass = signal.firwin(length, (stop + passband) / 2, window=("kaiser", beta), fs=sample_rate)
+    n = np.arange(length) - length // 2
+    taps = 2.0 * low_pass * np.exp(2j * np.pi * -centre / sample_rate * n)
+    return FrontEndPlan(centre, decimation, wide_rate, np.pad(taps, (0, -length % _LANES)), length // 2, low_pass)
 
 
 def plan_baseband(
-    profile: Profile, carrier_hz: float, sample_rate: float, design_esn0_db: float = 9.0
+    profile: Profile, carrier_hz: float, sample_rate: float, front: FrontEndPlan, design_esn0_db: float = 9.0
 ) -> BasebandPlan:
-    """Design the filters of one carrier.
+    """Design the filters of one carrier behind a front end.
 
     Args:
-        profile: the channel. carrier_hz: the carrier, Hz. sample_rate: of the line samples, Hz.
+        profile: the channel. carrier_hz: the carrier, Hz. sample_rate: of the line samples, Hz. front: see plan_front_end.
         design_esn0_db: Es/N0 for which the bit filter is the best linear one.
-    Raises:
-        ConfigurationError: the carrier does not fit below half the sample rate.
     """
-    bit_rate = profile.bit_rate
-    if carrier_hz + bit_rate >= sample_rate / 2:
-        raise ConfigurationError(
-            f"sample_rate {sample_rate:g} Hz is too low for the carrier at {carrier_hz:.0f} Hz: "
-            f"it must exceed {2 * (carrier_hz + bit_rate):.0f} Hz"
-        )
-    decimation = max(1, round(sample_rate / bit_rate / WIDE_SAMPLES_PER_BIT))
-    wide_rate = sample_rate / decimation
+    bit_rate, wide_rate = profile.bit_rate, front.wide_rate
     narrow_rate = SAMPLES_PER_BIT * bit_rate
-    passband, narrow_stop = 1.2 * bit_rate, 2.5 * bit_rate
-    # The image of the real passband signal falls at twice the carrier; it must not reach the blanker.
-    image = abs((2 * carrier_hz + sample_rate / 2) % sample_rate - sample_rate / 2)
-    stop = min(wide_rate - narrow_stop, max(image - 1.5 * bit_rate, 2 * narrow_stop))
-    length = _kaiser_length(70.0, (stop - narrow_stop) / sample_rate) | 1
-    cutoff = (stop + narrow_stop) / 2
-    beta = signal.kaiser_beta(70.0)
-    low_pass = signal.firwin(length, cutoff, window=("kaiser", beta), fs=sample_rate)
-    n = np.arange(length) - length // 2
-    taps = 2.0 * low_pass * np.exp(-2j * np.pi * carrier_hz / sample_rate * n)
-
-    span = _kaiser_length(80.0, (narrow_stop - passband) / wide_rate)
+    # Kaiser window of 80 dB: down to nothing where the narrow rate would fold it onto the pulse.
+    narrow_pass, narrow_stop = 1.2 * bit_rate, 2.5 * bit_rate
+    span = _kaiser_length(80.0, (narrow_stop - narrow_pass) / wide_rate)
     span += span % 2
-    bank = _resampler_bank(span, (passband + narrow_stop) / 2 / wide_rate, signal.kaiser_beta(80.0))
-    pulse, correlation = _through_filters(profile, low_pass, sample_rate, span, (passband + narrow_stop) / 2, wide_rate)
+    cutoff = (narrow_pass + narrow_stop) / 2
+    pulse, correlation = _through_filters(profile, front, sample_rate, span, cutoff)
     mean_power = _mean_power(profile.alpha)
-    bit_filter, bit_gain, noise_gain = _mmse_bit_filter(pulse, correlation, mean_power, design_esn0_db)
+    bit_bank, noise_gain, wide_noise = _bit_bank(profile, front, sample_rate, mean_power, design_esn0_db)
     return BasebandPlan(
-        decimation, wide_rate, narrow_rate, taps, round(carrier_hz / sample_rate * 2**64) % 2**64, bank,
-        _boxcar_bank(wide_rate / bit_rate), wide_rate / narrow_rate, bit_filter.astype(np.float32), bit_gain, noise_gain,
-        mean_power, pulse, correlation / correlation[0],
+        wide_rate, narrow_rate, front.decimation, wide_rate / narrow_rate, wide_rate / bit_rate,
+        round(carrier_hz / wide_rate % 1.0 * 2**64) % 2**64,
+        bit_bank, _boxcar_bank(wide_rate / bit_rate), _low_pass_bank(span, cutoff / wide_rate, signal.kaiser_beta(80.0)),
+        1.0, noise_gain, wide_noise, mean_power, _edge(profile, front, sample_rate), pulse, correlation,
     )  # fmt: skip
 
 
-def _resampler_bank(length: int, cutoff: float, beta: float) -> NDArray[np.float32]:
-    """(P + 1, length): the windowed sinc of `cutoff` cycles per sample at P + 1 fractions 0..1 of a sample, unit DC gain."""
-    fraction = np.arange(_PHASES + 1)[:, None] / _PHASES
-    t = np.arange(length)[None, :] - (length // 2 - 1) - fraction
-    window = np.i0(beta * np.sqrt(np.maximum(0.0, 1.0 - (2.0 * t / length) ** 2)))
+def _instants(length: int) -> NDArray[np.float64]:
+    """(P + 1, length), length even: wide samples from each tap to the output's instant, at P + 1 fractions 0..1 of a sample."""
+    return np.arange(length)[None, :] - (length // 2 - 1) - np.arange(PHASES + 1)[:, None] / PHASES
+
+
+def _low_pass_bank(length: int, cutoff: float, beta: float) -> NDArray[np.float32]:
+    """(P + 1, L): the windowed sinc of `cutoff` cycles per sample, unit DC gain."""
+    t = _instants(length + -length % _LANES)
+    window = np.i0(beta * np.sqrt(np.maximum(0.0, 1.0 - (2.0 * t / length) ** 2))) * (np.abs(t) <= length / 2)
     bank = np.sinc(2.0 * cutoff * t) * window
     return (bank / bank.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _boxcar_bank(width: float) -> NDArray[np.float32]:
-    """(P + 1, L), L even: the mean over `width` samples around P + 1 fractions 0..1 of a sample; border samples count in part."""
+    """(P + 1, L): the mean over `width` samples; border samples count in part."""
     length = 2 * math.ceil(width / 2 + 1)
-    fraction = np.arange(_PHASES + 1)[:, None] / _PHASES
-    t = np.arange(length)[None, :] - (length // 2 - 1) - fraction
+    t = _instants(length + -length % _LANES)
     return (np.clip(width / 2 + 0.5 - np.abs(t), 0.0, 1.0) / width).astype(np.float32)
 
 
+def _received(
+    profile: Profile, front: FrontEndPlan, sample_rate: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(instants in bit times, values) of the transition of `shaped_edge` behind the front end's filter, on a fine grid."""
+    h = front.low_pass / front.low_pass.sum()
+    delays = (np.arange(h.size) - front.half) / sample_rate * profile.bit_rate
+    t = np.arange(-3072, 3073) / 2048
+    values = np.zeros(t.size)
+    flat = shaped_edge(profile.alpha, t)
+    for tap, delay in zip(h, delays, strict=True):
+        values += tap * np.interp(t - delay, t, flat, left=0.0, right=1.0)
+    return t, values
+
+
+def _edge(profile: Profile, front: FrontEndPlan, sample_rate: float) -> NDArray[np.float32]:
+    """(1025,): a transition from -1 to +1 between the centres of two bits."""
+    t, values = _received(profile, front, sample_rate)
+    return (2.0 * np.interp(np.linspace(-0.5, 0.5, 1025), t, values) - 1.0).astype(np.float32)
+
+
+def _bit_bank(
+    profile: Profile, front: FrontEndPlan, sample_rate: float, mean_power: float, esn0_db: float
+) -> tuple[NDArray[np.float32], float, float]:
+    """(P + 1, L) taps, noise variance behind them and before them, both in units of N0 * bit_rate.
+
+    The linear MMSE estimate of one bit, w = (sum_k p_k p_k' + N0 C)^-1 p_0 (Proakis, Digital Communications, section on linear
+    MMSE equalisers), with stronger noise assumed outside of the signal's band, so that what is there is kept out as well.
+    """
+    samples = front.wide_rate / profile.bit_rate
+    length = _LANES * round(_SPAN_BITS * samples / _LANES)
+    lags = np.arange(length)
+    h = front.low_pass / front.low_pass.sum()
+    full = np.correlate(h, h, "full")[h.size - 1 :]
+    noise = np.array([full[k * front.decimation] if k * front.decimation < full.size else 0.0 for k in lags])
+    noise *= sample_rate / profile.bit_rate
+    limit = _STOP / samples
+    apart = np.where(lags == 0, 1.0, 0.0) - 2 * limit * np.sinc(2 * limit * lags)
+    loaded = noise + _STOP_WEIGHT * samples * apart
+    index = np.abs(lags[:, None] - lags[None, :])
+    covariance = mean_power / 10 ** (esn0_db / 10) * loaded[index]
+    bits = np.arange(-4, 5)
+    grid, edge = _received(profile, front, sample_rate)
+    bank = np.empty((PHASES + 1, length))
+    gains = []
+    for row, t in enumerate(_instants(length)[: PHASES // 2 + 1] / samples):
+        around = t[None, :] - bits[:, None]
+        p = np.interp(around + 0.5, grid, edge) - np.interp(around - 0.5, grid, edge)
+        w = np.linalg.solve(p.T @ p + covariance, p[bits.size // 2])
+        w /= w @ p[bits.size // 2]
+        bank[row], bank[PHASES - row] = w, w[::-1]  # the pulse is symmetric
+        gains.append(float(w @ noise[index] @ w))
+    return bank.astype(np.float32), float(np.mean(gains)), float(noise[0])
+
+
 def _through_filters(
-    profile: Profile, low_pass: NDArray[np.float64], sample_rate: float, span: int, cutoff: float, wide_rate: float
+    profile: Profile, front: FrontEndPlan, sample_rate: float, span: int, cutoff: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The received pulse at the narrow rate (centred, odd length) and the autocorrelation of white noise behind the filters.
 
-    Computed on a fine grid of 64 points a bit. The correlation has lag 0 first, in units of N0 * narrow_rate.
+    Computed on a fine grid of 64 points a bit. The correlation has lag 0 first, normalised to it.
     """
     fine = 64
     rate = fine * profile.bit_rate
     t = np.arange(-4 * fine, 4 * fine + 1) / rate
     beta = signal.kaiser_beta(80.0)
-    width = span / wide_rate
+    width = span / front.wide_rate
     window = np.i0(beta * np.sqrt(np.maximum(0.0, 1.0 - (2.0 * t / width) ** 2))) * (np.abs(t) <= width / 2)
     narrow = np.sinc(2.0 * cutoff * t) * window
     narrow /= narrow.sum()
-    half = low_pass.size // 2
-    wide = np.interp(t, (np.arange(low_pass.size) - half) / sample_rate, low_pass, left=0.0, right=0.0)
+    wide = np.interp(t, (np.arange(front.low_pass.size) - front.half) / sample_rate, front.low_pass, left=0.0, right=0.0)
     wide /= wide.sum()
     h = np.convolve(narrow, wide)
     pulse = np.convolve(shaped_pulse(profile.alpha, fine), h)
@@ -167,9 +273,8 @@ def _through_filters(
     pulse_narrow = padded[centre + reach * step + step * np.arange(-reach, reach + 1)]
     r = np.correlate(h, h, "full")
     r = np.pad(r, 16 * SAMPLES_PER_BIT * step)
-    # White noise of density N0 on the fine grid has variance N0 * rate per sample.
-    correlation = r[r.size // 2 :: step][: 12 * SAMPLES_PER_BIT] * rate / (SAMPLES_PER_BIT * profile.bit_rate)
-    return pulse_narrow, correlation
+    correlation = r[r.size // 2 :: step][: 12 * SAMPLES_PER_BIT]
+    return pulse_narrow, correlation / correlation[0]
 
 
 def _mean_power(alpha: float) -> float:
@@ -177,28 +282,3 @@ def _mean_power(alpha: float) -> float:
     v = np.linspace(-0.5, 0.5, 4001)
     a = 2.0 * (v + np.sin(2 * np.pi * v) / (2 * np.pi))
     return float(1.0 - 0.5 * alpha * (1.0 - np.mean(a**2)))
-
-
-def _mmse_bit_filter(
-    pulse: NDArray[np.float64], correlation: NDArray[np.float64], mean_power: float, esn0_db: float
-) -> tuple[NDArray[np.float64], float, float]:
-    """(13 taps, gain of the wanted bit, noise variance in units of N0 * bit_rate): the linear MMSE estimate of one bit.
-
-    w = (sum_k p_k p_k' + N0 C)^-1 p_0 (Proakis, Digital Communications, section on linear MMSE equalisers).
-    """
-    reach = 6
-    centre = pulse.size // 2
-    index = np.arange(-reach, reach + 1)
-    rows = []
-    for k in range(-5, 6):
-        at = centre + index - k * SAMPLES_PER_BIT
-        inside = (at >= 0) & (at < pulse.size)
-        rows.append(np.where(inside, pulse[np.clip(at, 0, pulse.size - 1)], 0.0))
-    p = np.array(rows)
-    c = correlation[np.abs(index[:, None] - index[None, :])]
-    # With unit carrier amplitude Es = mean_power * T, so N0 * narrow_rate = mean_power * SAMPLES_PER_BIT / (Es/N0).
-    n0_rate = mean_power * SAMPLES_PER_BIT / 10 ** (esn0_db / 10)
-    w = np.linalg.solve(p.T @ p + n0_rate * c, p[5])
-    w = (w + w[::-1]) / 2
-    w /= w @ p[5]
-    return w, float(w @ p[5]), float(w @ c @ w) * SAMPLES_PER_BIT

@@ -26,7 +26,10 @@ class ReceiverOptions:
         threshold: of the header detector, (0, 1). blanker: power factor of the impulse blanker, 0 switches off.
         tones_db: threshold of the tone canceller, 0 switches off.
         BnT, timing: tracking loops, see LoopGains. word_decoder: ml, weakest_flip or hard.
-        second_look: try again with smoothed phase and a fitted filter when the CRC fails.
+        second_look: try again when the CRC fails: the whole packet by its trellis, then with filters fitted to the line.
+        mains_weights: the second look weights samples with the noise at their place in the mains cycle.
+        list_size: 0, or how many of the likeliest packets are tried when every look's CRC fails. Each try accepts a wrong
+            packet with probability 2^-16, so that a failed packet becomes a false one with list_size / 65536.
         lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: carrier sense over the floor.
     """
 
@@ -37,6 +40,8 @@ class ReceiverOptions:
     timing: float = 0.03
     word_decoder: str = "ml"
     second_look: bool = True
+    mains_weights: bool = True
+    list_size: int = 0
     lost_below: float = 0.3
     design_esn0_db: float = 9.0
     sense_rise_db: float = 3.0
@@ -50,6 +55,8 @@ class ReceiverOptions:
             raise ConfigurationError(f"lost_below must be in (0, 1), got {self.lost_below}")
         if not -10 <= self.design_esn0_db <= 60:
             raise ConfigurationError(f"design_esn0_db must be in -10..60, got {self.design_esn0_db}")
+        if not 0 <= self.list_size <= 4096:
+            raise ConfigurationError(f"list_size must be in 0..4096, got {self.list_size}")
         if not 2.6 <= self.sense_rise_db <= 12:
             raise ConfigurationError(f"sense_rise_db must be in 2.6..12, got {self.sense_rise_db}")
 

@@ -1,57 +1,109 @@
 """The receiver: line samples in any blocks -> packets, on both carriers at once."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .carrier import CarrierReceiver, Conclusion
+from .blanker import ImpulseBlanker
+from .branch import Conclusion
+from .carrier import CarrierReceiver
+from .downconvert import DownConverter
 from .errors import ConfigurationError
-from .filters import SAMPLES_PER_BIT
+from .filters import SAMPLES_PER_BIT, check_rate, plan_front_end
 from .packet import Packet, ReceiverOptions
 from .profile import CARRIERS, Carrier, Profile
+from .stream import WideStream
+from .tones import ToneCanceller
 
-_BLOCK: Final = 1 << 15  # samples worked on at once: small enough for the caches
+_BLOCK: Final = 1 << 17  # samples worked on at once: small enough for the caches
+_BATCH: Final = 2  # ms: smaller blocks are gathered before the packet chain, to spare its calls
 _LARGEST_V: Final = 1e9  # nothing on a line; beyond it single precision would overflow
+_IDLE: Final = 0.3  # s without a tone after which the branch without tones may end
 
 
 class Receiver:
     """Receives both carriers of one channel at once, in real passband samples.
 
-        x -> DownConverter -> ImpulseBlanker -> NarrowFilter -> BitFilter -> HeaderDetector -> PacketTracker -> words -> CRC
-                                                                     \\-> CarrierSense -> channel_busy
+        x -> DownConverter -+-> ImpulseBlanker ------------------+-> CarrierReceiver (primary)   -+-> packets
+                            +-> ToneCanceller -> ImpulseBlanker -+-> CarrierReceiver (secondary) -+
+                            +-> ImpulseBlanker (short) ----------+-> carrier sense -> channel_busy
 
     Args:
-        profile: the channel. sample_rate: Hz. options: see ReceiverOptions.
+        profile: the channel. sample_rate: Hz. options: see ReceiverOptions. carriers: those to watch; both when not given, and
+            then one that does not fit below half the sample rate is left out.
     Attributes:
-        carriers: carrier name -> CarrierReceiver; a carrier that does not fit below half the sample rate is left out.
+        carriers: carrier name -> CarrierReceiver. down_converter, tone_canceller, sense_blanker: stages that both share.
         rejected: counts of what was dropped: "not finite" samples, "ghost" packets.
     Raises:
-        ConfigurationError: an argument is out of range, or no carrier fits.
+        ConfigurationError: an argument is out of range, or a carrier does not fit.
     """
 
-    def __init__(self, profile: Profile, sample_rate: float, options: ReceiverOptions | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        sample_rate: float,
+        options: ReceiverOptions | None = None,
+        carriers: Sequence[Carrier] | None = None,
+    ) -> None:
         if not (math.isfinite(sample_rate) and sample_rate > 0):
             raise ConfigurationError(f"sample_rate must be positive, got {sample_rate}")
         self.profile, self.sample_rate = profile, float(sample_rate)
         self.options = options or ReceiverOptions()
-        self.carriers: dict[Carrier, CarrierReceiver] = {}
+        watched = self._fitting(carriers)
+        front = plan_front_end(profile, [profile.carrier_hz(name) for name in watched], self.sample_rate)
+        samples_per_bit = front.wide_rate / profile.bit_rate
+        self.down_converter = DownConverter(front)
+        self.tone_canceller = ToneCanceller(front.wide_rate / profile.bit_rate, self.options.tones_db)
+        self.sense_blanker = ImpulseBlanker(samples_per_bit, self.options.blanker, window=4)
+        self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker))
+        self.carriers: dict[Carrier, CarrierReceiver] = {
+            name: CarrierReceiver(profile, name, self.sample_rate, front, self.options) for name in watched
+        }
+        self._batch = math.ceil(_BATCH * 1e-3 * front.wide_rate)
+        self._patience = round(_IDLE * front.wide_rate)
+        self.reset()
+
+    def _fitting(self, carriers: Sequence[Carrier] | None) -> list[Carrier]:
+        """Names of the carriers to watch."""
+        if carriers is not None:
+            if not carriers or len(set(carriers)) != len(carriers):
+                raise ConfigurationError(f"carriers must name one or both of {', '.join(CARRIERS)}, got {carriers!r}")
+            for name in carriers:
+                check_rate(self.profile, self.profile.carrier_hz(name), self.sample_rate)
+            return list(carriers)
+        fitting: list[Carrier] = []
         problem: ConfigurationError | None = None
-        for carrier in CARRIERS:
+        for name in CARRIERS:
             try:
-                self.carriers[carrier] = CarrierReceiver(profile, carrier, self.sample_rate, self.options)
+                check_rate(self.profile, self.profile.carrier_hz(name), self.sample_rate)
+                fitting.append(name)
             except ConfigurationError as error:
                 problem = error
-        if not self.carriers and problem is not None:
+        if not fitting and problem is not None:
             raise problem
-        self.reset()
+        return fitting
+
+    @property
+    def blanker(self) -> ImpulseBlanker:
+        """The impulse blanker of the packet chain; replace it by anything with its `process` and `reset`."""
+        return self._plain.blanker
+
+    @blanker.setter
+    def blanker(self, stage: ImpulseBlanker) -> None:
+        self._plain.blanker = stage
 
     def reset(self) -> None:
         """First-day state: the next sample is sample 0."""
-        for chain in self.carriers.values():
-            chain.reset()
+        for stage in (self.down_converter, self.tone_canceller, self.sense_blanker, self._plain, *self.carriers.values()):
+            stage.reset()
+        self._without_tones: WideStream | None = None
+        self._idle = 0
         self.rejected = {"not finite": 0, "ghost": 0}
+        self._gathered: list[NDArray[np.complex64]] = []
+        self._gathered_size = 0
         self._waiting: list[Conclusion] = []
 
     @property
@@ -76,15 +128,50 @@ class Receiver:
                 bad = ~(np.abs(block) < _LARGEST_V)
                 self.rejected["not finite"] += int(np.count_nonzero(bad))
                 block = np.where(bad, np.float32(0), block)
+            u = self.down_converter.process(block)
+            sensed = self.sense_blanker.process(u)
             for chain in self.carriers.values():
-                self._waiting += chain.push(block)
-            packets += self._release()
+                chain.push_sense(sensed)
+            self._gathered.append(u)
+            self._gathered_size += u.size
+            if self._gathered_size >= self._batch:
+                packets += self._work(np.concatenate(self._gathered))
+                self._gathered, self._gathered_size = [], 0
         return packets
 
     def flush(self) -> list[Packet]:
         """End of the stream: packets that were still open, as if silence followed."""
         silence = np.zeros(math.ceil(60 * self.sample_rate * self.profile.bit_time), np.float32)
         return self.push(silence)
+
+    def _work(self, u: NDArray[np.complex64]) -> list[Packet]:
+        """The packet chain on a batch of wide samples."""
+        chains = list(self.carriers.values())
+        clean = self.tone_canceller.process(u)
+        for first, last, active in self.tone_canceller.runs:
+            if active and self._without_tones is None:
+                self._without_tones = self._plain.fork()
+                for chain in chains:
+                    chain.fork()
+            blanked = self._plain.process(u[first:last])
+            for chain in chains:
+                chain.push_plain(blanked, self._plain)
+            if self._without_tones is not None:
+                blanked = self._without_tones.process(clean[first:last])
+                for chain in chains:
+                    chain.push_without_tones(blanked, self._without_tones)
+                self._idle = 0 if active else self._idle + last - first
+                # Long after the last tone both branches see the same; only an open packet keeps the second one.
+                if self._idle > self._patience and not any(c.without_tones and c.without_tones.trackers for c in chains):
+                    self._without_tones = None
+                    for chain in chains:
+                        chain.without_tones = None
+        for chain in chains:
+            self._waiting += chain.resolve()
+        self._plain.forget(min(chain.plain.oldest_needed for chain in chains))
+        if self._without_tones is not None:
+            self._without_tones.forget(min(c.without_tones.oldest_needed for c in chains if c.without_tones is not None))
+        return self._release()
 
     def _release(self) -> list[Packet]:
         """Packets that both carriers' chains have passed, so that their order does not depend on how the stream is cut."""

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from ._kernels import blanker, detect, downconvert, modulate, notch, tracking, words
+from ._kernels import blanker, burst, detect, downconvert, modulate, notch, tracking, words
 from .crc import append_crc
 from .profile import Profile
 from .receiver import Receiver
 from .transmitter import Transmitter
 
-_MODEM: tuple[ModuleType, ...] = (blanker, detect, downconvert, modulate, notch, tracking, words)
+_MODEM: tuple[ModuleType, ...] = (blanker, burst, detect, downconvert, modulate, notch, tracking, words)
 
 
 def _entry_points(module: ModuleType) -> list[Any]:

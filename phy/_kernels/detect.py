@@ -4,38 +4,65 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def correlate_header(y, pattern, stride, segment, rotations, stat):
     """Normalised correlation of the filtered baseband with the header bits, over several frequency offsets.
 
     y: (N,) complex64; pattern: (L,) float32 of +-1; stride: samples per bit; segment: bits summed coherently before the
     rotation to a frequency bin; rotations: (B, ceil(L / segment)) complex64. Written for each position n:
-    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic).
+    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic). Works on a tile of positions at a time,
+    so that the innermost loops run over neighbouring positions and vectorise.
     """
+    tile = 256
     length = pattern.size
     segments = rotations.shape[1]
-    parts = np.empty(segments, np.complex64)
-    for n in range(stat.size):
-        energy = np.float32(0.0)
-        k = 0
+    bins = rotations.shape[0]
+    parts_re = np.empty((segments, tile), np.float32)
+    parts_im = np.empty((segments, tile), np.float32)
+    powers = np.empty(tile + (length - 1) * stride, np.float32)
+    energy = np.empty(tile, np.float32)
+    best = np.empty(tile, np.float32)
+    total_re = np.empty(tile, np.float32)
+    total_im = np.empty(tile, np.float32)
+    for start in range(0, stat.size, tile):
+        count = min(tile, stat.size - start)
+        v = y[start : start + count + (length - 1) * stride]
+        for n in range(v.size):
+            powers[n] = v[n].real * v[n].real + v[n].imag * v[n].imag
+        for n in range(count):
+            energy[n] = 0.0
+            best[n] = 0.0
         for s in range(segments):
-            re = np.float32(0.0)
-            im = np.float32(0.0)
-            for _ in range(min(segment, length - s * segment)):
-                v = y[n + k * stride]
-                re += pattern[k] * v.real
-                im += pattern[k] * v.imag
-                energy += v.real * v.real + v.imag * v.imag
-                k += 1
-            parts[s] = complex(re, im)
-        best = np.float32(0.0)
-        for b in range(rotations.shape[0]):
-            total = np.complex64(0.0)
+            re = parts_re[s]
+            im = parts_im[s]
+            for n in range(count):
+                re[n] = 0.0
+                im[n] = 0.0
+            for k in range(s * segment, min((s + 1) * segment, length)):
+                w = v[k * stride : k * stride + count]
+                p = powers[k * stride : k * stride + count]
+                sign = pattern[k]
+                for n in range(count):
+                    re[n] += sign * w[n].real
+                    im[n] += sign * w[n].imag
+                    energy[n] += p[n]
+        for b in range(bins):
+            for n in range(count):
+                total_re[n] = 0.0
+                total_im[n] = 0.0
             for s in range(segments):
-                total += parts[s] * rotations[b, s]
-            power = total.real * total.real + total.imag * total.imag
-            best = max(best, power)
-        stat[n] = best / (length * energy) if energy > 1e-24 else 0.0
+                re = parts_re[s]
+                im = parts_im[s]
+                c = rotations[b, s].real
+                d = rotations[b, s].imag
+                for n in range(count):
+                    total_re[n] += re[n] * c - im[n] * d
+                    total_im[n] += re[n] * d + im[n] * c
+            for n in range(count):
+                best[n] = max(best[n], total_re[n] * total_re[n] + total_im[n] * total_im[n])
+        out = stat[start : start + count]
+        for n in range(count):
+            out[n] = best[n] / (np.float32(length) * max(energy[n], np.float32(1e-24)))
 
 
 @njit(cache=True, nogil=True)
@@ -70,7 +97,7 @@ def acquire_header(y, start, pattern, stride, max_step, reach):
     bits = np.empty(length, np.complex128)
     best = -1.0
     best_position = float(start)
-    steps = 17
+    steps = 6
     fractions = 9
     best_freq = 0.0
     for f in range(-(fractions // 2), fractions // 2 + 1):
@@ -84,7 +111,7 @@ def acquire_header(y, start, pattern, stride, max_step, reach):
                 best_freq = max_step * g / steps
     _interpolate(y, best_position, stride, pattern, bits)
     width = max_step / steps
-    for _ in range(6):  # parabola through three points, narrower each time
+    for _ in range(8):  # parabola through three points, narrower each time
         left = _power_at(bits, best_freq - width)
         middle = _power_at(bits, best_freq)
         right = _power_at(bits, best_freq + width)

@@ -6,14 +6,17 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def _cubic(y, at):
-    """y at a fractional index, by the cubic through four samples (Lagrange)."""
+    """y at a fractional index, by the cubic through four samples (Lagrange), and its slope per sample from one sample to
+    either side."""
     n = int(np.floor(at))
     mu = at - n
     a = -mu * (mu - 1.0) * (mu - 2.0) / 6.0
     b = (mu + 1.0) * (mu - 1.0) * (mu - 2.0) / 2.0
     c = -(mu + 1.0) * mu * (mu - 2.0) / 2.0
     d = (mu + 1.0) * mu * (mu - 1.0) / 6.0
-    return a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2]
+    value = a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2]
+    slope = (a * (y[n] - y[n - 2]) + b * (y[n + 1] - y[n - 1]) + c * (y[n + 2] - y[n]) + d * (y[n + 3] - y[n + 1])) / 2.0
+    return value, slope
 
 
 @njit(cache=True, nogil=True)
@@ -47,12 +50,12 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             status = 3
             break
         count = header.size if bits_done == 0 else length
-        if at + count * stride + 3 >= available:
+        if at + count * stride + 4 >= available:
             break
         in_phase = 0.0
         quadrature = 0.0
         for i in range(count):
-            v = _cubic(y, at - base)
+            v, rise = _cubic(y, at - base)
             turn = complex(np.cos(phase), -np.sin(phase))
             z = v * turn
             if bits_done < header.size:
@@ -68,8 +71,7 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
                     value = min(abs(value), 1.0) * (1.0 if decision != previous else -1.0)
                 soft[words_done, i] = -value
             previous = decision
-            slope = (_cubic(y, at - base + 1.0) - _cubic(y, at - base - 1.0)) * turn
-            late = min(max(decision * slope.real / amplitude, -1.0), 1.0)
+            late = min(max(decision * 2.0 * (rise * turn).real / amplitude, -1.0), 1.0)
             error = min(max(decision * z.imag / amplitude, -0.7), 0.7)
             in_phase += z.real * z.real
             quadrature += z.imag * z.imag
@@ -84,15 +86,17 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             # A line with echoes may favour the preamble's two frequencies: the header tells the power of data only roughly.
             power = 0.5 * word_power
             continue
-        best = -1e30
+        ending = 0.0
+        for i in range(length):
+            ending += soft[words_done, i] * end_word[i]
+        beaten = False  # by a code word; the search ends at the first one, so that data words cost little
         for w in range(256):
             metric = 0.0
             for i in range(length):
                 metric += soft[words_done, i] * words[w, i]
-            best = max(best, metric)
-        ending = 0.0
-        for i in range(length):
-            ending += soft[words_done, i] * end_word[i]
+            if metric >= ending:
+                beaten = True
+                break
         words_done += 1
         coherence = (in_phase - quadrature) / max(in_phase + quadrature, 1e-30)
         state[9] += 0.15 * (coherence - state[9])
@@ -101,7 +105,7 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         else:
             lost_words = 0.0
             power += 0.3 * (word_power - power)
-        if ending > best:
+        if not beaten:
             status = 1
             break
         if lost_words >= 2.0 or word_power < 0.3 * lost[0] * power or (
@@ -112,3 +116,20 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
     state[0], state[1], state[2], state[3], state[4] = bits_done, at, phase, freq, amplitude
     state[5], state[6], state[7], state[8] = power, lost_words, previous, words_done
     return status
+
+
+@njit(cache=True, nogil=True)
+def turn_back(raw, phases, symbols):
+    """Filtered bits without their carrier: symbols[k] = raw[k] exp(-j phases[k]), and two measures of them.
+
+    raw: (B,) complex64; phases: (B,) float64; symbols: (B,) complex64, written.
+    Returns (mean magnitude of the real part, median square of the imaginary part).
+    """
+    squares = np.empty(raw.size, np.float64)
+    total = 0.0
+    for k in range(raw.size):
+        z = raw[k] * complex(np.cos(phases[k]), -np.sin(phases[k]))
+        symbols[k] = np.complex64(z)
+        total += abs(z.real)
+        squares[k] = z.imag * z.imag
+    return total / max(raw.size, 1), np.median(squares)

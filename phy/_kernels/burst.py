@@ -1,0 +1,210 @@
+"""Kernels of the second look: a packet's waveform against what it would be for every pair of neighbouring bits.
+
+Between the centres of bits i and i + 1 the waveform is one of four: +1, -1, or a transition up or down, because a
+bit's pulse ends where the next but one begins. So a trellis of two states, the last bit, holds all of it.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def branch_metrics(z, at, step, edge, gains, weights, clip, metrics):
+    """Log-likelihood of every transition, up to a constant.
+
+    z: (N,) complex64 baseband; at: fractional index of bit 0's centre; step: samples per bit; edge: (K,) float32, a transition
+    from -1 to +1 between two centres; gains: (B,) complex64, the carrier at each bit (amplitude and phase); weights: (B,) float32,
+    1 / noise variance of a sample; clip: a sample tells at most this much, so that an impulse counts for nothing.
+    metrics: (B - 1, 2, 2) float32, written: [i, left, right] for the branch from bit i to bit i + 1, 1 for a +1.
+    """
+    last = edge.size - 1
+    limit = np.float32(clip)
+    for i in range(metrics.shape[0]):
+        start = max(int(np.ceil(at + i * step)), 0)
+        stop = min(int(np.ceil(at + (i + 1) * step)), z.size)
+        m0 = np.float32(0.0)
+        m1 = np.float32(0.0)
+        m2 = np.float32(0.0)
+        m3 = np.float32(0.0)
+        g0 = gains[i]
+        slope = gains[i + 1] - g0
+        w = np.float32(0.5) * (weights[i] + weights[i + 1])
+        for n in range(start, stop):
+            v = np.float32((n - at) / step - i)
+            g_re = g0.real + v * slope.real
+            g_im = g0.imag + v * slope.imag
+            c = edge[min(max(int(v * np.float32(last) + np.float32(0.5)), 0), last)]
+            power = w * (z[n].real * z[n].real + z[n].imag * z[n].imag)
+            along = np.float32(2.0) * w * (z[n].real * g_re + z[n].imag * g_im)
+            own = w * (g_re * g_re + g_im * g_im)
+            bent = power + c * c * own
+            flat = power + own
+            m0 -= min(flat + along, limit)
+            m1 -= min(bent - c * along, limit)
+            m2 -= min(bent + c * along, limit)
+            m3 -= min(flat - along, limit)
+        metrics[i, 0, 0] = m0
+        metrics[i, 0, 1] = m1
+        metrics[i, 1, 0] = m2
+        metrics[i, 1, 1] = m3
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def fit_waveform(z, at, step, edge, signs, gains, limits, correlation, energy, lateness, slope_energy, residual, inliers, medians):
+    """How well a packet with these bits explains the samples, bit by bit.
+
+    z, at, step, edge, gains: as branch_metrics; signs: (B,) float32 of +-1; limits: (B,) float32, squared errors beyond it are
+    left out (inf: none). Written per bit k, of the samples nearest to its centre, those left out not counted:
+    correlation (B,) complex64 = sum z a; energy (B,) float32 = sum a^2; lateness (B,) float32 = sum Re(e conj(g)) a',
+    slope_energy (B,) float32 = sum |g|^2 a'^2, a' per bit; residual (B,) float32 = sum |e|^2, inliers (B,) float32 = samples
+    counted; medians (B,) float32 = median of |e|^2 of all samples, e = z - g a.
+    """
+    last = edge.size - 1
+    errors = np.empty(int(step) + 3, np.float32)
+    for k in range(signs.size):
+        start = max(int(np.ceil(at + (k - 0.5) * step)), 0)
+        stop = min(int(np.ceil(at + (k + 0.5) * step)), z.size)
+        c_re = np.float32(0.0)
+        c_im = np.float32(0.0)
+        total = np.float32(0.0)
+        late = np.float32(0.0)
+        bend = np.float32(0.0)
+        left_over = np.float32(0.0)
+        count = 0
+        seen = 0
+        for n in range(start, stop):
+            u = (n - at) / step
+            i = min(max(int(np.floor(u)), 0), signs.size - 2)
+            v = np.float32(u - i)
+            g = gains[i] + v * (gains[i + 1] - gains[i])
+            a = signs[i]
+            rise = np.float32(0.0)
+            if signs[i] != signs[i + 1]:
+                place = min(max(int(v * np.float32(last) + np.float32(0.5)), 1), last - 1)
+                a = signs[i + 1] * edge[place]
+                rise = signs[i + 1] * (edge[place + 1] - edge[place - 1]) * np.float32(0.5 * last)
+            if u < 0.0:
+                a = signs[0]
+            elif u > signs.size - 1:
+                a = signs[signs.size - 1]
+            e = z[n] - g * a
+            power = e.real * e.real + e.imag * e.imag
+            j = seen
+            while j > 0 and errors[j - 1] > power:
+                errors[j] = errors[j - 1]
+                j -= 1
+            errors[j] = power
+            seen += 1
+            if power <= limits[k]:
+                c_re += z[n].real * a
+                c_im += z[n].imag * a
+                total += a * a
+                late += (e.real * g.real + e.imag * g.imag) * rise
+                bend += (g.real * g.real + g.imag * g.imag) * rise * rise
+                left_over += power
+                count += 1
+        correlation[k] = np.complex64(complex(c_re, c_im))
+        energy[k] = total
+        lateness[k] = late
+        slope_energy[k] = bend
+        residual[k] = left_over
+        inliers[k] = count
+        medians[k] = errors[seen // 2] if seen > 0 else np.float32(0.0)
+
+
+@njit(cache=True, nogil=True)
+def soft_bits(metrics, soft):
+    """Max-log a posteriori bits of the trellis alone, without the word code (Bahl, Cocke, Jelinek, Raviv 1974, max-log form).
+
+    metrics: (B - 1, 2, 2) float32; soft: (B,) float32,
+    written, + means 0, in units of log-likelihood.
+    """
+    count = metrics.shape[0] + 1
+    ahead = np.empty((count, 2), np.float32)
+    ahead[0, 0] = 0.0
+    ahead[0, 1] = 0.0
+    for i in range(count - 1):
+        for r in range(2):
+            ahead[i + 1, r] = max(ahead[i, 0] + metrics[i, 0, r], ahead[i, 1] + metrics[i, 1, r])
+        top = max(ahead[i + 1, 0], ahead[i + 1, 1])
+        ahead[i + 1, 0] -= top
+        ahead[i + 1, 1] -= top
+    back0 = np.float32(0.0)
+    back1 = np.float32(0.0)
+    for i in range(count - 1, -1, -1):
+        soft[i] = (ahead[i, 0] + back0) - (ahead[i, 1] + back1)
+        if i > 0:
+            new0 = max(metrics[i - 1, 0, 0] + back0, metrics[i - 1, 0, 1] + back1)
+            new1 = max(metrics[i - 1, 1, 0] + back0, metrics[i - 1, 1, 1] + back1)
+            top = max(new0, new1)
+            back0 = new0 - top
+            back1 = new1 - top
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def word_scores(metrics, first, lines, length, start_state, tail, scores):
+    """Log-likelihood of every octet at every word position: of the best sequence of words that has it there.
+
+    metrics: (M, 2, 2) float32 branch metrics; first: branch that leads into the first bit of the first word; lines: (2, 256)
+    int64, the bits on the line of each octet's word, first bit most significant, when the bit before it was 0 and 1 (they differ
+    only with differential encoding); length: bits of a word; start_state: the bit before the first word; tail: (2,) float32, what
+    follows the last word, for either last bit.
+    scores: (W, 256) float32, written (max-marginals of a Viterbi search over whole words, both ways).
+    """
+    words = scores.shape[0]
+    leading = length // 2
+    trailing = length - leading
+    own = np.empty((words, 2, 256), np.float32)
+    first_half = np.empty((2, 1 << leading), np.float32)
+    second_half = np.empty((2, 1 << trailing), np.float32)
+    scratch = np.empty(1 << max(leading, trailing), np.float32)
+    mask = (1 << trailing) - 1
+    ahead = np.full((words + 1, 2), np.float32(-1e30))
+    ahead[0, start_state] = 0.0
+    for p in range(words):
+        branch = first + p * length
+        for s in range(2):
+            _grow(metrics, branch, leading, s, first_half[s], scratch)
+            _grow(metrics, branch + leading, trailing, s, second_half[s], scratch)
+        for s in range(2):
+            for o in range(256):
+                line = lines[s, o]
+                value = first_half[s, line >> trailing] + second_half[(line >> trailing) & 1, line & mask]
+                own[p, s, o] = value
+                end = line & 1
+                ahead[p + 1, end] = max(ahead[p + 1, end], ahead[p, s] + value)
+        top = max(ahead[p + 1, 0], ahead[p + 1, 1])
+        ahead[p + 1, 0] -= top
+        ahead[p + 1, 1] -= top
+    back = np.empty(2, np.float32)
+    back[0] = tail[0]
+    back[1] = tail[1]
+    fresh = np.empty(2, np.float32)
+    for p in range(words - 1, -1, -1):
+        fresh[0] = np.float32(-1e30)
+        fresh[1] = np.float32(-1e30)
+        for o in range(256):
+            scores[p, o] = np.float32(-1e30)
+        for s in range(2):
+            for o in range(256):
+                value = own[p, s, o] + back[lines[s, o] & 1]
+                fresh[s] = max(fresh[s], value)
+                scores[p, o] = max(scores[p, o], ahead[p, s] + value)
+        top = max(fresh[0], fresh[1])
+        back[0] = fresh[0] - top
+        back[1] = fresh[1] - top
+
+
+@njit(cache=True, nogil=True)
+def _grow(metrics, branch, bits, state, sums, scratch):
+    """sums[pattern] of every pattern of `bits` bits, first bit most significant, when the bit before them was `state`."""
+    sums[0] = 0.0
+    size = 1
+    for i in range(bits):
+        for pattern in range(size):
+            scratch[pattern] = sums[pattern]
+        for pattern in range(size):
+            last = state if i == 0 else pattern & 1
+            sums[2 * pattern] = scratch[pattern] + metrics[branch + i, last, 0]
+            sums[2 * pattern + 1] = scratch[pattern] + metrics[branch + i, last, 1]
+        size *= 2

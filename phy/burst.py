@@ -1,0 +1,223 @@
+"""The second look at a packet as a whole: waveform fit, mains-weighted trellis and words by maximum likelihood.
+
+        +--> fit_waveform --> gain (amplitude, phase), timing, noise over the packet --+
+        |                                                                              v
+    decisions <-- best words <-- word trellis <-- branch metrics (clipped, weighted) <-+
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._kernels.burst import branch_metrics, fit_waveform, soft_bits, word_scores
+from .filters import BasebandPlan
+from .profile import Profile
+
+_WINDOWS: Final = (63, 23, 9)  # bits over which gain is averaged; the best predictor of left-out bits is taken
+_MAINS_HZ: Final = (50.0, 60.0)
+_BINS: Final = 24  # of half a mains cycle
+_PENALTY: Final = 4.0  # log-likelihood that each free variance must be worth (Bayesian information criterion, some hundred bits)
+_LN2: Final = math.log(2.0)  # median of an exponential law of mean 1
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """One estimate of a packet's bits.
+
+    Attributes:
+        scores: (W, 256) float32 log-likelihood of every octet at every word position, best sequence through it.
+        soft: (B,) float32 bits by the trellis alone, + means 0, log-likelihood ratio.
+        symbols: (B,) complex64 matched-filter output of each bit over its gain; real part +1 means 1. amplitude: V, carrier peak.
+        variance: noise power of a wide sample, V^2, mean over the packet. cycle: "constant", "50 Hz", "60 Hz" or "local", how
+        the noise was found to vary.
+    """
+
+    scores: NDArray[np.float32]
+    soft: NDArray[np.float32]
+    symbols: NDArray[np.complex64]
+    amplitude: float
+    variance: float
+    cycle: str
+
+    @property
+    def octets(self) -> bytes:
+        """The likeliest octets, as sent (bit order of the line)."""
+        return bytes(self.scores.argmax(axis=1).astype(np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    correlation: NDArray[np.complex64]
+    energy: NDArray[np.float32]
+    lateness: NDArray[np.float32]
+    slope_energy: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    inliers: NDArray[np.float32]
+    medians: NDArray[np.float32]
+
+
+class BurstDemodulator:
+    """Estimates all bits of a packet together, from its wide baseband.
+
+    Gain, timing and noise are fitted to the whole packet with the decisions so far; then the transitions of the profile's own
+    pulse are compared with the samples, each sample weighted with the noise at its place in the mains cycle and
+    limited in what it can tell, so that impulses do not count; then whole words are searched by maximum likelihood over
+    the trellis of the pulse's interference between neighbouring bits. Words decided so feed the next fit.
+
+    Args:
+        profile: the channel. plan: filters of the carrier. clip: squared error over noise variance beyond which a sample tells
+            nothing more; 9 costs nothing in white noise. rounds: fits at most. weights: noise may vary over the packet.
+    """
+
+    def __init__(
+        self, profile: Profile, plan: BasebandPlan, clip: float = 9.0, rounds: int = 3, weights: bool = True
+    ) -> None:
+        self.profile, self.plan = profile, plan
+        self._clip, self._rounds, self._weights = clip, rounds, weights
+        n = profile.code.length
+        own = (profile.code.table.astype(np.int64) << np.arange(n - 1, -1, -1)).sum(axis=1)
+        if profile.differential:
+            toggled = np.cumsum(profile.code.table, axis=1) % 2
+            own = (toggled.astype(np.int64) << np.arange(n - 1, -1, -1)).sum(axis=1)
+            self._lines = np.stack((own, own ^ ((1 << n) - 1)))
+        else:
+            self._lines = np.stack((own, own))
+        # Samples of the stream are not quite independent: their variance stands for more bandwidth than the metric's.
+        self._scale = plan.wide_noise / plan.samples_per_bit
+
+    def estimates(
+        self,
+        z: NDArray[np.complex64],
+        at: float,
+        step: float,
+        gains: NDArray[np.complex64],
+        signs: NDArray[np.float32],
+        words: int,
+    ) -> Iterator[Estimate]:
+        """Estimates, each from the decisions of the one before; ends when the decisions repeat or after `rounds`.
+
+        Args:
+            z: (N,) complex64 wide baseband. at: index of bit 0's centre. step: samples per bit.
+            gains: (B,) complex64, first guess of the carrier at each bit, B = header + words * n + 1.
+            signs: (B,) float32 of +-1, first guess of the bits, those of the header known. words: W.
+        """
+        n = self.profile.code.length
+        known = signs.size - 1 - words * n
+        fit = self._fit(z, at, step, signs, gains, np.full(signs.size, np.inf, np.float32))
+        floor = 1e-7 * float(np.mean(np.abs(gains) ** 2)) + 1e-30
+        variance = np.full(signs.size, max(float(np.median(fit.medians)) / _LN2, floor), np.float32)
+        seen: set[bytes] = set()
+        for _ in range(self._rounds):
+            fit = self._fit(z, at, step, signs, gains, np.float32(self._clip) * variance)
+            gains = self._gain(fit, gains)
+            at += self._late(fit) * step
+            fit = self._fit(z, at, step, signs, gains, np.float32(self._clip) * variance)
+            variance, cycle = self._noise(fit, floor)
+            metrics = np.empty((signs.size - 1, 2, 2), np.float32)
+            branch_metrics(
+                z, at, step, self.plan.edge, gains, (self._scale / variance).astype(np.float32),
+                self._scale * self._clip, metrics,
+            )  # fmt: skip
+            self._force(metrics, signs[:known])
+            estimate = self._decide(metrics, fit, gains, known, words, signs, float(np.mean(variance)), cycle)
+            yield estimate
+            octets = estimate.octets
+            if octets in seen:
+                return
+            seen.add(octets)
+            signs = self._signs(signs, known, octets)
+
+    def _fit(
+        self, z: NDArray[np.complex64], at: float, step: float, signs: NDArray[np.float32], gains: NDArray[np.complex64],
+        limits: NDArray[np.float32],
+    ) -> _Fit:  # fmt: skip
+        fit = _Fit(np.empty(signs.size, np.complex64), *(np.empty(signs.size, np.float32) for _ in range(6)))
+        fit_waveform(
+            z, at, step, self.plan.edge, signs, gains, limits, fit.correlation, fit.energy, fit.lateness, fit.slope_energy,
+            fit.residual, fit.inliers, fit.medians,
+        )  # fmt: skip
+        return fit
+
+    def _gain(self, fit: _Fit, gains: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """The carrier at each bit, averaged over as many bits as predict the left-out ones best."""
+        turn = gains / np.maximum(np.abs(gains), 1e-30)
+        c, e = fit.correlation * turn.conj(), fit.energy.astype(np.float64)
+        best, smallest = gains, math.inf
+        for width in _WINDOWS:
+            if width >= 2 * c.size:
+                continue
+            window = np.hanning(width + 2)[1:-1]
+            c_sum, e_sum = np.convolve(c, window, "same")[: c.size], np.convolve(e, window, "same")[: e.size]
+            others = (c_sum - window[width // 2] * c) / np.maximum(e_sum - window[width // 2] * e, 1e-9)
+            error = float(np.sum(np.abs(c - others * e) ** 2 / np.maximum(e, 1e-3)))
+            if error < smallest:
+                smallest, best = error, (c_sum / np.maximum(e_sum, 1e-9) * turn).astype(np.complex64)
+        return best
+
+    @staticmethod
+    def _late(fit: _Fit) -> float:
+        """Timing error of the whole packet in bit times, one Gauss-Newton step."""
+        total = float(fit.slope_energy.sum())
+        return min(max(-float(fit.lateness.sum()) / total, -0.1), 0.1) if total > 0 else 0.0
+
+    def _noise(self, fit: _Fit, floor: float) -> tuple[NDArray[np.float32], str]:
+        """(B,) noise power of a sample at each bit, and the name of the law that explains it best for its number of parameters."""
+        q, n = fit.residual.astype(np.float64), fit.inliers.astype(np.float64)
+        total = n.sum()
+        constant = max(float(q.sum() / max(total, 1.0)), floor)
+        best, name = np.full(q.size, constant), "constant"
+        if not self._weights or total < 8 * _BINS:
+            return best.astype(np.float32), name
+        reference = float(total * math.log(constant) + q.sum() / constant)
+        most = _PENALTY * _BINS
+        time = np.arange(q.size) / self.profile.bit_rate
+        for mains in _MAINS_HZ:
+            place = (time * 2 * mains % 1.0 * _BINS).astype(np.int64)
+            power, count = np.bincount(place, q, _BINS), np.bincount(place, n, _BINS)
+            power = power + 0.5 * (np.roll(power, 1) + np.roll(power, -1))
+            count = count + 0.5 * (np.roll(count, 1) + np.roll(count, -1))
+            law = np.maximum((power + constant) / (count + 1.0), floor)[place]
+            gain = reference - float(np.sum(n * np.log(law) + q / law))
+            if gain > most:
+                most, best, name = gain, law, f"{mains:.0f} Hz"
+        return best.astype(np.float32), name
+
+    @staticmethod
+    def _force(metrics: NDArray[np.float32], known: NDArray[np.float32]) -> None:
+        """Rules out every path that contradicts the known first bits."""
+        wrong = np.where(known > 0, 0, 1)
+        for i, state in enumerate(wrong[: metrics.shape[0]]):
+            metrics[i, state, :] = -1e20
+            if i:
+                metrics[i - 1, :, state] = -1e20
+
+    def _decide(
+        self, metrics: NDArray[np.float32], fit: _Fit, gains: NDArray[np.complex64], known: int, words: int,
+        signs: NDArray[np.float32], variance: float, cycle: str,
+    ) -> Estimate:  # fmt: skip
+        profile = self.profile
+        tail = metrics[-1].max(axis=1)
+        if profile.end_words:
+            first = int(profile.end_word[0])
+            tail = np.array([metrics[-1, s, s ^ first if profile.differential else first] for s in range(2)], np.float32)
+        scores = np.empty((words, 256), np.float32)
+        word_scores(metrics, known - 1, self._lines, profile.code.length, int(signs[known - 1] > 0), tail, scores)
+        soft = np.empty(signs.size, np.float32)
+        soft_bits(metrics, soft)
+        symbols = fit.correlation * signs / np.maximum(fit.energy, 1e-6) / np.where(np.abs(gains) > 0, gains, 1)
+        return Estimate(scores, soft, symbols.astype(np.complex64), float(np.mean(np.abs(gains))), variance, cycle)
+
+    def _signs(self, before: NDArray[np.float32], known: int, octets: bytes) -> NDArray[np.float32]:
+        """(B,) +-1 on the line for these octets."""
+        signs = before.copy()
+        bits = self.profile.code.encode(octets)
+        if self.profile.end_words:
+            bits = np.append(bits, self.profile.end_word[0])
+        if self.profile.differential:
+            bits = (np.cumsum(bits) + int(before[known - 1] > 0)) % 2
+        signs[known : known + bits.size] = 2.0 * bits - 1.0
+        return signs
