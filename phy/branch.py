@@ -70,7 +70,8 @@ class Branch:
         """Another branch that has seen the same samples and follows no packet yet."""
         other = copy.copy(self)
         other._rank = rank
-        other.mixer, other.bit_filter, other.detector = copy.copy(self.mixer), copy.copy(self.bit_filter), copy.copy(self.detector)
+        other.mixer, other.bit_filter = copy.copy(self.mixer), copy.copy(self.bit_filter)
+        other.detector = copy.copy(self.detector)
         other.trackers, other.candidates = [], list(self.candidates)
         return other
 

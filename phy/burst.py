@@ -165,7 +165,7 @@ class BurstDemodulator:
         return min(max(-float(fit.lateness.sum()) / total, -0.1), 0.1) if total > 0 else 0.0
 
     def _noise(self, fit: _Fit, floor: float) -> tuple[NDArray[np.float32], str]:
-        """(B,) noise power of a sample at each bit, and the name of the law that explains it best for its number of parameters."""
+        """(B,) noise power of a sample at each bit, and the name of the law that explains it best."""
         q, n = fit.residual.astype(np.float64), fit.inliers.astype(np.float64)
         total = n.sum()
         constant = max(float(q.sum() / max(total, 1.0)), floor)

@@ -95,7 +95,7 @@ def _kaiser_length(attenuation_db: float, transition: float) -> int:
 
 
 def shaped_edge(alpha: float, t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The transmitter's transition from 0 to 1 around t = 0 (bit times): the integral of a unit-area Hann window of alpha bits."""
+    """The transmitter's transition from 0 to 1 around t = 0, bit times: the integral of a Hann window of alpha bits."""
     if alpha == 0.0:
         return np.where(t == 0, 0.5, (t > 0).astype(float))
     w = np.clip(t / alpha, -0.5, 0.5)

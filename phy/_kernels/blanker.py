@@ -26,7 +26,7 @@ def _reaches(values, first, last, rank, limit):
     return smaller <= rank
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"nsz"})
 def blank_impulses(z, size, first, window, fraction, factor, y, level, peak):
     """Zero the samples that stand out of their surroundings.
 

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"nsz"})
 def correlate_header(y, pattern, stride, segment, rotations, stat):
     """Normalised correlation of the filtered baseband with the header bits, over several frequency offsets.
 

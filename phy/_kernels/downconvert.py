@@ -1,6 +1,8 @@
 """Kernels from line samples to baseband at a fixed number of samples per bit.
 
-Slices, not offsets, in the inner loops: only then does the compiler see contiguous memory and use vector instructions.
+Slices, not offsets, in the inner loops: only then does the compiler see contiguous memory and use vector instructions. Where a
+loop runs over samples, products and sums are not contracted: what is left over at a block's end would round differently from the
+rest, and the output depend on how the stream was cut.
 """
 
 import numpy as np
@@ -26,7 +28,7 @@ def band_pass_decimate(x, base, first, step, half, taps_re, taps_im, u):
         u[i] = np.complex64(complex(re, im))
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"arcp", "nsz"})
 def move_to_baseband(u, first, table, phase_step, z):
     """z[i] = u[i] * exp(-2 pi j n phase_step / 2^64), n = first + i.
 

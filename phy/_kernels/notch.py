@@ -47,8 +47,8 @@ def find_lines(spectrum, block, threshold, reach, power, floor, found):
 
     spectrum: (N,) complex64, N a multiple of `block`, `block` a multiple of 4; power (N,) and floor (N // block,) float32 are
     scratch. The floor of a block is four times the mean of the least of each four neighbours (the mean of Gaussian noise,
-    which a few lines do not raise), the largest of the block's own and its neighbours'. A line is a local maximum above threshold * floor and
-    above threshold / 2 times what is `reach` bins to either side. found: (M,) int64 is written. Returns the number found.
+    which a few lines do not raise), the largest of the block's own and its neighbours'. A line is a local maximum above
+    threshold * floor and above threshold / 2 times what is `reach` bins to either side. found: (M,) int64 is written. Returns the number found.
     """
     n = spectrum.size
     blocks = n // block
@@ -65,8 +65,9 @@ def find_lines(spectrum, block, threshold, reach, power, floor, found):
         limit = np.float32(threshold) * level
         for i in range(b * block, (b + 1) * block):
             p = power[i]
-            if p > limit and p > power[i - 1] and p >= power[(i + 1) % n] and count < found.size:
-                if p > np.float32(0.5 * threshold) * max(power[i - reach], power[(i + reach) % n]):
-                    found[count] = i
-                    count += 1
+            if p <= limit or p <= power[i - 1] or p < power[(i + 1) % n] or count == found.size:
+                continue
+            if p > np.float32(0.5 * threshold) * max(power[i - reach], power[(i + reach) % n]):
+                found[count] = i
+                count += 1
     return count

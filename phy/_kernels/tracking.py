@@ -5,11 +5,12 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _cubic(y, at):
+def _cubic(y, base, at):
     """y at a fractional index, by the cubic through four samples (Lagrange), and its slope per sample from one sample to
-    either side."""
-    n = int(np.floor(at))
-    mu = at - n
+    either side. y[0] has index `base`; the fraction does not depend on it, not even in its last digit."""
+    whole = int(np.floor(at))
+    mu = at - whole
+    n = whole - base
     a = -mu * (mu - 1.0) * (mu - 2.0) / 6.0
     b = (mu + 1.0) * (mu - 1.0) * (mu - 2.0) / 2.0
     c = -(mu + 1.0) * mu * (mu - 2.0) / 2.0
@@ -55,7 +56,7 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         in_phase = 0.0
         quadrature = 0.0
         for i in range(count):
-            v, rise = _cubic(y, at - base)
+            v, rise = _cubic(y, base, at)
             turn = complex(np.cos(phase), -np.sin(phase))
             z = v * turn
             if bits_done < header.size:
