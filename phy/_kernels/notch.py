@@ -46,9 +46,10 @@ def find_lines(spectrum, block, threshold, reach, power, floor, found):
     """Bins of a spectrum that are narrow lines.
 
     spectrum: (N,) complex64, N a multiple of `block`, `block` a multiple of 4; power (N,) and floor (N // block,) float32 are
-    scratch. The floor of a block is four times the mean of the least of each four neighbours (the mean of Gaussian noise,
-    which a few lines do not raise), the largest of the block's own and its neighbours'. A line is a local maximum above
-    threshold * floor and above threshold / 2 times what is `reach` bins to either side. found: (M,) int64 is written. Returns the number found.
+    scratch. The floor of a block is four times the mean of the least of each four neighbours (the mean of Gaussian noise, which
+    a few lines do not raise), the largest of the block's own and its neighbours'. A line is a local maximum above threshold *
+    floor and above threshold / 2 times what is `reach` bins to either side. found: (M,) int64 is written. Returns the number
+    found.
     """
     n = spectrum.size
     blocks = n // block
