@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from phy import Profile
+from phy.channel import SlowGain
 from phy.theory import ideal_packet_error_ratio
 from phy.words import WordCode
 
@@ -56,3 +57,33 @@ def ideal_blanking_error(esn0_db: float, width_s: float, per_second: float, octe
         lost += int(np.count_nonzero((got.reshape(n, octets) != octet).any(axis=1)))
         done += n
     return lost / packets
+
+
+@cache
+def ideal_slow_gain_error(preset: str, esn0_db: float, octets: int = 20, packets: int = 8000) -> float:
+    """Packet error rate on a line whose gain follows the mains, when gain and phase of every bit are known (Monte Carlo).
+
+    Es/N0 is that of the mean energy behind the path. A preset of phy.channel.SlowGain; bits of profile pl20a, each with its
+    mean energy.
+    """
+    profile, rng = Profile.load("pl20a"), np.random.default_rng(6)
+    # The gain itself, seen by a tone of unit amplitude: its squared envelope over one half cycle.
+    rate, tone = 400_000.0, 100_000.0
+    n = round(0.03 * rate)
+    line = SlowGain.preset(preset, rate)
+    t = np.arange(n) / rate
+    in_phase = line.process(np.cos(2 * np.pi * tone * t).astype(np.float32)).astype(np.float64)
+    line.reset()
+    quadrature = line.process(np.sin(2 * np.pi * tone * t).astype(np.float32)).astype(np.float64)
+    energy = (in_phase**2 + quadrature**2)[round(0.01 * rate) : round(0.02 * rate)]
+    energy /= energy.mean()
+    total = np.concatenate([[0.0], np.cumsum(np.tile(energy, 10))])
+    bit, bits = rate * profile.bit_time, 11 * octets
+    octet = rng.integers(0, 256, (packets, octets))
+    edges = rng.uniform(0, energy.size, packets)[:, None] + np.arange(bits + 1) * bit
+    share = np.diff(np.interp(edges, np.arange(total.size), total), axis=1) / bit
+    amplitude = np.sqrt(2 * 10 ** (esn0_db / 10) * share)
+    signs = profile.code.signs[octet].reshape(packets, bits)
+    soft = amplitude * (amplitude * signs + rng.standard_normal((packets, bits)))
+    got, _ = profile.code.best(soft.reshape(-1, 11).astype(np.float32))
+    return float(np.mean((got.reshape(packets, octets) != octet).any(axis=1)))

@@ -66,13 +66,13 @@ def per_case(
     packets: int,
     mark: float | None,
     *,
-    truth: str = "",
+    truth: str | Callable[[], str] = "",
     not_below: float | None = None,
     **arguments: Any,
 ) -> Case:
     """A packet error rate with a mark (None: for information) that the count has to prove.
 
-    not_below: an error rate that no receiver gets below: a check of the measurement itself.
+    truth: what the ideal reaches; a function where that takes long. not_below: an error rate that no receiver gets below: a check of the measurement itself.
     """
     measure = partial(_per, id_, condition, traffic, packets, mark, truth, not_below, arguments)
     return Case(id_, name, condition, measure)
@@ -84,7 +84,7 @@ def _per(
     traffic: Traffic,
     packets: int,
     mark: float | None,
-    truth: str,
+    truth: str | Callable[[], str],
     not_below: float | None,
     arguments: dict[str, Any],
     scale: float,
@@ -98,5 +98,6 @@ def _per(
         passed, undecided = verdict(got, mark)
     if not_below is not None and not consistent_at_least(got.errors, got.sent, not_below):
         passed, text = False, text + "; BETTER THAN THE IDEAL: is Es/N0 right?"
+    known = truth if isinstance(truth, str) else truth()
     asked = "for information" if mark is None else f"PER <= {100 * mark:g} %"
-    return Outcome(text, asked + (f"; {truth}" if truth else ""), passed, undecided)
+    return Outcome(text, asked + (f"; {known}" if known else ""), passed, undecided)

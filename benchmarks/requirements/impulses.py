@@ -20,6 +20,10 @@ def gated(level_db: float, per_second: float, width_s: float, levels: Levels) ->
     return [GatedNoise(levels.rate, levels.density * 10 ** (level_db / 20), per_second, width_s, levels.seed, 2)]
 
 
+def _blanked(esn0_db: float, width_s: float, per_second: float) -> str:
+    return f"ideal {100 * ideal_blanking_error(esn0_db, width_s, per_second):.2g} %"
+
+
 def _mains() -> list[Case]:
     rows = [
         ("R9", "mains-synchronous impulses", 8.0, 40.0, 50e-6, 100.0, 1000, 0.03),
@@ -32,9 +36,8 @@ def _mains() -> list[Case]:
     result = []
     for id_, name, esn0, level_db, width, per_second, packets, mark in rows:
         text = f"{per_second:g}/s, {width * 1e6:g} us, {level_db:+g} dB, Es/N0 {esn0:g} dB"
-        ideal = ideal_blanking_error(esn0, width, per_second)
         extra = partial(gated, level_db, per_second, width)
-        truth = f"ideal {100 * ideal:.2g} %"
+        truth = partial(_blanked, esn0, width, per_second)
         result.append(per_case(id_, name, text, Traffic(), packets, mark, truth=truth, esn0_db=esn0, extra=extra))
     text = "100/s, 50 us, +40 dB, Es/N0 8 dB"
     extra = partial(gated, 40.0, 100.0, 50e-6)
