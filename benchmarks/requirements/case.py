@@ -72,7 +72,8 @@ def per_case(
 ) -> Case:
     """A packet error rate with a mark (None: for information) that the count has to prove.
 
-    truth: what the ideal reaches; a function where that takes long. not_below: an error rate that no receiver gets below: a check of the measurement itself.
+    truth: what the ideal reaches; a function where that takes long.
+    not_below: an error rate that no receiver gets below: a check of the measurement itself.
     """
     measure = partial(_per, id_, condition, traffic, packets, mark, truth, not_below, arguments)
     return Case(id_, name, condition, measure)

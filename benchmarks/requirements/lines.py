@@ -92,8 +92,8 @@ def cases() -> list[Case]:
         result.append(Case("R16", "gain that follows the mains", condition, partial(_following, preset, mark_db)))
     result.append(
         per_case(
-            "R16", "gain that follows the mains", "commuted, Es/N0 20 dB", Traffic(), 300, 0.10, truth=_commuted_ideal, esn0_db=20.0,
-            path=_slow("commuted"),
+            "R16", "gain that follows the mains", "commuted, Es/N0 20 dB", Traffic(), 300, 0.10, truth=_commuted_ideal,
+            esn0_db=20.0, path=_slow("commuted"),
         )
     )  # fmt: skip
     result.append(Case("R27", "dual-carrier retry", "S7_blocked, 2 on the primary, 2 on the secondary", _blocked))
