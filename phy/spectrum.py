@@ -109,4 +109,4 @@ def measuring_receiver(
 
 def _lines(size: int, sample_rate: float) -> NDArray[np.float64]:
     """Frequencies of a transform of `size` samples, Hz."""
-    return np.arange(size // 2 + 1) * (sample_rate / size)
+    return np.arange(size // 2 + 1, dtype=np.float64) * (sample_rate / size)

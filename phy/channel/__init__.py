@@ -11,22 +11,31 @@ the stream is cut. Every voltage is float32, every random number a function of (
 
 import numpy as np
 
-from .access import Feed, access_impedance, artificial_mains_ohm
+from .access import Feed, access_impedance, artificial_mains_ohm, maker_load_ohm, receiver_ohm
 from .bursts import BandBursts, GilbertElliottNoise, MarkovImpulses
 from .clock import ClockError, Resampler
-from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise, background_density, katayama_power
+from .coloured import (
+    BackgroundNoise,
+    BroadbandFloor,
+    ColouredNoise,
+    CyclostationaryNoise,
+    background_density,
+    broadband_density,
+    katayama_power,
+    place_sigma,
+)
 from .converter import Quantiser
 from .coupler import Coupler
 from .impulses import MainsImpulses, RandomImpulses
 from .line_noise import ELEMENTS, SOURCES, LineNoise, Spec, element, source
-from .loss import LossSpread, PacketLoss
+from .loss import LossRange, LossSpread, PacketLoss
 from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
-from .path import Attenuation, Echoes, Element, Resonance, SlowGain, StopBand, Tilt, echo_paths
+from .path import Attenuation, Echoes, Element, Flat, Resonance, SlowGain, StopBand, Tilt, echo_paths
 from .scenario import Scenario, esn0_db, loss_for_esn0, path_power_gain, scenario, scenario_names
 from .source import Source
 from .switched import SwitchedNoise
 from .switching import PeriodicImpulses
-from .tones import MainsHum, Tone, ToneSet
+from .tones import MainsHum, Tone, ToneSet, mask_dbuv
 from .white import WhiteNoise
 
 __all__ = [
@@ -37,6 +46,7 @@ __all__ = [
     "BackgroundNoise",
     "BandBursts",
     "BernoulliGaussianNoise",
+    "BroadbandFloor",
     "ClassANoise",
     "ClockError",
     "ColouredNoise",
@@ -45,8 +55,10 @@ __all__ = [
     "Echoes",
     "Element",
     "Feed",
+    "Flat",
     "GilbertElliottNoise",
     "LineNoise",
+    "LossRange",
     "LossSpread",
     "MainsHum",
     "MainsImpulses",
@@ -70,12 +82,17 @@ __all__ = [
     "access_impedance",
     "artificial_mains_ohm",
     "background_density",
+    "broadband_density",
     "echo_paths",
     "element",
     "esn0_db",
     "katayama_power",
     "loss_for_esn0",
+    "maker_load_ohm",
+    "mask_dbuv",
     "path_power_gain",
+    "place_sigma",
+    "receiver_ohm",
     "scenario",
     "scenario_names",
     "source",

@@ -49,17 +49,36 @@ class Feed:
         return -20 * math.log10(abs(access_ohm / (access_ohm + self.series_ohm(freq_hz))))
 
 
-def access_impedance(name: str, seed: int = 0, place: int = 0) -> complex:
-    """One access impedance of a family, ohm: magnitude log-uniform, angle uniform (inductive), in its published range.
+def access_impedance(name: str, seed: int = 0, place: int = 0, freq_hz: float | None = None) -> complex:
+    """One access impedance of a family, ohm, in its published range.
+
+    Magnitude log-uniform and angle uniform (inductive), the same at every frequency; `malack_engstrom` is a resistance
+    (log-uniform) in series with a coil (uniform).
 
     Args:
-        name: `any`, `rural`, `urban` or `industrial`.
+        name: `any`, `rural`, `urban`, `industrial` or `malack_engstrom`.
         seed, place: the draw: the same pair gives the same impedance.
+        freq_hz: needed for `malack_engstrom`.
     """
     values = catalogue.entry("path", "access_impedance", name)
-    lowest_deg, highest_deg = catalogue.entry("path", "access_impedance")["angle_deg"]
     u = np.empty(2)
     key = np.uint64(whole("seed", seed, 0, MAX_SEED))
     kernels.uniforms(u, key, np.uint64(0), np.uint64(0), 2 * whole("place", place, 0, 2**61))
-    magnitude = values["lowest_ohm"] * (values["highest_ohm"] / values["lowest_ohm"]) ** u[0]
-    return cmath.rect(magnitude, math.radians(lowest_deg + (highest_deg - lowest_deg) * u[1]))
+    ohm = values["lowest_ohm"] * (values["highest_ohm"] / values["lowest_ohm"]) ** u[0]
+    if "lowest_h" in values:
+        coil_h = values["lowest_h"] + (values["highest_h"] - values["lowest_h"]) * u[1]
+        return complex(ohm, 2 * math.pi * positive("freq_hz", freq_hz) * coil_h)
+    lowest_deg, highest_deg = catalogue.entry("path", "access_impedance")["angle_deg"]
+    return cmath.rect(ohm, math.radians(lowest_deg + (highest_deg - lowest_deg) * u[1]))
+
+
+def maker_load_ohm(name: str, freq_hz: float) -> complex:
+    """Impedance of a maker's load for transmitter tests, `five_ohm` or `seven_ohm`: a resistor in series with 0.47 uF."""
+    capacitor_f = catalogue.entry("path", "test_load")["capacitor_f"]
+    resistance = catalogue.entry("path", "test_load", name)["resistance_ohm"]
+    return complex(resistance, -1 / (2 * math.pi * positive("freq_hz", freq_hz) * capacitor_f))
+
+
+def receiver_ohm() -> float:
+    """Input impedance of a receiver, ohm, real."""
+    return float(catalogue.entry("path", "receiver_input")["ohm"])

@@ -199,8 +199,9 @@ class BandBursts(ColouredNoise):
 
     @classmethod
     def preset(cls, name: str, sample_rate: float, reference_v: float, **changes: Any) -> Self:
-        """`ofdm_plc`. reference_v: V, the rms that the preset's decibels count from. changes: any other argument."""
+        """`ofdm_plc` or `bpsk_86k`. reference_v: V, the rms of 0 dB. changes: any other argument."""
         values = dict(catalogue.entry("noise", "band_bursts", name))
+        values.pop("source", None)
         values["rms_v"] = positive("reference_v", reference_v) * 10 ** (values.pop("level_db") / 20)
         return cls(sample_rate, **{**values, **changes})
 

@@ -12,10 +12,13 @@ from ..errors import ConfigurationError
 from . import catalogue
 from .limits import below_nyquist, finite, positive, whole
 from .mains import wander
-from .source import Source
+from .source import MAX_SEED, Source
 
 _GRID = 8192  # frequencies of the filter design
 _KAISER_BETA = 8.0
+_SILENT_FROM = 0.8  # of the lowest frequency of the broadband floor, at _SILENCE of the density there
+_SILENCE = 1e-4
+_BROADBAND_TAPS = 1025
 _TABLE_LENGTH = 16384  # of half a mains cycle: 0.6 us, a thirtieth of Katayama's pulse
 
 
@@ -113,6 +116,71 @@ class BackgroundNoise(ColouredNoise):
         ends = np.array([0.0, fs / 2])  # a straight line in decibels
         density = background_density(ends, level_sigma, reference_ohm)
         super().__init__(fs, ends, density, seed=seed, stream=stream, first_sample=first_sample)
+
+
+def place_sigma(seed: int, place: int = 0) -> float:
+    """How noisy place number `place` is: the level_sigma of `BackgroundNoise`, standard normal (K of the model is normal)."""
+    normal = np.empty(1, np.float32)
+    key = np.uint64(whole("seed", seed, 0, MAX_SEED))
+    noise_kernels.gaussian(normal, key, np.uint64(0), whole("place", place, 0, 2**61), 1.0)
+    return float(normal[0])
+
+
+def broadband_density(name: str, freq_hz: ArrayLike, reference_ohm: float | None = None) -> NDArray[np.float64]:
+    """One-sided density of the broadband floor by its formula, V/sqrt(Hz), at each frequency (Hz), 1 to 100 MHz.
+
+    Args:
+        name: `best` or `worst`.    reference_ohm: turns dBm into V^2; the default 50 ohm is our reading.
+    Raises:
+        ConfigurationError: a frequency outside of the model's range; it says nothing about narrow-band carriers.
+    """
+    values, family = catalogue.entry("noise", "broadband_floor", name), catalogue.entry("noise", "broadband_floor")
+    ohm = family["reference"]["ohm"] if reference_ohm is None else positive("reference_ohm", reference_ohm)
+    freqs = np.asarray(freq_hz, np.float64)
+    if not np.all((freqs >= family["lowest_hz"]) & (freqs <= family["highest_hz"])):
+        raise ConfigurationError(
+            f"the broadband floor is known from {family['lowest_hz']:g} to {family['highest_hz']:g} Hz only, got {freq_hz!r}"
+        )
+    dbm = values["offset_dbm"] + values["slope_db"] * (freqs / 1e6) ** values["exponent"]
+    density: NDArray[np.float64] = np.sqrt(1e-3 * ohm * 10 ** (dbm / 10))
+    return density
+
+
+class BroadbandFloor(ColouredNoise):
+    """The coloured floor above 1 MHz; reference only, for systems there. Below 1 MHz it is silent, not extrapolated.
+
+    Args:
+        sample_rate: above 2 MHz, at most 200 MHz.
+        floor: `best` or `worst`.    reference_ohm: as of `broadband_density`.
+    References:
+        Esmailian's and the OMEGA project's floors; parameters recalled, see `spec/noise.toml`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: float,
+        floor: str = "best",
+        reference_ohm: float | None = None,
+        seed: int = 0,
+        stream: int = 0,
+        first_sample: int = 0,
+    ) -> None:
+        fs = positive("sample_rate", sample_rate)
+        lowest = catalogue.entry("noise", "broadband_floor")["lowest_hz"]
+        if fs / 2 <= lowest:
+            raise ConfigurationError(f"sample_rate must exceed {2 * lowest:g} Hz: this floor is not known below {lowest:g} Hz")
+        freqs = np.geomspace(lowest, fs / 2, 65)
+        freqs[[0, -1]] = lowest, fs / 2  # not a digit beside
+        density = broadband_density(floor, freqs, reference_ohm)
+        freqs, density = np.insert(freqs, 0, _SILENT_FROM * lowest), np.insert(density, 0, _SILENCE * density[0])
+        super().__init__(fs, freqs, density, _BROADBAND_TAPS, seed, stream, first_sample)
+        self._lowest_hz = lowest
+
+    def density_at(self, freq_hz: float) -> float:
+        """As of `ColouredNoise`; ConfigurationError below 1 MHz."""
+        if freq_hz < self._lowest_hz:
+            raise ConfigurationError(f"the broadband floor is not known below {self._lowest_hz:g} Hz, got {freq_hz!r}")
+        return super().density_at(freq_hz)
 
 
 def katayama_power(mains_phase: ArrayLike) -> NDArray[np.float64]:

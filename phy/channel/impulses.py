@@ -77,7 +77,7 @@ class MainsImpulses(Source):
 
     @classmethod
     def preset(cls, name: str, sample_rate: float, reference_v: float, **changes: Any) -> Self:
-        """`dimmer1`, `dimmer3` or `smps_rect`. reference_v: V, the level that the preset's decibels count from.
+        """`dimmer1`, `dimmer3`, `smps_rect`, `scr_on` or `scr_off`. reference_v: V, the level of 0 dB.
 
         changes: any other argument of the class, to replace or add to the preset.
         """

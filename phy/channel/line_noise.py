@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
 from .bursts import BandBursts, GilbertElliottNoise, MarkovImpulses
-from .coloured import BackgroundNoise, ColouredNoise, CyclostationaryNoise
+from .coloured import BackgroundNoise, BroadbandFloor, ColouredNoise, CyclostationaryNoise
 from .converter import Quantiser
 from .coupler import Coupler
 from .impulses import MainsImpulses, RandomImpulses
 from .limits import positive
 from .mixture import AlphaStableNoise, BernoulliGaussianNoise, ClassANoise
-from .path import Attenuation, Echoes, Element, Resonance, SlowGain, StopBand, Tilt
+from .path import Attenuation, Echoes, Element, Flat, Resonance, SlowGain, StopBand, Tilt
 from .source import Source
 from .switched import SwitchedNoise
 from .switching import PeriodicImpulses
@@ -27,6 +27,7 @@ SOURCES: Final[Mapping[str, type[Source]]] = {
     "white": WhiteNoise,
     "coloured": ColouredNoise,
     "background": BackgroundNoise,
+    "broadband_floor": BroadbandFloor,
     "cyclostationary": CyclostationaryNoise,
     "mains_impulses": MainsImpulses,
     "random_impulses": RandomImpulses,
@@ -45,6 +46,7 @@ SOURCES: Final[Mapping[str, type[Source]]] = {
 
 ELEMENTS: Final[Mapping[str, type[Element]]] = {
     "attenuation": Attenuation,
+    "flat": Flat,
     "echoes": Echoes,
     "resonance": Resonance,
     "tilt": Tilt,
@@ -54,7 +56,7 @@ ELEMENTS: Final[Mapping[str, type[Element]]] = {
     "quantiser": Quantiser,
 }
 
-_WITHOUT_RATE = {"attenuation", "quantiser"}  # elements that have no use for the sample rate
+_WITHOUT_RATE = {"attenuation", "flat", "quantiser"}  # elements that have no use for the sample rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,23 @@ class ToneSet(Source):
         return y
 
 
+def mask_dbuv(name: str, freq_hz: float) -> float:
+    """The level up to which an interferer at a frequency counts as compliant, dBuV: an anchor for the levels of tones.
+
+    Args:
+        name: `good_supply_a` or `good_supply_c` (a maker's advice for supplies beside a modem of that band) or
+            `compatibility` (IEC 61000-2-2).    freq_hz: Hz.
+    Raises:
+        ConfigurationError: the mask has no line at that frequency.
+    """
+    at = positive("freq_hz", freq_hz)
+    for points in catalogue.entry("noise", "mask", name)["lines"]:
+        (low, first), (high, last) = points
+        if low <= at <= high:
+            return float(first + (last - first) * math.log(at / low) / math.log(high / low))
+    raise ConfigurationError(f"mask {name!r} has no line at {at:g} Hz")
+
+
 class MainsHum(Source):
     """What a coupler leaves of the mains voltage: sines at multiples of the mains frequency, all rising at angle 0.
 

@@ -43,7 +43,7 @@ def test_coupler_takes_the_mains_away():
     assert 1e-4 < np.abs(out).max() < 3.3e-3
 
 
-@pytest.mark.parametrize("freq_hz, ohm, angle_deg", [(86.23e3, 22.5, 53.0), (75.45e3, 20.2, 55.0)])
+@pytest.mark.parametrize("freq_hz, ohm, angle_deg", [(86.23e3, 22.5, 53.0), (75.45e3, 20.2, 55.0), (131.6e3, 30.3, 46.2)])
 def test_artificial_mains_impedance(freq_hz, ohm, angle_deg):
     """Truth: 50 ohm beside 50 uH + 5 ohm, worked out by hand."""
     got = channel.artificial_mains_ohm(freq_hz)
@@ -77,6 +77,53 @@ def test_access_impedances_lie_in_their_range(name, lowest, highest):
     assert degrees.min() >= 20 and degrees.max() <= 70
     assert degrees.mean() == pytest.approx(45.0, abs=4 * 50 / math.sqrt(12 * z.size))
     assert channel.access_impedance(name, seed=3, place=7) == z[7] != channel.access_impedance(name, seed=4, place=7)
+
+
+@pytest.mark.parametrize("freq_hz", [20e3, 75.45e3, 86.23e3, 150e3])
+def test_malack_engstrom_is_a_resistor_and_a_coil(freq_hz):
+    """Truth: mean magnitude between 5 and 20 ohm over 20 to 150 kHz, inductive, L between 10 and 30 uH."""
+    z = np.array([channel.access_impedance("malack_engstrom", 1, place, freq_hz) for place in range(1000)])
+    coil_uh = z.imag / (2 * math.pi * freq_hz) * 1e6
+    assert coil_uh.min() >= 10 and coil_uh.max() <= 30
+    assert coil_uh.mean() == pytest.approx(20.0, abs=4 * 20 / math.sqrt(12 * z.size))
+    assert 5.0 < np.abs(z).mean() < 20.5
+    low, high = (channel.access_impedance("malack_engstrom", 1, 3, at) for at in (45e3, 90e3))
+    assert low.real == high.real and high.imag == pytest.approx(2 * low.imag)
+    with pytest.raises(ConfigurationError, match="freq_hz must be a finite number, got None"):
+        channel.access_impedance("malack_engstrom")
+
+
+def test_loads_of_the_maker():
+    """Truth: 4.7 and 6.8 ohm in series with 0.47 uF, 3.93 ohm of reactance at 86.23 kHz; 500 ohm in a receiver."""
+    assert channel.maker_load_ohm("five_ohm", 86.23e3) == pytest.approx(4.7 - 3.93j, abs=0.005)
+    assert channel.maker_load_ohm("seven_ohm", 86.23e3) == pytest.approx(6.8 - 3.93j, abs=0.005)
+    assert channel.receiver_ohm() == 500.0
+
+
+@pytest.mark.parametrize(
+    "name, lowest, highest, length_m",
+    [("low_voltage", 4, 30, None), ("line", 12, 30, 300.0), ("cross_phase", 10, 30, None), ("transformer", 35, 60, None)],
+)
+def test_losses_lie_in_their_published_range(name, lowest, highest, length_m):
+    """Truth: the range (40 to 100 dB per km for `line`), uniform: mean in the middle, width / sqrt(12)."""
+    drawn = np.array([channel.LossRange.preset(name).draw(place, seed=4, length_m=length_m) for place in range(2000)])
+    assert lowest <= drawn.min() and drawn.max() <= highest
+    width = highest - lowest
+    assert drawn.mean() == pytest.approx((lowest + highest) / 2, abs=4 * width / math.sqrt(12 * drawn.size))
+    assert drawn.std() == pytest.approx(width / math.sqrt(12), rel=0.05)
+
+
+def test_a_loss_per_km_needs_a_length():
+    with pytest.raises(ConfigurationError, match="length_m must be given for a loss per km and for no other, got None"):
+        channel.LossRange.preset("line").draw(0)
+    with pytest.raises(ConfigurationError, match="length_m must be given"):
+        channel.LossRange.preset("transformer").draw(0, length_m=100.0)
+
+
+def test_flat_losses_of_the_published_places():
+    """Truth: 20, 45, 60, 80 dB of the digest's presets, 50 of the industrial scenario, 72 and 66 of the maker's ladder."""
+    names = ("same_phase_near", "same_phase_far", "industrial", "cross_phase", "limit", "maker_primary", "maker_secondary")
+    assert [channel.Attenuation.preset(name).attenuation_db for name in names] == [20, 45, 50, 60, 80, 72, 66]
 
 
 def test_losses_spread_from_packet_to_packet_and_between_carriers():

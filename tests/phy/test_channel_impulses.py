@@ -28,7 +28,7 @@ def test_a_ring_that_began_before_the_first_sample_is_heard():
 
 
 @pytest.mark.parametrize("mains_freq", [50.0, 49.8, 60.0])
-@pytest.mark.parametrize("name, per_cycle", [("dimmer1", 2), ("dimmer3", 6), ("smps_rect", 4)])
+@pytest.mark.parametrize("name, per_cycle", [("dimmer1", 2), ("dimmer3", 6), ("smps_rect", 4), ("scr_on", 2), ("scr_off", 2)])
 def test_presets_fire_at_their_rate(name, per_cycle, mains_freq):
     seconds = 2
     y = channel.MainsImpulses.preset(name, RATE, 0.1, mains_freq=mains_freq).generate(int(seconds * RATE))
@@ -42,6 +42,16 @@ def test_preset_level_is_counted_from_the_reference():
     t = np.linspace(0, 10e-6, 10_001)
     crest = 0.1 * 10**1.5 * np.max(np.exp(-t / 50e-6) * np.sin(2 * math.pi * 90e3 * t))
     assert 0.97 * crest < np.abs(y).max() <= 1.0001 * crest
+
+
+@pytest.mark.parametrize("name, shortest_s, longest_s", [("scr_on", 1.9e-6, 11.2e-6), ("scr_off", 15e-6, 150e-6)])
+def test_thyristor_pulses_have_a_published_width(name, shortest_s, longest_s):
+    """Truth: the decay to 1 / e lies in the range of the published widths; the energy of a ring is gone by exp(-2 t / tau)."""
+    y = channel.MainsImpulses.preset(name, 4e6, 1.0, jitter_s=0.0).generate(400_000).astype(np.float64)
+    first = np.flatnonzero(y)[0]
+    energy = np.cumsum(y[first : first + 20_000] ** 2)
+    decay_s = np.searchsorted(energy, (1 - math.exp(-2)) * energy[-1]) / 4e6
+    assert shortest_s < decay_s < longest_s
 
 
 def onsets(y):

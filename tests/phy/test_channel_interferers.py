@@ -7,6 +7,7 @@ import pytest
 from scipy import signal
 
 from phy import channel
+from phy.errors import ConfigurationError
 
 RATE = 400_000.0
 
@@ -41,6 +42,36 @@ def test_phases_come_from_the_seed():
 def test_tones_beyond_the_rate_are_left_out():
     x = channel.ToneSet.preset("solar_inverter", 96_000.0, 1.0).generate(96_000)
     assert lines_db(x)[34_000] == pytest.approx(-6.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "name, freq_hz, dbuv",
+    [
+        ("good_supply_c", 9e3, 89.0), ("good_supply_c", 100e3, 68.8), ("good_supply_c", 131.6e3, 30.0),
+        ("good_supply_c", 500e3, 56.0),
+        ("good_supply_a", 40e3, 76.6), ("good_supply_a", 86.23e3, 30.0),
+        ("compatibility", 50e3, 113.0), ("compatibility", 86.23e3, 101.1), ("compatibility", 150e3, 89.0),
+    ],
+)  # fmt: skip
+def test_masks_anchor_the_levels(name, freq_hz, dbuv):
+    """Truth: corner values as published, between them straight over log f, worked out by hand."""
+    assert channel.mask_dbuv(name, freq_hz) == pytest.approx(dbuv, abs=0.1)
+
+
+def test_a_mask_ends_where_it_is_not_known():
+    with pytest.raises(ConfigurationError, match="mask 'compatibility' has no line at 30000 Hz"):
+        channel.mask_dbuv("compatibility", 30e3)
+
+
+def test_the_other_bpsk_system_fills_its_band():
+    """Truth: 8 kHz about 86 kHz, a tenth of the time, +20 dB while it lasts; 40 dB down 6 kHz beside its band."""
+    y = channel.BandBursts.preset("bpsk_86k", RATE, 1e-3, mean_burst_s=5e-3, mean_gap_s=45e-3, seed=6).generate(int(8 * RATE))
+    blocks = np.sqrt((y.astype(np.float64).reshape(-1, 400) ** 2).mean(axis=1))
+    assert np.mean(blocks > 5e-3) == pytest.approx(0.1, rel=4 * math.sqrt(2 / 160))
+    f, p = signal.welch(y.astype(np.float64), RATE, nperseg=4096, detrend=False)
+    db = 10 * np.log10(p / p[np.abs(f - 86e3) < 3e3].mean())
+    assert np.abs(db[np.abs(f - 86e3) < 3e3]).max() < 2.0
+    assert db[np.abs(f - 86e3) > 10e3].max() < -40
 
 
 def test_switcher_swings_with_the_rectified_mains():

@@ -16,6 +16,7 @@ N = 3000
 
 MAKERS = {
     "attenuation": lambda: channel.Attenuation(12.0),
+    "flat": lambda: channel.Flat(3.0, 40.0),
     "echoes": lambda: channel.Echoes(RATE, [(0.0, 1.0), (3.3e-6, -0.4), (1e-3, 0.2)]),
     "fifteen_path": lambda: channel.Echoes.preset("fifteen_path", RATE, 86e3),
     "resonance": lambda: channel.Resonance(RATE, 86e3, 20.0, 0.7),
@@ -76,6 +77,25 @@ def test_attenuation_is_in_decibels_of_voltage():
     """Truth: 60 dB is a thousandth."""
     y = channel.Attenuation.preset("cross_phase").process(np.ones(5, np.float32))
     assert y == pytest.approx(np.full(5, 1e-3), rel=1e-6)
+
+
+@pytest.mark.parametrize("angle_deg", [-170.0, 0.0, 35.0, 90.0])
+def test_flat_is_one_gain_and_one_phase(angle_deg):
+    """Truth: 10^(-20/20) exp(j angle) at every frequency of both bands."""
+    for freq_hz in (20e3, 75.45e3, 86.23e3, 131.6e3, 180e3):
+        got = response(channel.Flat(20.0, angle_deg), freq_hz)
+        assert abs(got - 0.1 * np.exp(1j * math.radians(angle_deg))) < 5e-4
+
+
+@pytest.mark.parametrize("name, ripple_db, delay_s", [("four_path", 0.01, None), ("fifteen_path", 0.21, 0.50e-6)])
+def test_echo_sets_are_flat_within_a_packets_band(name, ripple_db, delay_s):
+    """Truth: from 82.6 to 89.8 kHz, computed apart from this code: ripple and variation of the group delay."""
+    freqs = np.linspace(82.6e3, 89.8e3, 19)
+    gains = np.array([response(channel.Echoes.preset(name, RATE, 86e3), float(f)) for f in freqs])
+    assert np.ptp(20 * np.log10(np.abs(gains))) == pytest.approx(ripple_db, abs=0.03)
+    if delay_s is not None:
+        delay = -np.diff(np.unwrap(np.angle(gains))) / (2 * math.pi * np.diff(freqs))
+        assert np.ptp(delay) == pytest.approx(delay_s, rel=0.15)
 
 
 def test_whole_sample_delays_are_exact():

@@ -18,6 +18,7 @@ MAKERS = {
     "white": lambda **more: channel.WhiteNoise(RATE, rms_v=1.0, **more),
     "coloured": lambda **more: channel.ColouredNoise(RATE, [1e3, 1e5], [1e-3, 1e-5], n_taps=65, **more),
     "background": lambda **more: channel.BackgroundNoise(RATE, level_sigma=2.0, **more),
+    "broadband_floor": lambda **more: channel.BroadbandFloor(4e6, "worst", **more),
     "cyclostationary": lambda **more: channel.CyclostationaryNoise(RATE, rms_v=1.0, mains_phase=1.0, **more),
     "mains_impulses": lambda **more: channel.MainsImpulses(
         RATE, 1.0, 200e-6, 90e3, per_cycle=60, jitter_s=1e-4, spread_db=6.0, random_phase=True, **more
@@ -135,7 +136,7 @@ def test_every_kind_can_be_made_by_name(kind):
         "class_a": {"preset": "A1_G.1", "rms_v": 1e-3, "hold_s": 50e-6},
         "alpha_stable": {"scale_v": 1e-3, "alpha": 1.5, "hold_s": 1e-5},
     }.get(kind, {})
-    made = channel.source(kind, RATE, seed=3, **parameters)
+    made = channel.source(kind, 4e6 if kind == "broadband_floor" else RATE, seed=3, **parameters)
     assert type(made) is channel.SOURCES[kind] and made.seed == 3
     assert made.generate(200).shape == (200,)
 
@@ -144,6 +145,7 @@ def test_every_kind_can_be_made_by_name(kind):
 def test_every_element_can_be_made_by_name(kind):
     parameters = {
         "attenuation": {"preset": "cross_phase"},
+        "flat": {"attenuation_db": 6.0, "angle_deg": 30.0},
         "echoes": {"paths": [[0.0, 1.0], [1e-5, -0.5]]},
         "resonance": {"freq_hz": 86e3, "q": 20, "depth": 0.7},
         "slow_gain": {"preset": "mild", "mains_freq": 60.0},

@@ -7,6 +7,7 @@ import pytest
 from scipy import signal
 
 from phy import channel
+from phy.errors import ConfigurationError
 
 RATE = 400_000.0
 
@@ -47,6 +48,50 @@ def test_background_follows_hooijen(freq_hz, mean_db, level_sigma):
     f, db = density_db(channel.BackgroundNoise(RATE, level_sigma=level_sigma, seed=4))
     near = np.abs(f - freq_hz) < 1500
     assert db[near].mean() == pytest.approx(mean_db + 5.0 * level_sigma, abs=0.5)
+
+
+@pytest.mark.parametrize("name, one_mhz, ten_mhz", [("best", -101.25, -132.62), ("worst", -91.77, -120.5)])
+def test_broadband_floor_is_its_formula(name, one_mhz, ten_mhz):
+    """Truth: -140 + 38.75 f^-0.72 and -145 + 53.23 f^-0.337 dBm/Hz by hand; in 50 ohm 0 dBm are -13 dB re 1 V^2; Welch's mean."""
+    at = 20 * np.log10(channel.broadband_density(name, np.array([1e6, 10e6])))
+    assert at == pytest.approx([one_mhz - 13.01, ten_mhz - 13.01], abs=0.05)
+    source = channel.BroadbandFloor(24e6, name, seed=1)
+    f, p = signal.welch(source.generate(1_000_000).astype(np.float64), 24e6, nperseg=4096, detrend=False)
+    for centre in (1.5e6, 3e6, 6e6, 10e6):
+        near = np.abs(f - centre) < 100e3
+        wanted = 20 * math.log10(float(channel.broadband_density(name, centre)))
+        assert 10 * np.log10(p[near].mean()) == pytest.approx(wanted, abs=0.5)
+        assert 20 * math.log10(source.density_at(centre)) == pytest.approx(wanted, abs=0.3)
+    assert 10 * np.log10(p[f < 0.7e6].max()) < one_mhz - 13 - 50
+
+
+def test_broadband_floor_is_not_taken_to_the_carriers():
+    for said, call in (
+        ("sample_rate must exceed 2e\\+06 Hz", lambda: channel.BroadbandFloor(RATE)),
+        ("known from 1e\\+06 to 1e\\+08 Hz only", lambda: channel.broadband_density("best", 86.23e3)),
+        ("known from 1e\\+06 to 1e\\+08 Hz only", lambda: channel.BroadbandFloor(300e6)),
+        ("not known below 1e\\+06 Hz, got 86230", lambda: channel.BroadbandFloor(4e6).density_at(86.23e3)),
+        ("no preset 'typical'", lambda: channel.BroadbandFloor(4e6, "typical")),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            call()
+
+
+def test_places_differ_by_half_a_decade():
+    """Truth: K is normal with mean -8.64 and standard deviation 0.5: 5 dB of level at every frequency."""
+    sigma = np.array([channel.place_sigma(seed=3, place=place) for place in range(4000)])
+    assert sigma.mean() == pytest.approx(0.0, abs=4 / math.sqrt(4000))
+    assert sigma.std() == pytest.approx(1.0, rel=4 / math.sqrt(8000))
+    k = [2 * math.log10(float(channel.background_density(86.23e3, s))) + 3.95e-5 * 86.23e3 for s in (0.0, 1.0)]
+    assert k == pytest.approx([-8.64, -8.14], abs=1e-6)
+
+
+def test_katayama_floor_swings_by_its_slow_class():
+    """Truth: 0.23 where the slow class vanishes to 0.23 + 1.38 at its crest, 8.5 dB, away from the pulse."""
+    phase = np.radians([6.0, 96.0])
+    power = channel.katayama_power(phase)
+    assert power == pytest.approx([0.23, 1.61], abs=1e-6)
+    assert 10 * math.log10(power[1] / power[0]) == pytest.approx(8.45, abs=0.01)
 
 
 def test_katayama_sum_has_the_published_mean_peak_and_width():
