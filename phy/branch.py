@@ -48,7 +48,7 @@ class Branch:
 
     def __init__(self, profile: Profile, plan: BasebandPlan, decoder: PacketDecoder, options: ReceiverOptions, rank: int) -> None:
         self._profile, self._decoder, self._options, self._rank = profile, decoder, options, rank
-        self.mixer = Mixer(plan)
+        self.mixer = Mixer(plan.carrier_hz, plan.wide_rate)
         self.bit_filter = BankFilter(plan, plan.bit_bank)
         self.detector = HeaderDetector(profile, decoder.cycles_per_bit, options.threshold)
         self.gains = LoopGains(BnT=options.BnT, timing=options.timing)

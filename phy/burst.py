@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kernels.burst import branch_metrics, fit_waveform, soft_bits, word_scores
-from .filters import BasebandPlan
+from .filters import WavePlan
 from .profile import Profile
 
 _WINDOWS: Final = (63, 23, 9)  # bits over which gain is averaged; the best predictor of left-out bits is taken
@@ -32,8 +32,9 @@ class Estimate:
         scores: (W, 256) float32 log-likelihood of every octet at every word position, best sequence through it.
         soft: (B,) float32 bits by the trellis alone, + means 0, log-likelihood ratio.
         symbols: (B,) complex64 matched-filter output of each bit over its gain; real part +1 means 1. amplitude: V, carrier peak.
-        variance: noise power of a wide sample, V^2, mean over the packet. cycle: "constant", "50 Hz", "60 Hz" or "local", how
-        the noise was found to vary.
+        variance: noise power of a sample, V^2, mean over the packet. cycle: "constant", "50 Hz" or "60 Hz", how the noise was
+        found to vary. excess: what the fit leaves in the signal's band over what white noise of that power would leave there.
+        esn0: Es/N0 from what is left in the signal's band, linear.
     """
 
     scores: NDArray[np.float32]
@@ -42,6 +43,13 @@ class Estimate:
     amplitude: float
     variance: float
     cycle: str
+    excess: float
+    esn0: float
+
+    @property
+    def distorted(self) -> bool:
+        """Whether something else than white noise is in the way, so that filters fitted to the packet may do better."""
+        return self.excess > 1.5 or self.esn0 > 7.0
 
     @property
     def octets(self) -> bytes:
@@ -69,14 +77,14 @@ class BurstDemodulator:
     the trellis of the pulse's interference between neighbouring bits. Words decided so feed the next fit.
 
     Args:
-        profile: the channel. plan: filters of the carrier. clip: squared error over noise variance beyond which a sample tells
+        profile: the channel. wave: how a packet arrives. clip: squared error over noise variance beyond which a sample tells
             nothing more; 9 costs nothing in white noise. rounds: fits at most. weights: noise may vary over the packet.
     """
 
     def __init__(
-        self, profile: Profile, plan: BasebandPlan, clip: float = 9.0, rounds: int = 3, weights: bool = True
+        self, profile: Profile, wave: WavePlan, clip: float = 9.0, rounds: int = 3, weights: bool = True
     ) -> None:
-        self.profile, self.plan = profile, plan
+        self.profile, self.wave = profile, wave
         self._clip, self._rounds, self._weights = clip, rounds, weights
         n = profile.code.length
         own = (profile.code.table.astype(np.int64) << np.arange(n - 1, -1, -1)).sum(axis=1)
@@ -87,7 +95,7 @@ class BurstDemodulator:
         else:
             self._lines = np.stack((own, own))
         # Samples of the stream are not quite independent: their variance stands for more bandwidth than the metric's.
-        self._scale = plan.wide_noise / plan.samples_per_bit
+        self._scale = wave.noise / wave.samples_per_bit
 
     def estimates(
         self,
@@ -118,10 +126,8 @@ class BurstDemodulator:
             fit = self._fit(z, at, step, signs, gains, np.float32(self._clip) * variance)
             variance, cycle = self._noise(fit, floor)
             metrics = np.empty((signs.size - 1, 2, 2), np.float32)
-            branch_metrics(
-                z, at, step, self.plan.edge, gains, (self._scale / variance).astype(np.float32),
-                self._scale * self._clip, metrics,
-            )  # fmt: skip
+            weights = (self._scale / variance).astype(np.float32)
+            branch_metrics(z, at, step, self.wave.edge, gains, weights, self._scale * self._clip, metrics)
             self._force(metrics, signs[:known])
             estimate = self._decide(metrics, fit, gains, known, words, signs, float(np.mean(variance)), cycle)
             yield estimate
@@ -137,7 +143,7 @@ class BurstDemodulator:
     ) -> _Fit:  # fmt: skip
         fit = _Fit(np.empty(signs.size, np.complex64), *(np.empty(signs.size, np.float32) for _ in range(6)))
         fit_waveform(
-            z, at, step, self.plan.edge, signs, gains, limits, fit.correlation, fit.energy, fit.lateness, fit.slope_energy,
+            z, at, step, self.wave.edge, signs, gains, limits, fit.correlation, fit.energy, fit.lateness, fit.slope_energy,
             fit.residual, fit.inliers, fit.medians,
         )  # fmt: skip
         return fit
@@ -209,7 +215,15 @@ class BurstDemodulator:
         soft = np.empty(signs.size, np.float32)
         soft_bits(metrics, soft)
         symbols = fit.correlation * signs / np.maximum(fit.energy, 1e-6) / np.where(np.abs(gains) > 0, gains, 1)
-        return Estimate(scores, soft, symbols.astype(np.complex64), float(np.mean(np.abs(gains))), variance, cycle)
+        left = fit.correlation - gains * fit.energy
+        energy = max(float(fit.energy.sum()), 1e-9)
+        in_band = float(np.sum(np.abs(left) ** 2)) / energy
+        amplitude = float(np.mean(np.abs(gains)))
+        power = float(np.mean(np.abs(gains) ** 2 * fit.energy))
+        return Estimate(
+            scores, soft, symbols.astype(np.complex64), amplitude, variance, cycle,
+            in_band * self._scale / max(variance, 1e-30), power / max(in_band, 1e-30),
+        )  # fmt: skip
 
     def _signs(self, before: NDArray[np.float32], known: int, octets: bytes) -> NDArray[np.float32]:
         """(B,) +-1 on the line for these octets."""

@@ -45,7 +45,7 @@ class CarrierReceiver:
         )
         self.decoder = PacketDecoder(profile, carrier, self.plan, sample_rate, options)
         self.plain = Branch(profile, self.plan, self.decoder, options, 0)
-        self.sense_mixer = Mixer(self.plan)
+        self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)
         rise = 10 ** (options.sense_rise_db / 10)
         self.sense = CarrierSense(profile, rise=rise, fall=min(1.8, rise))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ._kernels.tracking import turn_back
 from .burst import BurstDemodulator, Estimate
 from .detect import header_signs
-from .downconvert import BankFilter, Mixer
+from .downconvert import BankFilter, FineFrontEnd, Mixer
 from .equaliser import Burst, Decide, second_looks, smooth_phase
-from .filters import SAMPLES_PER_BIT, BasebandPlan
+from .filters import FINE_SAMPLES_PER_BIT, SAMPLES_PER_BIT, BasebandPlan, plan_front_end, plan_wave
 from .framing import order_octets
 from .listdecode import list_decode
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
@@ -46,7 +46,13 @@ class PacketDecoder:
     ) -> None:
         self.profile, self.carrier, self.plan, self.sample_rate, self.options = profile, carrier, plan, sample_rate, options
         self.cycles_per_bit = profile.carrier_hz(carrier) / profile.bit_rate
-        self._burst = BurstDemodulator(profile, plan, weights=options.mains_weights)
+        carrier_hz = profile.carrier_hz(carrier)
+        self._fine = FineFrontEnd(plan_front_end(profile, [carrier_hz], sample_rate, FINE_SAMPLES_PER_BIT), carrier_hz)
+        self._fine_burst, self._wide_burst = (
+            BurstDemodulator(profile, wave, weights=options.mains_weights)
+            for wave in (plan_wave(profile, self._fine.plan, sample_rate), plan.wave)
+        )
+        self._narrow = BankFilter(plan, plan.narrow_bank)
         self._complete: tuple[PacketTracker, _Decoded] | None = None  # the packet that `is_complete` has just found good
 
     def is_complete(self, tracker: PacketTracker) -> bool:
@@ -90,58 +96,64 @@ class PacketDecoder:
         self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer
     ) -> Iterator[_Decoded]:
         """What further looks at the packet find, the likeliest to succeed first."""
-        header, n = header_signs(self.profile), self.profile.code.length
-        ratio = self.plan.ratio
-        first = math.floor(tracker.positions[0] * ratio - _AROUND * self.plan.samples_per_bit)
-        stop = math.ceil(tracker.positions[-1] * ratio + _AROUND * self.plan.samples_per_bit)
         estimate: Estimate | None = None
-        for estimate in self._estimates(tracker, max(lengths), stream, mixer, first, stop):
+        for estimate in self._estimates(tracker, max(lengths), stream, mixer):
             yield self._check_estimate(estimate, lengths, tracker)
-        if not self.profile.differential:
-            bits = header.size + max(lengths) * n
-            narrow_first = math.floor(tracker.positions[0]) - _AROUND * SAMPLES_PER_BIT
-            count = math.ceil(tracker.positions[-1]) + _AROUND * SAMPLES_PER_BIT - narrow_first
-            blanked = self._baseband(stream.blanked(first, stop), first, mixer)
-            narrow = BankFilter(self.plan, self.plan.narrow_bank).around(blanked, first, narrow_first, count)
-            burst = Burst(
-                narrow, narrow_first, tracker.raw[:bits], tracker.positions[:bits], tracker.phases[:bits], tracker.candidate.freq,
-                SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse, self.plan.noise_correlation, header,
-            )  # fmt: skip
-            for look in second_looks(burst, Decide(header, self.profile.code)):
-                soft = -look.symbols.real[header.size :].reshape(-1, n)
-                again = self._check(soft.astype(np.float32), lengths, look.method, look.symbols)
-                if again.corrected <= _BELIEVED * soft.size:
-                    yield again
+        if not self.profile.differential and (estimate is None or estimate.distorted):
+            yield from self._fitted(tracker, lengths, stream, mixer)
         if self.options.list_size and estimate is not None:
             found = list_decode(estimate.scores[: lengths[0]], self._is_lpdu_on_line, self._syndrome, self.options.list_size)
             if found is not None:
                 octets = order_octets(found, self.profile)
                 yield _Decoded(octets, True, self._changed(tracker, found), "list", estimate.symbols)
 
-    def _baseband(self, u: NDArray[np.complex64], first: int, mixer: Mixer) -> NDArray[np.complex64]:
-        """Wide samples from number `first` on, moved to the carrier; there is only silence before number 0."""
-        before = min(max(-first, 0), u.size)
-        return np.concatenate((u[:before], mixer.at(u[before:], max(first, 0))))
-
     def _estimates(
-        self, tracker: PacketTracker, words: int, stream: WideStream, mixer: Mixer, first: int, stop: int
+        self, tracker: PacketTracker, words: int, stream: WideStream, mixer: Mixer
     ) -> Iterator[Estimate]:
+        """Of the packet as a whole: from the line samples where the stream is nothing but these, else from the wide stream."""
         header, n = header_signs(self.profile), self.profile.code.length
         bits = header.size + words * n + 1
         if bits > tracker.bits:
             return
         raw, phases = tracker.raw[:bits], tracker.phases[:bits]
-        turned = (raw * np.exp(-1j * phases)).real
-        signs = np.where(turned >= 0, 1.0, -1.0).astype(np.float32)
+        signs = np.where((raw * np.exp(-1j * phases)).real >= 0, 1.0, -1.0).astype(np.float32)
         signs[: header.size] = header
         gains = tracker.amplitude / self.plan.bit_gain * np.exp(1j * smooth_phase(raw, phases, signs.astype(np.float64)))
-        positions = tracker.positions[:bits]
-        slope, start = np.polyfit(np.arange(bits), positions, 1)
-        ratio = self.plan.ratio
-        yield from self._burst.estimates(
-            self._baseband(stream.raw(first, stop), first, mixer), float(start) * ratio - first, float(slope) * ratio,
-            gains.astype(np.complex64), signs, words,
+        unit = self.plan.ratio * self.plan.decimation if stream.line is not None else self.plan.ratio
+        if stream.line is not None:
+            unit /= self._fine.plan.decimation
+        k = np.arange(bits) - (bits - 1) / 2
+        slope = float(k @ tracker.positions[:bits] / (k @ k))
+        start = float(np.mean(tracker.positions[:bits])) - slope * (bits - 1) / 2
+        around = _AROUND * SAMPLES_PER_BIT * unit
+        first, stop = math.floor(start * unit - around), math.ceil((start + slope * bits) * unit + around)
+        if stream.line is not None:
+            z, demodulator = self._fine.between(stream.line, first, stop), self._fine_burst
+        else:
+            z, demodulator = mixer.at(stream.raw.between(first, stop), first), self._wide_burst
+        yield from demodulator.estimates(z, start * unit - first, slope * unit, gains.astype(np.complex64), signs, words)
+
+    def _fitted(
+        self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer
+    ) -> Iterator[_Decoded]:
+        """Looks with filters fitted to the line: echoes, resonances, tones within the signal's band."""
+        header, n = header_signs(self.profile), self.profile.code.length
+        bits = header.size + max(lengths) * n
+        first = math.floor(tracker.positions[0]) - _AROUND * SAMPLES_PER_BIT
+        count = math.ceil(tracker.positions[-1]) + _AROUND * SAMPLES_PER_BIT - first
+        reach = self.plan.narrow_bank.shape[1]
+        wide_first, wide_stop = math.floor(first * self.plan.ratio) - reach, math.ceil((first + count) * self.plan.ratio) + reach
+        blanked = mixer.at(stream.blanked.between(wide_first, wide_stop), wide_first)
+        burst = Burst(
+            self._narrow.around(blanked, wide_first, first, count), first,
+            tracker.raw[:bits], tracker.positions[:bits], tracker.phases[:bits], tracker.candidate.freq,
+            SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse, self.plan.noise_correlation, header,
         )  # fmt: skip
+        for look in second_looks(burst, Decide(header, self.profile.code)):
+            soft = -look.symbols.real[header.size :].reshape(-1, n)
+            again = self._check(soft.astype(np.float32), lengths, look.method, look.symbols)
+            if again.corrected <= _BELIEVED * soft.size:
+                yield again
 
     def _check_estimate(self, estimate: Estimate, lengths: list[int], tracker: PacketTracker) -> _Decoded:
         """The first length whose CRC holds, or the likeliest."""

@@ -1,6 +1,7 @@
 """From line samples to baseband: band-pass and decimate, move to the carrier, resample to a whole number of samples per bit."""
 
 import math
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from ._kernels.downconvert import band_pass_decimate, move_to_baseband, resample
 from .filters import BasebandPlan, FrontEndPlan
+from .stream import Past
 
 _TILE: Final = 256  # wide samples between two exact phases
 
@@ -48,12 +50,38 @@ class DownConverter:
         return u
 
 
-class Mixer:
-    """Moves the wide stream to the baseband of one carrier."""
+class FineFrontEnd:
+    """Line samples that have gone by -> baseband of one carrier, with more samples a bit and a shorter filter than the stream.
 
-    def __init__(self, plan: BasebandPlan) -> None:
+    Args:
+        plan: of the front end, designed for this carrier alone. carrier_hz: the carrier, Hz.
+    """
+
+    def __init__(self, plan: FrontEndPlan, carrier_hz: float) -> None:
         self.plan = plan
-        self._step = np.uint64(plan.phase_step)
+        self._re = np.ascontiguousarray(plan.taps.real, np.float32)
+        self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
+        self._mixer = Mixer(carrier_hz, plan.wide_rate)
+
+    def between(self, line: Past, first: int, stop: int) -> NDArray[np.complex64]:
+        """(stop - first,) complex64: outputs first .. stop - 1; number m belongs to line sample m * plan.decimation."""
+        step, half, length = self.plan.decimation, self.plan.half, self._re.size
+        start = first * step - half
+        x = line.between(start, (stop - 1) * step - half + length)
+        u = np.empty(stop - first, np.complex64)
+        band_pass_decimate(x, start, first, step, half, self._re, self._im, u)
+        return self._mixer.at(u, first)
+
+
+class Mixer:
+    """Moves a band-pass stream to the baseband of one carrier.
+
+    Args:
+        carrier_hz: the carrier. rate: of the stream, Hz.
+    """
+
+    def __init__(self, carrier_hz: float, rate: float) -> None:
+        self._step = np.uint64(round(Fraction(carrier_hz) / Fraction(rate) % 1 * 2**64) % 2**64)
         turns = (np.arange(_TILE, dtype=np.uint64) * self._step).astype(np.float64) * 2.0**-64
         self._table = np.exp(-2j * np.pi * turns).astype(np.complex64)
         self.reset()
@@ -69,9 +97,10 @@ class Mixer:
         return z
 
     def at(self, u: NDArray[np.complex64], first: int) -> NDArray[np.complex64]:
-        """(N,) complex64, u[0] being wide sample `first` >= 0 -> (N,) complex64. Does not touch the stream's position."""
-        z = np.empty_like(u)
-        move_to_baseband(u, first, self._table, self._step, z)
+        """(N,) complex64, u[0] being sample `first` -> (N,) complex64; 0 before sample 0. Leaves the stream alone."""
+        z = np.zeros(u.size, np.complex64)
+        before = min(max(-first, 0), u.size)
+        move_to_baseband(u[before:], max(first, 0), self._table, self._step, z[before:])
         return z
 
 

@@ -13,6 +13,7 @@ from .errors import ConfigurationError
 from .profile import Profile
 
 SAMPLES_PER_BIT: Final = 4  # of the narrow baseband; the pulse is below 2 bit rates wide, so this oversamples it twice
+FINE_SAMPLES_PER_BIT: Final = 40  # of the second look: its front end's shorter filter smears an impulse less
 WIDE_SAMPLES_PER_BIT: Final = 24  # of the wide stream, where impulses are still short: about 80 kHz on the A band
 PHASES: Final = 64  # fractional positions of the resampler: image below -55 dB
 _LANES: Final = 16  # taps are padded with zeros to a multiple of this, so that no scalar remainder is left in a kernel
@@ -41,13 +42,26 @@ class FrontEndPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class WavePlan:
+    """What a packet's waveform and white noise look like behind a front end.
+
+    Attributes:
+        samples_per_bit: of its output. noise: variance of a sample for white noise, in units of N0 * bit_rate.
+        edge: (1025,) float32, a transition from -1 to +1 from one bit's centre to the next's.
+    """
+
+    samples_per_bit: float
+    noise: float
+    edge: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class BasebandPlan:
     """Filters and rates of one carrier.
 
     Attributes:
         wide_rate, narrow_rate: Hz. decimation: line samples per wide sample. ratio: wide samples per narrow sample.
-        samples_per_bit: wide samples per bit.
-        phase_step: carrier cycles per wide sample, in units of 2**-64.
+        carrier_hz: Hz.
         bit_bank: (P + 1, L) float32, linear MMSE estimate of a bit from the wide baseband, 3 bits wide, at P + 1 fractions of
             a wide sample.
         sense_bank: (P + 1, L) float32, a boxcar of one bit: little delay, and zeros at every multiple of the bit rate,
@@ -55,9 +69,8 @@ class BasebandPlan:
         narrow_bank: (P + 1, L) float32, low-pass for the narrow baseband.
         bit_gain: amplitude of the filtered bit relative to the carrier's peak amplitude.
         noise_gain: variance at the bit filter's output for white noise, in units of N0 * bit_rate.
-        wide_noise: variance of white noise in the wide stream, in units of N0 * bit_rate.
+        wave: of the wide stream.
         mean_power: mean of a(t)**2 of random bits.
-        edge: (K,) float32, what a transition from -1 to +1 looks like in the wide stream from one bit's centre to the next's.
         pulse: (K,) float64, the received pulse at the narrow rate, centred, unit peak amplitude of the carrier.
         noise_correlation: (L,) float64, white noise's autocorrelation in the narrow baseband, from lag 0 (1) on.
     """
@@ -66,16 +79,14 @@ class BasebandPlan:
     narrow_rate: float
     decimation: int
     ratio: float
-    samples_per_bit: float
-    phase_step: int
+    carrier_hz: float
     bit_bank: NDArray[np.float32]
     sense_bank: NDArray[np.float32]
     narrow_bank: NDArray[np.float32]
     bit_gain: float
     noise_gain: float
-    wide_noise: float
+    wave: WavePlan
     mean_power: float
-    edge: NDArray[np.float32]
     pulse: NDArray[np.float64]
     noise_correlation: NDArray[np.float64]
 
@@ -120,11 +131,14 @@ def check_rate(profile: Profile, carrier_hz: float, sample_rate: float) -> None:
         )
 
 
-def plan_front_end(profile: Profile, carriers_hz: Sequence[float], sample_rate: float) -> FrontEndPlan:
+def plan_front_end(
+    profile: Profile, carriers_hz: Sequence[float], sample_rate: float, samples_per_bit: float = WIDE_SAMPLES_PER_BIT
+) -> FrontEndPlan:
     """Design the filter that every carrier shares.
 
     Args:
         profile: the channel. carriers_hz: the carriers watched, Hz. sample_rate: of the line samples, Hz.
+        samples_per_bit: wanted at the output; the decimation is whole.
     Raises:
         ConfigurationError: a carrier does not fit below half the sample rate.
     """
@@ -133,7 +147,7 @@ def plan_front_end(profile: Profile, carriers_hz: Sequence[float], sample_rate: 
     bit_rate = profile.bit_rate
     centre = (min(carriers_hz) + max(carriers_hz)) / 2
     offset = max(carriers_hz) - centre
-    decimation = max(1, round(sample_rate / bit_rate / WIDE_SAMPLES_PER_BIT))
+    decimation = max(1, round(sample_rate / bit_rate / samples_per_bit))
     wide_rate = sample_rate / decimation
     passband = offset + 1.2 * bit_rate
     # The image of the real passband signal falls at twice the carriers; it must not reach the blanker.
@@ -165,12 +179,11 @@ def plan_baseband(
     cutoff = (narrow_pass + narrow_stop) / 2
     pulse, correlation = _through_filters(profile, front, sample_rate, span, cutoff)
     mean_power = _mean_power(profile.alpha)
-    bit_bank, noise_gain, wide_noise = _bit_bank(profile, front, sample_rate, mean_power, design_esn0_db)
+    bit_bank, noise_gain = _bit_bank(profile, front, sample_rate, mean_power, design_esn0_db)
     return BasebandPlan(
-        wide_rate, narrow_rate, front.decimation, wide_rate / narrow_rate, wide_rate / bit_rate,
-        round(carrier_hz / wide_rate % 1.0 * 2**64) % 2**64,
-        bit_bank, _boxcar_bank(wide_rate / bit_rate), _low_pass_bank(span, cutoff / wide_rate, signal.kaiser_beta(80.0)),
-        1.0, noise_gain, wide_noise, mean_power, _edge(profile, front, sample_rate), pulse, correlation,
+        wide_rate, narrow_rate, front.decimation, wide_rate / narrow_rate, carrier_hz, bit_bank,
+        _boxcar_bank(wide_rate / bit_rate), _low_pass_bank(span, cutoff / wide_rate, signal.kaiser_beta(80.0)),
+        1.0, noise_gain, plan_wave(profile, front, sample_rate), mean_power, pulse, correlation,
     )  # fmt: skip
 
 
@@ -208,16 +221,24 @@ def _received(
     return t, values
 
 
-def _edge(profile: Profile, front: FrontEndPlan, sample_rate: float) -> NDArray[np.float32]:
-    """(1025,): a transition from -1 to +1 between the centres of two bits."""
+def plan_wave(profile: Profile, front: FrontEndPlan, sample_rate: float) -> WavePlan:
+    """What comes out of a front end; sample_rate: of its input, Hz."""
     t, values = _received(profile, front, sample_rate)
-    return (2.0 * np.interp(np.linspace(-0.5, 0.5, 1025), t, values) - 1.0).astype(np.float32)
+    edge = (2.0 * np.interp(np.linspace(-0.5, 0.5, 1025), t, values) - 1.0).astype(np.float32)
+    return WavePlan(front.wide_rate / profile.bit_rate, float(_noise(profile, front, sample_rate, 1)[0]), edge)
+
+
+def _noise(profile: Profile, front: FrontEndPlan, sample_rate: float, count: int) -> NDArray[np.float64]:
+    """(count,) autocorrelation of white noise behind the front end, in units of N0 * bit_rate."""
+    h = front.low_pass / front.low_pass.sum()
+    full = np.correlate(h, h, "full")[h.size - 1 :][:: front.decimation]
+    return np.pad(full, (0, max(0, count - full.size)))[:count] * sample_rate / profile.bit_rate
 
 
 def _bit_bank(
     profile: Profile, front: FrontEndPlan, sample_rate: float, mean_power: float, esn0_db: float
-) -> tuple[NDArray[np.float32], float, float]:
-    """(P + 1, L) taps, noise variance behind them and before them, both in units of N0 * bit_rate.
+) -> tuple[NDArray[np.float32], float]:
+    """(P + 1, L) taps, and noise variance behind them in units of N0 * bit_rate.
 
     The linear MMSE estimate of one bit, w = (sum_k p_k p_k' + N0 C)^-1 p_0 (Proakis, Digital Communications, section on linear
     MMSE equalisers), with stronger noise assumed outside of the signal's band, so that what is there is kept out as well.
@@ -225,10 +246,7 @@ def _bit_bank(
     samples = front.wide_rate / profile.bit_rate
     length = _LANES * round(_SPAN_BITS * samples / _LANES)
     lags = np.arange(length)
-    h = front.low_pass / front.low_pass.sum()
-    full = np.correlate(h, h, "full")[h.size - 1 :]
-    noise = np.array([full[k * front.decimation] if k * front.decimation < full.size else 0.0 for k in lags])
-    noise *= sample_rate / profile.bit_rate
+    noise = _noise(profile, front, sample_rate, length)
     limit = _STOP / samples
     apart = np.where(lags == 0, 1.0, 0.0) - 2 * limit * np.sinc(2 * limit * lags)
     loaded = noise + _STOP_WEIGHT * samples * apart
@@ -245,7 +263,7 @@ def _bit_bank(
         w /= w @ p[bits.size // 2]
         bank[row], bank[PHASES - row] = w, w[::-1]  # the pulse is symmetric
         gains.append(float(w @ noise[index] @ w))
-    return bank.astype(np.float32), float(np.mean(gains)), float(noise[0])
+    return bank.astype(np.float32), float(np.mean(gains))
 
 
 def _through_filters(

@@ -15,7 +15,7 @@ from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT, check_rate, plan_front_end
 from .packet import Packet, ReceiverOptions
 from .profile import CARRIERS, Carrier, Profile
-from .stream import WideStream
+from .stream import Past, WideStream
 from .tones import ToneCanceller
 
 _BLOCK: Final = 1 << 17  # samples worked on at once: small enough for the caches
@@ -58,7 +58,8 @@ class Receiver:
         self.down_converter = DownConverter(front)
         self.tone_canceller = ToneCanceller(front.wide_rate / profile.bit_rate, self.options.tones_db)
         self.sense_blanker = ImpulseBlanker(samples_per_bit, self.options.blanker, window=4)
-        self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker))
+        self._line = Past(np.float32)
+        self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker), self._line)
         self.carriers: dict[Carrier, CarrierReceiver] = {
             name: CarrierReceiver(profile, name, self.sample_rate, front, self.options) for name in watched
         }
@@ -99,6 +100,7 @@ class Receiver:
         """First-day state: the next sample is sample 0."""
         for stage in (self.down_converter, self.tone_canceller, self.sense_blanker, self._plain, *self.carriers.values()):
             stage.reset()
+        self._line = self._plain.line = Past(np.float32)
         self._without_tones: WideStream | None = None
         self._idle = 0
         self.rejected = {"not finite": 0, "ghost": 0}
@@ -128,6 +130,7 @@ class Receiver:
                 bad = ~(np.abs(block) < _LARGEST_V)
                 self.rejected["not finite"] += int(np.count_nonzero(bad))
                 block = np.where(bad, np.float32(0), block)
+            self._line.append(block.copy() if block.base is not None else block)
             u = self.down_converter.process(block)
             sensed = self.sense_blanker.process(u)
             for chain in self.carriers.values():
@@ -168,7 +171,9 @@ class Receiver:
                         chain.without_tones = None
         for chain in chains:
             self._waiting += chain.resolve()
-        self._plain.forget(min(chain.plain.oldest_needed for chain in chains))
+        oldest = min(chain.plain.oldest_needed for chain in chains)
+        self._plain.forget(oldest)
+        self._line.forget(oldest * self.down_converter.plan.decimation)
         if self._without_tones is not None:
             self._without_tones.forget(min(c.without_tones.oldest_needed for c in chains if c.without_tones is not None))
         return self._release()

@@ -1,6 +1,7 @@
-"""The wide stream and its recent past: blanked for those who search it, as it came for those who look again."""
+"""Streams and their recent past, for those who look again."""
 
 import copy
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,74 +9,85 @@ from numpy.typing import NDArray
 from .blanker import ImpulseBlanker
 
 
-class _Past:
-    """The latest samples of a stream, by absolute index."""
+class Past:
+    """The latest samples of a stream, by absolute index.
 
-    def __init__(self) -> None:
-        self._pieces: list[NDArray[np.complex64]] = []
-        self.first = 0
-        self.end = 0
+    Args:
+        kind: type of the samples, float32 or complex64. first: index of the first one to come.
+    """
 
-    def append(self, u: NDArray[np.complex64]) -> None:
-        if u.size:
-            self._pieces.append(u)
-            self.end += u.size
+    def __init__(self, kind: type[np.generic], first: int = 0) -> None:
+        self._kind = kind
+        self._pieces: list[NDArray[Any]] = []
+        self._first = self._end = first
+
+    def append(self, x: NDArray[Any]) -> None:
+        """The next samples; they must not be changed any more."""
+        if x.size:
+            self._pieces.append(x)
+            self._end += x.size
+
+    def fork(self) -> "Past":
+        """Another past that begins here."""
+        return Past(self._kind, self._end)
 
     def forget(self, before: int) -> None:
-        while self._pieces and self.first + self._pieces[0].size <= before:
-            self.first += self._pieces.pop(0).size
+        """Samples before index `before` will not be asked for again."""
+        while self._pieces and self._first + self._pieces[0].size <= before:
+            self._first += self._pieces.pop(0).size
+        if not self._pieces:
+            self._first = self._end
 
-    def between(self, first: int, stop: int) -> NDArray[np.complex64]:
+    def between(self, first: int, stop: int) -> NDArray[Any]:
         """Samples first .. stop - 1; those not there any more, not there yet, or before the stream, are 0."""
-        u = np.zeros(max(stop - first, 0), np.complex64)
-        at = self.first
+        x = np.zeros(max(stop - first, 0), self._kind)
+        at = self._first
         for piece in self._pieces:
             low, high = max(first, at), min(stop, at + piece.size)
             if low < high:
-                u[low - first : high - first] = piece[low - at : high - at]
+                x[low - first : high - first] = piece[low - at : high - at]
             at += piece.size
-        return u
+        return x
 
 
 class WideStream:
     """Wide complex samples through the impulse blanker, with the past kept that a second look may ask for.
 
+    Args:
+        blanker: see there. line: past of the line samples that the stream comes from, when it is nothing but these filtered.
     Attributes:
-        blanker: ImpulseBlanker, or anything with its `process` and `reset`.
+        blanker: ImpulseBlanker, or anything with its `process` and `reset`. line: as given.
+        raw, blanked: past of the stream before and behind the blanker; `raw` holds samples only when there is no `line`.
     """
 
-    def __init__(self, blanker: ImpulseBlanker) -> None:
-        self.blanker = blanker
+    def __init__(self, blanker: ImpulseBlanker, line: Past | None) -> None:
+        self.blanker, self.line = blanker, line
         self.reset()
 
     def reset(self) -> None:
         """Back to sample 0."""
         self.blanker.reset()
-        self._raw, self._blanked = _Past(), _Past()
+        self.raw, self.blanked = Past(np.complex64), Past(np.complex64)
+        self._count = 0
 
     def fork(self) -> "WideStream":
-        """Another stream with the same past and a blanker in the same state."""
+        """A stream that goes on with other samples: same past, blanker in the same state, no line."""
         other = copy.copy(self)
+        other.line = None
         other.blanker = copy.copy(self.blanker)
-        other._raw, other._blanked = copy.deepcopy(self._raw), copy.deepcopy(self._blanked)
+        other.raw, other.blanked = Past(np.complex64, self._count), self.blanked.fork()
         return other
 
     def process(self, u: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) complex64 -> (M,) complex64, blanked, later by what the blanker looks ahead."""
-        self._raw.append(u)
+        self._count += u.size
+        if self.line is None:
+            self.raw.append(u)
         blanked = self.blanker.process(u)
-        self._blanked.append(blanked)
+        self.blanked.append(blanked)
         return blanked
-
-    def raw(self, first: int, stop: int) -> NDArray[np.complex64]:
-        """(stop - first,) samples as they came; 0 where there are none."""
-        return self._raw.between(first, stop)
-
-    def blanked(self, first: int, stop: int) -> NDArray[np.complex64]:
-        """(stop - first,) samples behind the blanker; 0 where there are none."""
-        return self._blanked.between(first, stop)
 
     def forget(self, before: int) -> None:
         """Samples before index `before` will not be asked for again."""
-        self._raw.forget(before)
-        self._blanked.forget(before)
+        self.raw.forget(before)
+        self.blanked.forget(before)

@@ -12,9 +12,10 @@ from numba import njit
 def branch_metrics(z, at, step, edge, gains, weights, clip, metrics):
     """Log-likelihood of every transition, up to a constant.
 
-    z: (N,) complex64 baseband; at: fractional index of bit 0's centre; step: samples per bit; edge: (K,) float32, a transition
-    from -1 to +1 between two centres; gains: (B,) complex64, the carrier at each bit (amplitude and phase); weights: (B,)
-    float32, 1 / noise variance of a sample; clip: a sample tells at most this much, so that an impulse counts for nothing.
+    z: (N,) complex64 baseband; at: fractional index of bit 0's centre; step: samples per bit; edge: (K,) float32, a
+    transition from -1 to +1 between two centres; gains: (B,) complex64, the carrier at each bit (amplitude and phase);
+    weights: (B,) float32, 1 / noise variance of a sample at each bit; clip: a sample tells at most this much, so that an
+    impulse counts for nothing.
     metrics: (B - 1, 2, 2) float32, written: [i, left, right] for the branch from bit i to bit i + 1, 1 for a +1.
     """
     last = edge.size - 1

@@ -27,7 +27,7 @@ PLAN = plan_baseband(PROFILE, PROFILE.carrier_hz("primary"), RATE, FRONT)
 
 def primary(x):
     """Line samples -> wide baseband of the primary carrier."""
-    return Mixer(PLAN).process(DownConverter(FRONT).process(x))
+    return Mixer(PLAN.carrier_hz, PLAN.wide_rate).process(DownConverter(FRONT).process(x))
 
 
 def baseband(n, seed=1):
@@ -39,7 +39,7 @@ def baseband(n, seed=1):
 
 STAGES = {
     "down converter": (lambda: DownConverter(FRONT), lambda n: baseband(n).real.astype(np.float32)),
-    "mixer": (lambda: Mixer(PLAN), baseband),
+    "mixer": (lambda: Mixer(PLAN.carrier_hz, PLAN.wide_rate), baseband),
     "blanker": (lambda: ImpulseBlanker(22.3), baseband),
     "narrow filter": (lambda: BankFilter(PLAN, PLAN.narrow_bank), baseband),
     "sense filter": (lambda: BankFilter(PLAN, PLAN.sense_bank), baseband),
@@ -84,7 +84,7 @@ def test_down_converter_gives_the_complex_amplitude():
 def test_phase_stays_exact_after_days():
     """The oscillator is a 64-bit integer: a stream that has run for a week starts a block with the exact phase."""
     first = 7 * 86_400 * 80_000
-    got = Mixer(PLAN).at(np.ones(300, np.complex64), first)
+    got = Mixer(PLAN.carrier_hz, PLAN.wide_rate).at(np.ones(300, np.complex64), first)
     hertz = Fraction(PROFILE.carrier_hz("primary"))  # what a float holds, exactly
     turns = [float(hertz * (first + k) / Fraction(PLAN.wide_rate) % 1) for k in range(300)]
     np.testing.assert_allclose(got, np.exp(-2j * np.pi * np.array(turns)), atol=1e-3)
@@ -117,7 +117,7 @@ def test_bit_filter_is_close_to_the_matched_filter_bound(name, loss_db):
     esn0 = 10**0.679
     n0_rate = plan.mean_power / esn0  # N0 times bit rate for unit carrier amplitude
     taps = plan.bit_bank[0].astype(float)
-    t = (np.arange(taps.size) - (taps.size // 2 - 1)) / plan.samples_per_bit
+    t = (np.arange(taps.size) - (taps.size // 2 - 1)) / plan.wave.samples_per_bit
     pulse, grid = shaped_pulse(profile.alpha, 512), np.arange(-512, 513) / 512
     gains = [float(taps @ np.interp(t - k, grid, pulse, left=0, right=0)) for k in (-2, -1, 0, 1, 2)]
     interference = sum(g * g for g in gains) - max(gains) ** 2
