@@ -58,7 +58,10 @@ def main() -> int:
     arguments = parser.parse_args()
     options: dict[str, Any] = dict(arguments.set)
     if arguments.list:
-        options.update([harness.option(f"list_size={arguments.list}")])
+        try:
+            options.update([harness.option(f"list_size={arguments.list}")])
+        except argparse.ArgumentTypeError as error:
+            parser.error(str(error))
     numbers = dict(zip(_POINTS, (int(n) for n in arguments.packets.split(",")), strict=True))
     warmup()
     conditions = [

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from phy import Packet, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
+from phy import ConfigurationError, Packet, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 from phy.channel import Source, WhiteNoise
 
 RATE: Final = 400_000.0
@@ -229,9 +229,9 @@ def use_options(options: dict[str, Any]) -> None:
     _chosen.update(options)
 
 
-def make_receiver(profile: str, rate: float, **options: Any) -> Receiver:
-    """A receiver with the options of `use_options`, and those given here above them."""
-    return Receiver(load(profile), rate, ReceiverOptions(**{**_chosen, **options}))
+def make_receiver(profile: str, rate: float, carriers: Sequence[Carrier] | None = None, **options: Any) -> Receiver:
+    """A receiver with the options of `use_options`, and those given here above them; `carriers`: those to watch."""
+    return Receiver(load(profile), rate, ReceiverOptions(**{**_chosen, **options}), carriers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,14 +312,18 @@ def option(text: str) -> tuple[str, Any]:
     if name not in kinds:
         raise argparse.ArgumentTypeError(f"no receiver option {name!r}; there are: {', '.join(kinds)}")
     default = kinds[name]
-    if isinstance(default, bool):
-        if value not in ("true", "false"):
-            raise argparse.ArgumentTypeError(f"{name} must be true or false, got {value!r}")
-        return name, value == "true"
     try:
-        return name, type(default)(value)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{name} must be a {type(default).__name__}, got {value!r}") from None
+        if isinstance(default, bool):
+            parsed: Any = {"true": True, "false": False}[value]
+        else:
+            parsed = type(default)(value)
+        ReceiverOptions(**{name: parsed})
+    except (KeyError, ValueError):
+        expected = "true or false" if isinstance(default, bool) else f"of type {type(default).__name__}"
+        raise argparse.ArgumentTypeError(f"{name} must be {expected}, got {value!r}") from None
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name, parsed
 
 
 def verdict(passed: bool) -> str:
