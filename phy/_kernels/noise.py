@@ -83,7 +83,7 @@ def uniform(word):
     return (float(word) + 0.5) * _TWO_TO_MINUS_32
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _words(words, count, block, stream, purpose, seed):
     """Words of the draws number block .. block + count - 1 into words (4, _TILE) uint32: `draw` in a loop that vectorises."""
     key_0 = seed & _LOW
@@ -104,7 +104,7 @@ def _words(words, count, block, stream, purpose, seed):
         words[3, j] = np.uint32(c3)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _box_muller(magnitude, angle, x, exponent, a, b, scale, count):
     """Two words (uint32) -> two Gaussian samples: magnitude, angle, a, b: (_TILE,), the first `count` are used.
 
@@ -163,7 +163,8 @@ def gaussian(y, seed, stream, first_sample, rms):
             out[4 * j + 2] = r2[j]
             out[4 * j + 3] = r3[j]
         if not whole:
-            y[done : done + take] = edge[skip : skip + take]
+            for i in range(take):
+                y[done + i] = edge[skip + i]
         done += take
 
 
@@ -181,7 +182,8 @@ def uniforms(y, seed, stream, sequence, first_sample):
             for j in range(count):
                 tile[4 * j + k] = (float(words[k, j]) + 0.5) * _TWO_TO_MINUS_32
         take = min(y.size - done, 4 * count - skip)
-        y[done : done + take] = tile[skip : skip + take]
+        for i in range(take):
+            y[done + i] = tile[skip + i]
         done += take
 
 
@@ -299,7 +301,7 @@ def two_states(y, seed, stream, first_sample, slot, shares, ln_stay, starts):
                 law += 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _cosine(turns):
     """cos(2 pi turns), |turns| below 2^51, good to 1e-9: a polynomial that vectorises."""
     # cos(2 pi t) = sin(2 pi (1/4 - |t|)) for |t| <= 1/2, by the Taylor series of the sine
@@ -310,7 +312,7 @@ def _cosine(turns):
     )
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _places(turns, count, first, step, phase, swing, swing_step):
     """step n + phase + swing sin(2 pi swing_step n) for n = first .. first + count - 1, in periods."""
     for j in range(count):
@@ -328,15 +330,21 @@ def periodic(y, table, first_sample, step, phase, swing, swing_step):
     step n + phase + swing sin(2 pi swing_step n), in periods.
     """
     length = table.size - 1
+    upper = table[1:]
     turns = np.empty(_TILE, np.float64)
+    left = np.empty(_TILE, np.uint32)  # unsigned: no test for an index that counts from the end
+    mu = np.empty(_TILE, np.float32)
     for start in range(0, y.size, _TILE):
-        count = min(_TILE, y.size - start)
-        _places(turns, count, first_sample + start, step, phase, swing, swing_step)
-        for j in range(count):
+        part = y[start : min(start + _TILE, y.size)]
+        _places(turns, part.size, first_sample + start, step, phase, swing, swing_step)
+        for j in range(part.size):
             place = (turns[j] - math.floor(turns[j])) * length
-            left = np.uint32(min(place, length - 1.0))  # rounding of a place just below one period
-            mu = F(place - left)
-            y[start + j] = table[left] + mu * (table[left + 1] - table[left])
+            whole = math.floor(min(place, length - 1.0))  # rounding of a place just below one period
+            left[j] = np.uint32(whole)
+            mu[j] = F(place - whole)
+        for j in range(part.size):
+            k = left[j]
+            part[j] = table[k] + mu[j] * (upper[k] - table[k])
 
 
 @njit(cache=True, nogil=True)
@@ -347,7 +355,8 @@ def regions(y, edges, first_sample, step, phase, swing, swing_step):
         count = min(_TILE, y.size - start)
         _places(turns, count, first_sample + start, step, phase, swing, swing_step)
         part = y[start : start + count]
-        part[:] = np.uint8(0)
+        for j in range(count):
+            part[j] = np.uint8(0)
         for edge in edges:
             for j in range(count):
                 part[j] += np.uint8(turns[j] - math.floor(turns[j]) >= edge)

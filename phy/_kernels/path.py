@@ -17,7 +17,8 @@ def convolve(x, h, y):
     taps = h.size
     for start in range(0, y.size, _TILE):
         part = y[start : min(start + _TILE, y.size)]
-        part[:] = np.float32(0.0)
+        for i in range(part.size):
+            part[i] = np.float32(0.0)
         k = 0
         while k + 8 <= taps:  # eight taps for each time that the accumulator is read and written
             source = x[start + taps - 8 - k : start + taps - 1 - k + part.size]
