@@ -318,11 +318,11 @@ def option(text: str) -> tuple[str, Any]:
         else:
             parsed = type(default)(value)
         ReceiverOptions(**{name: parsed})
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     except (KeyError, ValueError):
         expected = "true or false" if isinstance(default, bool) else f"of type {type(default).__name__}"
         raise argparse.ArgumentTypeError(f"{name} must be {expected}, got {value!r}") from None
-    except ConfigurationError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
     return name, parsed
 
 
