@@ -155,6 +155,11 @@ def emission(
         raise ConfigurationError(f"detector must be psd or cispr, got {detector!r}")
     if carrier not in CARRIERS:
         raise ConfigurationError(f"carrier must be primary or secondary, got {carrier!r}")
+    classes = limits()["band"]["BCD"]["total_dbuv"]
+    if equipment not in classes:
+        raise ConfigurationError(f"equipment must be one of {', '.join(classes)}, got {equipment!r}")
+    if seed < 0:
+        raise ConfigurationError(f"seed must not be negative, got {seed!r}")
     if not 2 <= packets <= 1000 or not 1 <= octets <= profile.max_octets - 2:
         raise ConfigurationError(
             f"packets must be in 2..1000 and octets in 1..{profile.max_octets - 2}, got {packets} and {octets}"
@@ -238,8 +243,6 @@ def _inside(report: EmissionReport, band: Mapping[str, Any], detector: Detector,
     """What the band allows its own signal."""
     at, level = report.carrier_hz, report.waveform_peak_dbuv
     if "total_dbuv" in band:
-        if equipment not in band["total_dbuv"]:
-            raise ConfigurationError(f"equipment must be one of {', '.join(band['total_dbuv'])}, got {equipment!r}")
         return [
             EmissionRow(f"whole signal, {name}", "peak", at, limit, level, name == equipment)
             for name, limit in band["total_dbuv"].items()

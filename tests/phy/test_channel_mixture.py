@@ -7,6 +7,7 @@ import pytest
 from scipy import signal, stats
 
 from phy import channel
+from phy.channel.interpolator import interpolation_filters
 
 RATE = 400_000.0
 N = 200_000
@@ -111,3 +112,15 @@ def test_alpha_stable_tail_falls_by_its_exponent():
     for level in (20.0, 200.0):
         expected = 2 * c * level**-1.2
         assert np.mean(x > level) == pytest.approx(expected, rel=0.05 + 4 / math.sqrt(expected * x.size))
+
+
+def test_polynomials_follow_the_windowed_sinc():
+    """Truth: the sinc under a Kaiser window of 48 taps, beta 8, evaluated here; all taps together differ by less than -90 dB."""
+    filters = interpolation_filters(24).astype(np.float64)
+    assert filters.shape == (7, 48)
+    for fraction in (0.0, 0.013, 0.25, 0.5, 0.77, 1.0):
+        distance = fraction + 23 - np.arange(48)
+        window = np.i0(8.0 * np.sqrt(np.clip(1 - (distance / 24) ** 2, 0, None))) / np.i0(8.0)
+        wanted = np.sinc(distance) * np.where(np.abs(distance) < 24, window, 0.0)
+        error = (fraction - 0.5) ** np.arange(7) @ filters - wanted / wanted.sum()
+        assert 10 * math.log10(np.sum(error**2)) < -90

@@ -29,6 +29,20 @@ def test_levels_are_those_of_a_sine():
         assert peak_from_dbuv(dbuv_from_peak(vpp / 2)) == pytest.approx(vpp / 2)
 
 
+@pytest.mark.parametrize("name", ["pl20a", "pl20c"])
+@pytest.mark.parametrize("alternate", [False, True])
+def test_a_packet_has_its_level_and_its_first_35_bits(name, alternate):
+    """Truth: level_v is the peak, 121.85 dBuV are 3.5 V peak to peak; the first 35 bit times are identical in every packet
+    (a maker's data book), sample by sample."""
+    profile, rng = Profile.load(name), np.random.default_rng(5)
+    transmitter = Transmitter(profile, RATE, level_v=peak_from_dbuv(121.85))
+    length = transmitter.lead_samples + int((35 - profile.alpha / 2) * profile.bit_time * RATE)
+    packets = [transmitter.modulate(append_crc(rng.bytes(int(rng.integers(6, 30)))), alternate) for _ in range(100)]
+    assert all(np.array_equal(packet[:length], packets[0][:length]) for packet in packets)
+    assert len({packet[length : length + 2000].tobytes() for packet in packets}) > 90
+    assert max(np.abs(packet).max() for packet in packets) == pytest.approx(3.5 / 2, rel=0.003)
+
+
 def test_limit_lines():
     """Truth: 134 to 120 dBuV over 9 to 95 kHz: 121.4 at 75.45, 120.6 at 86.23 kHz; 89 to 66 over 9 to 150 kHz: 69.7 at 95 kHz."""
     narrow = limits()["band"]["A"]["narrow_total"]
@@ -198,6 +212,8 @@ def test_the_level_moves_every_reading(report):
         ({"level_dbuv": 900.0}, r"level_dbuv must be in -200\.\.200 dBuV, got 900"),
         ({"packets": 1}, r"packets must be in 2\.\.1000 and octets in 1\.\.253, got 1 and 40"),
         ({"profile": dataclasses.replace(PROFILE, carriers={"primary": 2e5, "secondary": 8e3})}, "no band for signals at 200000"),
+        ({"equipment": "toy"}, "equipment must be one of general, class122, class134, got 'toy'"),
+        ({"seed": -1}, "seed must not be negative, got -1"),
         ({"profile": Profile.load("pl20c"), "equipment": "toy"}, "equipment must be one of general, class122, class134"),
     ],
 )
