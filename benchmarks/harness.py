@@ -157,7 +157,7 @@ class GatedNoise(Source):
         self._period, self._width = sample_rate / per_second, width_s * sample_rate
 
     def samples(self, first_sample: int, n: int) -> Samples:
-        on = np.mod(first_sample + np.arange(n), self._period) < self._width
+        on: NDArray[np.bool_] = np.asarray(np.mod(first_sample + np.arange(n), self._period) < self._width)
         noise = self._noise.samples(first_sample, n)
         return np.where(on, noise, np.float32(0))
 
@@ -215,7 +215,7 @@ def count(sent: Sequence[Sent], got: Sequence[Packet], bit: float, delay: float 
     result.missed = len(sent) - len(found)
     result.delivered = delivered
     if attempts > 1:
-        delivered = delivered.reshape(-1, attempts).any(axis=1)
+        delivered = np.asarray(delivered.reshape(-1, attempts).any(axis=1))
     result.sent, result.right = delivered.size, int(np.count_nonzero(delivered))
     return result
 
@@ -308,7 +308,7 @@ def run(
 def option(text: str) -> tuple[str, Any]:
     """`name=value` of a ReceiverOptions field, for argparse."""
     name, _, value = text.partition("=")
-    kinds = {f.name: f.default for f in dataclasses.fields(ReceiverOptions)}
+    kinds: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(ReceiverOptions)}
     if name not in kinds:
         raise argparse.ArgumentTypeError(f"no receiver option {name!r}; there are: {', '.join(kinds)}")
     default = kinds[name]

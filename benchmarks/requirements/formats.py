@@ -118,7 +118,7 @@ def _file(kind: str, rate: float, scale: float) -> Outcome:
                 z = 2 * np.fft.ifft(spectrum) * np.exp(-2j * np.pi * carrier / rate * np.arange(x.size))
                 z.astype("<c8").tofile(path)
             meta = {"global": {"core:datatype": kind, "core:sample_rate": rate, "core:version": "1.0.0"}}
-            capture = {"core:sample_start": 0}
+            capture: dict[str, float] = {"core:sample_start": 0}
             if kind.startswith("c"):
                 capture["core:frequency"] = _PROFILE.carrier_hz("primary")
             path.with_suffix(".sigmf-meta").write_text(json.dumps({**meta, "captures": [capture], "annotations": []}))

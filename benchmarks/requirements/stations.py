@@ -88,7 +88,8 @@ def _collision(second_db: float, scale: float) -> Outcome:
     got: list[Packet] = []
     position = 0
     for k in range(n):
-        waves, starts = [], []
+        waves: list[Samples] = []
+        starts: list[int] = []
         gap = round(rng.uniform(24, 40) * _BIT)
         for level_db in (0.0, second_db):
             level, ppm = 10 ** (level_db / 20), float(rng.uniform(-200, 200))
