@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "decode": "Recordings to packets.",
     "identify": "Recordings of an unknown line to a profile.",
     "emission": "A transmitter's spectrum against the limits of EN 50065-1.",
+    "sweep": "Error rates against any parameter, with theory: campaigns that resume.",
     "run": "Run any graph.",
     "frontend": "One front end of a graph, as a process.",
     "station": "One station of a graph, as a process.",

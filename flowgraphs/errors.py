@@ -3,6 +3,7 @@
 FlowgraphError
  +- StreamError      octets from a socket are no message of ours; counted and dropped by the caller
  +- GraphError       a graph file is wrong; the text names file, line and key
+ +- CampaignError    a campaign's specification or directory is wrong; the text names file and line, or the directory
  +- RecordingError   a recording cannot be read or written
  +- StationError     a process of a running graph failed
  +- MissingFeature   an optional library or program is not installed
@@ -19,6 +20,10 @@ class StreamError(FlowgraphError, ValueError):
 
 class GraphError(FlowgraphError, ValueError):
     """A graph does not follow the schema, or its parts do not fit together."""
+
+
+class CampaignError(FlowgraphError, ValueError):
+    """A campaign's specification does not follow the schema, or its directory belongs to another one."""
 
 
 class RecordingError(FlowgraphError, ValueError):

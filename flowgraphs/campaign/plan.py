@@ -1,0 +1,312 @@
+"""From a specification to what a worker needs: every name resolved, every object made once to see that it can be made."""
+
+import hashlib
+import inspect
+import json
+import math
+import re
+import typing
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from phy import Carrier, Profile, Receiver, ReceiverOptions, Transmitter
+from phy.channel import SOURCES, scenario_names
+from phy.errors import ConfigurationError, PhyError
+from phy.framing import packet_bits
+from phy.measure import StoppingRule
+from phy.packet import WORD_DECODERS
+from phy.symbol_level import DECODERS
+from phy.theory import ideal_packet_error_ratio
+from phy.words import WordCode
+
+from .line import LineSetup, NoiseSource, make_line, signal_power
+from .spec import Campaign, KeyPath, Point
+
+UNIT_LINE_S: Final = 60.0  # line in the largest unit: about a second of work at 60 times real time
+FIRST_PACKETS: Final = 64  # packets of the first units: early points must be able to stop early
+FIRST_SYMBOL_PACKETS: Final = 4096
+UNIT_SYMBOL_BITS: Final = 100_000_000  # coded bits in the largest unit, about half a second
+_CHECK_RATE: Final = "sample_rate"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSetup:
+    """One receiver of a comparison: a waveform receiver's options, or the decoder of words alone."""
+
+    name: str
+    options: ReceiverOptions
+    decoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointSetup:
+    """Everything a worker needs for a unit of one point; plain values, profiles and options, so that it can be sent anywhere.
+
+    Attributes:
+        kind: waveform or symbols. code: word code. octets: of an LPDU with its CRC. clock_ppm: (low, high).
+        first_packets, most_packets: size of the first units and of the largest ones.
+        words_above_mean_db: see `words_above_mean_db`; 0 without a waveform.
+    """
+
+    kind: Literal["waveform", "symbols"]
+    profile: Profile
+    code: WordCode
+    octets: int
+    carrier: Carrier
+    sample_rate: float
+    clock_ppm: tuple[float, float]
+    esn0_db: float
+    gap_bits: float
+    line: LineSetup
+    receivers: tuple[ReceiverSetup, ...]
+    first_packets: int
+    most_packets: int
+    words_above_mean_db: float
+
+    def ideal(self, esn0_db: float) -> float:
+        """Packet error ratio of ideal soft decoding in white noise when the packets' mean Es/N0 is this."""
+        return ideal_packet_error_ratio(self.code, self.octets, esn0_db + self.words_above_mean_db)
+
+    def unit_packets(self, unit: int) -> int:
+        """Packets in a unit: small ones first, twice as many after every two units. It depends on nothing else."""
+        return min(self.most_packets, self.first_packets << min(unit // 2, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A campaign ready to run."""
+
+    campaign: Campaign
+    setups: tuple[PointSetup, ...]
+    rule: StoppingRule
+
+
+def make_plan(campaign: Campaign) -> Plan:
+    """Resolve and check every point.
+
+    Raises:
+        CampaignError: with file, line and key.
+    """
+    document = campaign.document
+    stop = document.stop
+    rule = StoppingRule(stop.errors, stop.packets, stop.relative_width, stop.confidence)
+    if document.kind == "symbols":
+        _refuse_waveform_keys(campaign)
+    setups = tuple(_setup(campaign, point) for point in campaign.points)
+    return Plan(campaign, setups, rule)
+
+
+def _refuse_waveform_keys(campaign: Campaign) -> None:
+    """Keys that would have no effect without a waveform are mistakes."""
+    for part, key in (
+        ("packet", "carrier"), ("packet", "sample_rate"), ("packet", "clock_ppm"), ("packet", "gap_bits"),
+        ("line", "scenario"), ("line", "background_density_v"), ("line", "noise"),
+    ):  # fmt: skip
+        named = [("axis", k, "name") for k, axis in enumerate(campaign.axes) if axis in (key, f"{part}.{key}")]
+        for path in [(part, key), *named]:
+            if path in campaign.source.lines and (path[0] != "axis" or named):
+                raise campaign.error(path, f'{part}.{key} has no meaning with kind = "symbols", which has no waveform')
+
+
+def _setup(campaign: Campaign, point: Point) -> PointSetup:
+    packet, kind = point.values.packet, campaign.document.kind
+
+    def fail(path: KeyPath, problem: str) -> typing.NoReturn:
+        raise campaign.error(path, problem, point)
+
+    if packet.esn0_db is None:
+        fail(("packet",), "the key 'esn0_db' is missing: here, or as an axis")
+    low, high = packet.clock_ppm if isinstance(packet.clock_ppm, list) else (packet.clock_ppm, packet.clock_ppm)
+    if low > high:
+        fail(("packet", "clock_ppm"), f"the first must not be above the second, got {low:g} and {high:g}")
+    try:
+        profile = _profile(packet.profile)
+    except PhyError as error:
+        fail(("packet", "profile"), str(error))
+    code = profile.code
+    if packet.code is not None:
+        if kind == "waveform":
+            fail(("packet", "code"), 'a waveform has the code of its profile; code belongs to kind = "symbols"')
+        try:
+            code = WordCode.named(packet.code)
+        except PhyError as error:
+            fail(("packet", "code"), str(error))
+    receivers = tuple(_receiver(campaign, point, name, options) for name, options in point.values.receivers.items())
+    if kind == "symbols":
+        for receiver in receivers:
+            if receiver.decoder == "weakest_flip" and code.checks.shape[0] != code.length - 8:
+                fail(("receivers", receiver.name, "word_decoder"), f"weakest_flip needs a linear code, which {code.name} is not")
+        most = max(FIRST_SYMBOL_PACKETS, UNIT_SYMBOL_BITS // (packet.octets * code.length))
+        return PointSetup(
+            "symbols", profile, code, packet.octets, "primary", 0.0, (0.0, 0.0), packet.esn0_db, 0.0, LineSetup(None, 1.0, ()),
+            receivers, FIRST_SYMBOL_PACKETS, most, 0.0,
+        )  # fmt: skip
+    if not profile.min_octets <= packet.octets <= profile.max_octets:
+        allowed = f"{profile.min_octets}..{profile.max_octets}"
+        fail(("packet", "octets"), f"the profile {profile.name} has {allowed} octets with the CRC, got {packet.octets}")
+    line = _line(campaign, point)
+    duration = profile.airtime(packet.octets) + packet.gap_bits * profile.bit_time
+    setup = PointSetup(
+        "waveform", profile, code, packet.octets, packet.carrier, packet.sample_rate, (low, high), packet.esn0_db,
+        packet.gap_bits, line, receivers, FIRST_PACKETS, max(FIRST_PACKETS, int(UNIT_LINE_S / duration)),
+        words_above_mean_db(profile, packet.octets),
+    )  # fmt: skip
+    _try(campaign, point, setup)
+    return setup
+
+
+def _receiver(campaign: Campaign, point: Point, name: str, options: dict[str, Any]) -> ReceiverSetup:
+    hints = typing.get_type_hints(ReceiverOptions)
+    known = {field.name: hints[field.name] for field in fields(ReceiverOptions)}
+    symbols = campaign.document.kind == "symbols"
+    if symbols:
+        known = {"word_decoder": str}
+    for key, value in options.items():
+        path: KeyPath = ("receivers", name, key)
+        if key not in known:
+            raise campaign.error(path, f"unknown option; expected {', '.join(known)}", point)
+        try:
+            msgspec.convert(value, known[key])
+        except msgspec.ValidationError as error:
+            raise campaign.error(path, str(error).replace("`", ""), point) from None
+        choices = DECODERS if symbols else WORD_DECODERS
+        if key == "word_decoder" and value not in choices:
+            raise campaign.error(path, f"must be one of {', '.join(choices)}, got {value!r}", point)
+    try:
+        made = ReceiverOptions(**options)
+    except ConfigurationError as error:
+        raise campaign.error(_guilty(("receivers", name), options, str(error)), str(error), point) from None
+    return ReceiverSetup(name, made, made.word_decoder)
+
+
+def _line(campaign: Campaign, point: Point) -> LineSetup:
+    line = point.values.line
+    if line.scenario is None:
+        sources = []
+        for k, item in enumerate(line.noise):
+            kind = item.get("kind")
+            if kind not in SOURCES:
+                where: KeyPath = ("line", "noise", k, "kind") if "kind" in item else ("line", "noise", k)
+                raise campaign.error(where, f"kind must be one of {', '.join(sorted(SOURCES))}, got {kind!r}", point)
+            sources.append(_noise(campaign, point, k, str(kind), item))
+        return LineSetup(None, line.background_density_v, tuple(sources))
+    if line.scenario not in scenario_names():
+        problem = f"must be one of {', '.join(scenario_names())}, got {line.scenario!r}"
+        raise campaign.error(("line", "scenario"), problem, point)
+    for key in ("noise", "background_density_v"):
+        if ("line", key) in campaign.source.lines:
+            raise campaign.error(("line", key), f"the scenario {line.scenario} brings its own noise", point)
+    return LineSetup(line.scenario, 0.0, ())
+
+
+def _noise(campaign: Campaign, point: Point, k: int, kind: str, item: dict[str, Any]) -> NoiseSource:
+    parameters = {key: value for key, value in item.items() if key not in ("kind", "over", "sir_db")}
+    over, sir_db = item.get("over"), item.get("sir_db", 0.0)
+    where: KeyPath = ("line", "noise", k)
+    if over not in (None, "carrier_band", "full_band", "signal"):
+        raise campaign.error((*where, "over"), f"must be carrier_band, full_band or signal, got {over!r}", point)
+    if isinstance(sir_db, bool) or not isinstance(sir_db, (int, float)) or not -200 <= sir_db <= 200:
+        raise campaign.error((*where, "sir_db"), f"must be a number in -200..200 dB, got {sir_db!r}", point)
+    if over is None and "sir_db" in item:
+        raise campaign.error((*where, "sir_db"), "counts from a level: over is missing", point)
+    if over is not None:
+        makers = {*inspect.signature(SOURCES[kind]).parameters, *_preset_parameters(kind)}
+        level = next((name for name in ("reference_v", "amplitude_v", "rms_v") if name in makers), None)
+        if level is None:
+            raise campaign.error((*where, "over"), f"{kind} has no level that could follow another one", point)
+        if level in parameters:
+            raise campaign.error((*where, level), "is what over sets; give one of both", point)
+        return NoiseSource(kind, tuple(parameters.items()), over, float(sir_db), level)
+    return NoiseSource(kind, tuple(parameters.items()), None, 0.0, "")
+
+
+def _preset_parameters(kind: str) -> tuple[str, ...]:
+    preset = getattr(SOURCES[kind], "preset", None)
+    return tuple(inspect.signature(preset).parameters) if preset else ()
+
+
+def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
+    """Make the parts once; what cannot be made is told at the key that its text names."""
+    try:
+        sender = Transmitter(setup.profile, setup.sample_rate)
+        sender.modulate(bytes(setup.octets), setup.carrier == "secondary")
+    except ConfigurationError as error:
+        raise campaign.error(("packet", _CHECK_RATE), str(error), point) from None
+    for receiver in setup.receivers:
+        try:
+            made = Receiver(setup.profile, setup.sample_rate, receiver.options)
+        except ConfigurationError as error:
+            options = point.values.receivers[receiver.name]
+            path = _guilty(("receivers", receiver.name), options, str(error))
+            raise campaign.error(path if len(path) > 2 else ("packet", _CHECK_RATE), str(error), point) from None
+        if setup.carrier not in made.carriers:
+            raise campaign.error(("packet", _CHECK_RATE), f"is too low for the {setup.carrier} carrier", point)
+
+    def make(line: LineSetup) -> None:
+        power = signal_power(line, setup.profile, setup.esn0_db)
+        made = make_line(line, setup.profile, setup.carrier, setup.sample_rate, setup.esn0_db, power, seed=0)
+        made.process(np.zeros(64, np.float32))
+
+    try:
+        make(setup.line)
+    except (PhyError, TypeError, ValueError, OverflowError) as error:
+        path = ("line", "scenario") if setup.line.scenario else ("line", "noise")
+        for k, item in enumerate(point.values.line.noise):
+            try:
+                make(LineSetup(None, setup.line.background_density_v, setup.line.sources[k : k + 1]))
+            except (PhyError, TypeError, ValueError, OverflowError) as problem:
+                path = _guilty(("line", "noise", k), item, str(problem))
+                raise campaign.error(path, str(problem), point) from None
+        raise campaign.error(path, str(error), point) from None
+
+
+def _guilty(path: KeyPath, part: dict[str, Any], text: str) -> KeyPath:
+    """The key of `part` that an error text names, itself or by its value; the part when it names none."""
+    said = set(re.findall(r"[\w.+-]+", text))
+    for key, value in sorted(part.items(), key=lambda item: item[0] == "kind"):
+        if {key, str(value)} & said:
+            return (*path, key)
+    return path
+
+
+@cache
+def _profile(name: str) -> Profile:
+    return Profile.load(name)
+
+
+@cache
+def words_above_mean_db(profile: Profile, octets: int) -> float:
+    """Power of the words' bits over the mean of the whole packet, dB.
+
+    Es/N0 is defined by the mean; an alternating preamble of a shaped pulse lies below it, and the words that much above.
+    """
+    rng, first, last = np.random.default_rng(1), len(profile.header_bits), profile.packet_bits(octets) - 1
+    sender = Transmitter(profile, 1e6, level_v=1.0)
+    changes = np.array([np.diff(packet_bits(rng.bytes(octets), profile)) != 0 for _ in range(200)])
+    whole = np.mean([sender.packet_power(rng.bytes(octets)) for _ in range(200)])
+    lost = (0.5 - whole) / np.mean(changes.sum(axis=1) / (changes.shape[1] + 1))  # of one bit time, for each change
+    words = 0.5 - lost * np.mean(changes[:, first : last - profile.code.length * profile.end_words])
+    return float(10 * np.log10(words / whole))
+
+
+def mean_airtime(setup: PointSetup) -> float:
+    """Seconds of line that a packet with its gap takes; 0 without a waveform."""
+    if setup.kind == "symbols":
+        return 0.0
+    gap = (setup.gap_bits + 4) * setup.profile.bit_time
+    return setup.profile.airtime(setup.octets) + gap if math.isfinite(gap) else 0.0
+
+
+def fingerprint(plan: Plan) -> str:
+    """Text that differs when any number of the campaign may: the specification's values and the constants of its profiles."""
+    document = json.loads(msgspec.json.encode(plan.campaign.document))
+    document.pop("title")
+    profiles = {
+        setup.profile.name: {key: constant.value for key, constant in setup.profile.constants.items()} for setup in plan.setups
+    }
+    codes = {setup.code.name: hashlib.sha256(setup.code.table.tobytes()).hexdigest() for setup in plan.setups}
+    return json.dumps({"document": document, "profiles": profiles, "codes": codes}, sort_keys=True)

@@ -1,0 +1,148 @@
+"""What a campaign has found: one row for each point and receiver, with bounds and theory beside it; as Parquet."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from scipy.stats import binomtest
+
+from phy.measure import ErrorCount, loss_db
+
+from .plan import Plan, mean_airtime
+from .runner import PointState
+
+PARQUET: Final = "results.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a result comes from: text of the specification, seed, version of the code, command line."""
+
+    title: str
+    spec: str
+    seed: int
+    version: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One point of one receiver.
+
+    Attributes:
+        point: its number. coordinates: axis -> value. receiver: name. esn0_db, octets, code: of the point.
+        packets, errors, packet_error_ratio, low, high: with the bounds of the confidence interval.
+        ideal: packet error ratio of ideal soft decoding of this word code in white noise at this Es/N0, the words' bits taken at
+            their own power, words_above_mean_db over the packet's mean.
+        loss_db, loss_low_db, loss_high_db: Es/N0 less that at which the ideal has this ratio; infinite where it is not bounded.
+        missed, residual, false: see Tally. stopped_by: errors, confidence, trials, or "" while the point is not done.
+        only_first, only_this: packets that only the first receiver, or only this one, delivered of the same noise.
+        same_p: probability of a split as uneven as that between equal receivers (exact McNemar test).
+        words, word_errors, channel_bits, channel_bit_errors: without a waveform. line_s: seconds of line.
+    """
+
+    point: int
+    coordinates: dict[str, Any]
+    receiver: str
+    esn0_db: float
+    octets: int
+    code: str
+    packets: int
+    errors: int
+    packet_error_ratio: float
+    low: float
+    high: float
+    ideal: float
+    words_above_mean_db: float
+    loss_db: float
+    loss_low_db: float
+    loss_high_db: float
+    missed: int
+    residual: int
+    false: int
+    only_first: int
+    only_this: int
+    same_p: float
+    words: int
+    word_errors: int
+    channel_bits: int
+    channel_bit_errors: int
+    line_s: float
+    stopped_by: str
+
+    def flat(self) -> dict[str, Any]:
+        """The row with a column for each axis; coordinates that are lists or tables as JSON."""
+        values = asdict(self)
+        values.pop("coordinates")
+        axes = {f"axis.{name}": v if isinstance(v, (int, float, str)) else json.dumps(v) for name, v in self.coordinates.items()}
+        return {"point": values.pop("point"), **axes, **values}
+
+
+def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
+    """Rows of every point that has at least one counted unit, in order."""
+    confidence = plan.rule.confidence
+    for point, state in zip(plan.campaign.points, states, strict=True):
+        setup = state.setup
+        for k, tally in enumerate(state.totals):
+            count = ErrorCount(tally.errors, state.packets)
+            low, high = count.interval(confidence)
+            loss = loss_db(count, setup.esn0_db, setup.ideal, confidence=confidence)
+            only_first, only_this = state.paired[k]
+            split = only_first + only_this
+            yield Row(
+                point=point.index,
+                coordinates=point.coordinates,
+                receiver=setup.receivers[k].name,
+                esn0_db=setup.esn0_db,
+                octets=setup.octets,
+                code=setup.code.name,
+                packets=state.packets,
+                errors=tally.errors,
+                packet_error_ratio=count.ratio,
+                low=low,
+                high=high,
+                ideal=setup.ideal(setup.esn0_db),
+                words_above_mean_db=setup.words_above_mean_db,
+                loss_db=loss.value_db,
+                loss_low_db=loss.low_db,
+                loss_high_db=loss.high_db,
+                missed=tally.missed,
+                residual=tally.residual,
+                false=tally.false,
+                only_first=only_first,
+                only_this=only_this,
+                same_p=float(binomtest(only_this, split).pvalue) if split else 1.0,
+                words=tally.words,
+                word_errors=tally.word_errors,
+                channel_bits=tally.channel_bits,
+                channel_bit_errors=tally.channel_bit_errors,
+                line_s=state.packets * mean_airtime(setup),
+                stopped_by=state.reason or "",
+            )
+
+
+def json_line(row: Row) -> str:
+    """A row as one JSON object; what is infinite or unknown is null."""
+    values = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(row).items()}
+    return json.dumps(values)
+
+
+def write_parquet(path: Path, found: Sequence[Row], provenance: Provenance) -> None:
+    """Write the rows; the provenance is in the schema's metadata. A reader never sees half a file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list[Any]] = {}
+    for row in found:
+        for name, value in row.flat().items():
+            columns.setdefault(name, []).append(value)
+    for name, values in columns.items():  # an axis may mix numbers and words
+        if len({type(v) for v in values} - {int, float}) > 1 or ({type(v) for v in values} >= {str, int}):
+            columns[name] = [str(v) for v in values]
+    metadata = {f"osgp_sdr.{key}": str(value) for key, value in asdict(provenance).items()}
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), partial)
+    partial.replace(path)
