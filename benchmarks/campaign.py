@@ -8,6 +8,7 @@ those of one that ran through.
 """
 
 import argparse
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from flowgraphs.campaign.workers import cores
 from flowgraphs.kernels import ensure_compiled
 
 RESUMED = """
@@ -49,15 +51,17 @@ def units(directory: Path) -> list[tuple[int, int, str]]:
 
 def curve(folder: Path, jobs: list[str]) -> float:
     """Run the curve, print its table, return its wall time."""
-    start = time.monotonic()
+    start, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = sweep("awgn", "-o", str(folder / "awgn"), *jobs)
     print(process.communicate()[0], end="")
-    seconds = time.monotonic() - start
+    seconds, now = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor_s = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
     table = pq.read_table(folder / "awgn" / "results.parquet").to_pydict()
     line_s, errors = sum(table["line_s"]), min(table["errors"])
     ok = process.returncode == 0 and errors >= 100
     print(f"{sum(table['packets'])} packets, {line_s:.0f} s of line, at least {errors} errors a point")
-    print(f"wall time {seconds:.1f} s, {line_s / seconds:.0f} times real time over all cores")
+    print(f"wall time {seconds:.1f} s on {cores()} cores, {line_s / seconds:.0f} times real time over all of them")
+    print(f"processor time {processor_s:.1f} s, {line_s / processor_s:.0f} times real time a core (other programs do not count)")
     return seconds if ok else float("inf")
 
 
