@@ -388,3 +388,11 @@ def tones(y, rows, first_sample):
                     envelope[j] = amplitude * (1.0 + depth * _cosine(am_step * (first + j) + am_phase))
                 for j in range(count):
                     part[j] += F(envelope[j] * _cosine(turns[j]))
+
+
+@njit(cache=True, nogil=True)
+def upconvert(in_phase, quadrature, first_sample, step):
+    """in_phase (N,) float32 becomes the real part of (in_phase + j quadrature) exp(2 pi j step n), n from first_sample on."""
+    for j in range(in_phase.size):
+        turns = step * (first_sample + j)
+        in_phase[j] = in_phase[j] * F(_cosine(turns)) - quadrature[j] * F(_cosine(turns - 0.25))

@@ -109,7 +109,7 @@ def warmup() -> None:
         RandomImpulses(rate, mean_interval_s=1e-3, mean_width_s=1e-4, lowest_v=1.0, highest_v=1.0),
         Tone(rate, 77.5e3, 1.0),
         GilbertElliottNoise.preset("bursty", rate, 1.0),  # two_states
-        ClassANoise.preset("A.1_G.01", rate, 1.0, centre_hz=86e3, bandwidth_hz=80e3),  # uniforms, polynomial
+        ClassANoise.preset("A.1_G.01", rate, 1.0, centre_hz=86e3, bandwidth_hz=80e3),  # uniforms, polynomial, upconvert
         SwitchedNoise.preset("lv3", rate),  # regions
     )
     LineNoise(rate, sources).generate(8)

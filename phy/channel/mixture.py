@@ -104,13 +104,7 @@ class _Mixture(Source):
                 path_kernels.convolve(column, h, row)
             path_kernels.polynomial(bank, first + _HALF_WIDTH - 1, y, first_sample, self._step)
         # E|z|^2 = 2 rms^2 with rms^2 in each part: the real part of z exp(j angle) has the power rms^2.
-        rows = np.zeros((1, 8))
-        for component, phase in ((in_phase, 0.0), (quadrature, 0.25)):  # cos(a + 90 degrees) = -sin a
-            carrier = np.zeros(n, np.float32)
-            rows[0, :3] = 1.0, self._centre_hz / self.sample_rate, phase
-            kernels.tones(carrier, rows, first_sample)
-            component *= carrier
-        in_phase += quadrature
+        kernels.upconvert(in_phase, quadrature, first_sample, self._centre_hz / self.sample_rate)
         return in_phase
 
     def _uniforms(self, sequence: np.uint64, first: int, n: int) -> NDArray[np.float64]:

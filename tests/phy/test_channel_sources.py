@@ -245,7 +245,7 @@ def test_warmup_leaves_nothing_to_compile():
 
     channel.warmup()
     kernels = [noise.gaussian, noise.ring_train, noise.burst_power, noise.periodic, noise.tones, noise.two_states, noise.uniforms]
-    kernels += [noise.regions, path.polynomial]
+    kernels += [noise.regions, noise.upconvert, path.polynomial]
     kernels += [path.convolve, path.second_order, path.interpolate]
     before = [len(kernel.signatures) for kernel in kernels]
     assert min(before) >= 1
