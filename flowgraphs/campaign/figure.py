@@ -1,6 +1,5 @@
 """The figure of a campaign, for a paper: vector graphics, labelled axes, confidence bars, theory, provenance in the metadata."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -64,10 +63,8 @@ def write_figures(directory: Path, plan: Plan, found: Sequence[Row], provenance:
 
 
 def x_axis(plan: Plan) -> str:
-    """The axis that goes to the right: Es/N0, or the first of numbers, or the first."""
+    """The axis that goes to the right: the first of numbers in the specification, or the first of all."""
     names = plan.campaign.axes
-    if "esn0_db" in names or "packet.esn0_db" in names:
-        return "esn0_db" if "esn0_db" in names else "packet.esn0_db"
     numeric = [n for n in names if all(_number(point.coordinates[n]) for point in plan.campaign.points)]
     return numeric[0] if numeric else names[0]
 
@@ -98,7 +95,7 @@ def _draw(axes: Any, plan: Plan, found: Sequence[Row], horizontal: str) -> None:
         none = [row for row in members if not row.errors]
         if none:  # no error at all: the upper bound alone
             axes.plot([place(r) for r in none], [r.high for r in none], "v", fillstyle="none", color=f"C{k % 10}")
-    _theory(axes, plan, found, horizontal if numeric else "", place)
+    _theory(axes, plan, found, horizontal, place)
     if not numeric:
         axes.set_xticks(range(len(names)), [str(n) for n in names])
     axes.set_yscale("log")
@@ -109,23 +106,27 @@ def _draw(axes: Any, plan: Plan, found: Sequence[Row], horizontal: str) -> None:
 
 
 def _theory(axes: Any, plan: Plan, found: Sequence[Row], horizontal: str, place: Any) -> None:
-    """Ideal soft decoding, one curve for each word code and length."""
-    setups = {(setup.code.name, setup.octets): setup for setup in plan.setups}
-    for style, ((code, octets), setup) in zip(["k-", "k--", "k:", "k-."] * len(setups), setups.items(), strict=False):
-        members = [row for row in found if (row.code, row.octets) == (code, octets)]
-        if not members:
-            continue
-        label = f"ideal, {code}, {octets} octets" if len(setups) > 1 else f"ideal soft decoding, {code}"
-        if _short(horizontal) == "esn0_db":
-            low, high = min(row.esn0_db for row in members), max(row.esn0_db for row in members)
-            x = np.linspace(low, high, _CURVE_POINTS)
-            floor = min((row.low for row in members if row.errors), default=1e-6) / 3
+    """Ideal soft decoding: a curve for each word code and length, or for each line when Es/N0 is not what goes to the right."""
+    styles = ["k-", "k--", "k:", "k-."]
+    if _short(horizontal) == "esn0_db":
+        setups = {(setup.code.name, setup.octets): setup for setup in plan.setups}
+        for k, ((code, octets), setup) in enumerate(setups.items()):
+            members = [row for row in found if (row.code, row.octets) == (code, octets)]
+            if not members:
+                continue
+            x = np.linspace(min(row.esn0_db for row in members), max(row.esn0_db for row in members), _CURVE_POINTS)
             y = np.array([setup.ideal(float(v)) for v in x])
-            shown = y > floor
-            axes.plot(x[shown], y[shown], style, linewidth=0.9, label=label, zorder=1)
-        else:
-            at = sorted({(place(row), row.ideal) for row in members})
-            axes.plot([a for a, _ in at], [max(b, math.ulp(0.0)) for _, b in at], style, linewidth=0.9, label=label, zorder=1)
+            shown = y > min((row.low for row in members if row.errors), default=1e-6) / 3
+            label = f"ideal, {code}, {octets} octets" if len(setups) > 1 else f"ideal soft decoding, {code}"
+            axes.plot(x[shown], y[shown], styles[k % 4], linewidth=0.9, label=label, zorder=1)
+        return
+    lines: dict[str, dict[float, float]] = {}
+    for row in found:
+        others = ", ".join(f"{n} {v}" for n, v in row.coordinates.items() if n != horizontal and not n.startswith("receiver"))
+        lines.setdefault(others, {})[place(row)] = max(row.ideal, 1e-300)
+    for k, (others, at) in enumerate(lines.items()):
+        label = f"ideal, {others}" if others else "ideal soft decoding, white noise"
+        axes.plot(list(at), list(at.values()), styles[k % 4], linewidth=0.9, label=label, zorder=1)
 
 
 def _short(name: str) -> str:

@@ -48,7 +48,7 @@ class PointSetup:
 
     Attributes:
         kind: waveform or symbols. code: word code. octets: of an LPDU with its CRC. clock_ppm: (low, high).
-        first_packets, most_packets: size of the first units and of the largest ones.
+        first_packets, most_packets: size of the first units and of the largest ones. limit: packets of all units together.
         words_above_mean_db: see `words_above_mean_db`; 0 without a waveform.
     """
 
@@ -66,23 +66,30 @@ class PointSetup:
     first_packets: int
     most_packets: int
     words_above_mean_db: float
+    limit: int
 
     def ideal(self, esn0_db: float) -> float:
         """Packet error ratio of ideal soft decoding in white noise when the packets' mean Es/N0 is this."""
         return ideal_packet_error_ratio(self.code, self.octets, esn0_db + self.words_above_mean_db)
 
     def unit_packets(self, unit: int) -> int:
-        """Packets in a unit: small ones first, twice as many after every two units. It depends on nothing else."""
-        return min(self.most_packets, self.first_packets << min(unit // 2, 40))
+        """Packets in a unit: small ones first, twice as many after every two units, the last one cut at the limit; then 0."""
+        sizes = [min(self.most_packets, self.first_packets << min(k // 2, 40)) for k in range(unit + 1)]
+        return max(0, min(sizes[-1], self.limit - sum(sizes[:-1])))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A campaign ready to run."""
+    """A campaign ready to run.
+
+    Attributes:
+        noise_of: for each point the one whose packets and noise it has: points that differ in options of receivers share them.
+    """
 
     campaign: Campaign
     setups: tuple[PointSetup, ...]
     rule: StoppingRule
+    noise_of: tuple[int, ...]
 
 
 def make_plan(campaign: Campaign) -> Plan:
@@ -97,7 +104,11 @@ def make_plan(campaign: Campaign) -> Plan:
     if document.kind == "symbols":
         _refuse_waveform_keys(campaign)
     setups = tuple(_setup(campaign, point) for point in campaign.points)
-    return Plan(campaign, setups, rule)
+    first: dict[bytes, int] = {}
+    noise_of = tuple(
+        first.setdefault(msgspec.json.encode((point.values.packet, point.values.line)), point.index) for point in campaign.points
+    )
+    return Plan(campaign, setups, rule, noise_of)
 
 
 def _refuse_waveform_keys(campaign: Campaign) -> None:
@@ -143,7 +154,7 @@ def _setup(campaign: Campaign, point: Point) -> PointSetup:
         most = max(FIRST_SYMBOL_PACKETS, UNIT_SYMBOL_BITS // (packet.octets * code.length))
         return PointSetup(
             "symbols", profile, code, packet.octets, "primary", 0.0, (0.0, 0.0), packet.esn0_db, 0.0, LineSetup(None, 1.0, ()),
-            receivers, FIRST_SYMBOL_PACKETS, most, 0.0,
+            receivers, FIRST_SYMBOL_PACKETS, most, 0.0, campaign.document.stop.packets,
         )  # fmt: skip
     if not profile.min_octets <= packet.octets <= profile.max_octets:
         allowed = f"{profile.min_octets}..{profile.max_octets}"
@@ -153,7 +164,7 @@ def _setup(campaign: Campaign, point: Point) -> PointSetup:
     setup = PointSetup(
         "waveform", profile, code, packet.octets, packet.carrier, packet.sample_rate, (low, high), packet.esn0_db,
         packet.gap_bits, line, receivers, FIRST_PACKETS, max(FIRST_PACKETS, int(UNIT_LINE_S / duration)),
-        words_above_mean_db(profile, packet.octets),
+        words_above_mean_db(profile, packet.octets), campaign.document.stop.packets,
     )  # fmt: skip
     _try(campaign, point, setup)
     return setup

@@ -167,11 +167,11 @@ class Runner:
                 open_points,
                 key=lambda item: (not item[1].pending and not item[1].results, self._lacking(item[1], rule), -item[0]),
             )
-            if self._lacking(state, rule) <= 0 and state.pending:
-                return  # enough is on its way for every point
             unit = state.next_unit()
+            if state.pending and (self._lacking(state, rule) <= 0 or not state.setup.unit_packets(unit)):
+                return  # enough is on its way
             state.pending.add(unit)
-            seed = unit_seed(self.plan.campaign.document.seed, k, unit)
+            seed = unit_seed(self.plan.campaign.document.seed, self.plan.noise_of[k], unit)
             yield Task(k, unit, state.setup, seed, state.setup.unit_packets(unit))
 
     @staticmethod

@@ -81,7 +81,10 @@ class Store:
     def add(self, point: int, unit: int, result: UnitResult) -> None:
         """Keep a unit; when this returns it survives a power cut."""
         text = msgspec.json.encode(result).decode()
-        self._database.execute("insert into unit values (?, ?, ?)", (point, unit, text))
+        try:
+            self._database.execute("insert into unit values (?, ?, ?)", (point, unit, text))
+        except sqlite3.OperationalError as error:
+            raise CampaignError(f"{self.directory / DATABASE}: cannot write: {error}; what was done before is kept") from None
 
     def close(self) -> None:
         """Release the directory."""

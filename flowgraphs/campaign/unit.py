@@ -6,10 +6,10 @@ A unit is a function of its setup, its seed and the number of its packets, nothi
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from phy import Packet, Receiver, Transmitter, append_crc
 from phy.symbol_level import simulate_words
@@ -19,6 +19,7 @@ from .plan import PointSetup
 
 LEAD_BITS = 200.0  # noise before the first packet: a receiver that has been listening
 TAIL_BITS = 80.0  # noise after the last one: it leaves filters and look-ahead among the same noise as the others
+_PUSH = 1 << 18  # samples given to the receivers at once; smaller pieces cost them more per sample
 _NEAR_BITS = 12.0  # a received packet belongs to the one sent within so many bits of its start; gaps are twice as long
 
 
@@ -95,12 +96,21 @@ def _waveform(setup: PointSetup, seed: int, packets: int) -> UnitResult:
     sent: list[_Sent] = []
     position = 0
 
-    def pass_on(x: Any) -> None:
+    held: list[NDArray[np.float32]] = []
+
+    def pass_on(x: NDArray[np.float32]) -> None:
         nonlocal position
         y = line.process(x)
-        for receiver, delivered in zip(receivers, got, strict=True):
-            delivered += receiver.push(y)
         position += y.size  # a line with a clock of its own gives more or fewer samples than it takes
+        held.append(y)
+        if sum(part.size for part in held) >= _PUSH:
+            push_held()
+
+    def push_held() -> None:
+        block = np.concatenate(held)
+        held.clear()
+        for receiver, delivered in zip(receivers, got, strict=True):
+            delivered += receiver.push(block)
 
     pass_on(np.zeros(round(LEAD_BITS * bit), np.float32))
     for _ in range(packets):
@@ -113,6 +123,8 @@ def _waveform(setup: PointSetup, seed: int, packets: int) -> UnitResult:
         sent.append(_Sent(lpdu, position + gap.size + sender.lead_samples + delay + line.latency_samples))
         pass_on(np.concatenate([gap, wave]))
     pass_on(np.zeros(round(TAIL_BITS * bit), np.float32))
+    if held:
+        push_held()
     for receiver, delivered in zip(receivers, got, strict=True):
         delivered += receiver.flush()
     return UnitResult(packets, [_tally(sent, delivered, setup.carrier, _NEAR_BITS * bit) for delivered in got])

@@ -16,7 +16,7 @@ from flowgraphs.campaign.runner import PointState, Runner
 from flowgraphs.campaign.spec import parse_campaign
 from flowgraphs.campaign.store import Store
 from flowgraphs.campaign.unit import Tally, UnitResult, run_unit, unit_seed
-from flowgraphs.campaign.workers import Done, InlineWorkers, LocalWorkers, Workers
+from flowgraphs.campaign.workers import Done, InlineWorkers, LocalWorkers, Workers, run_remote_unit
 from flowgraphs.errors import CampaignError
 from phy.measure import StoppingRule
 from phy.theory import ideal_packet_error_ratio
@@ -178,11 +178,29 @@ def test_a_point_ends_at_the_first_unit_that_meets_the_rule_in_order(order):
     assert (state.counted, state.packets, state.totals[0].errors, state.reason) == (3, 30, 12, "errors")
 
 
+def test_units_grow_and_end_with_the_limit():
+    setup = waveform("[stop]\npackets = 500\n").setups[0]
+    assert [setup.unit_packets(k) for k in range(8)] == [64, 64, 128, 128, 116, 0, 0, 0]
+    large = waveform("[stop]\npackets = 1_000_000\n").setups[0]
+    longest = large.unit_packets(20) * (large.profile.airtime(12) + 40 * large.profile.bit_time)
+    assert 55 < longest <= 60
+
+
 def test_receivers_are_compared_packet_by_packet():
     state = PointState(setup=None)  # type: ignore[arg-type]
     state.add(0, UnitResult(8, [Tally(2, failed="c0"), Tally(3, failed="83")]), StoppingRule(errors=100))
     state.add(1, UnitResult(8, [Tally(1, failed="01"), Tally(0, failed="00")]), StoppingRule(errors=100))
     assert state.paired == [(0, 0), (2, 2)] and state.reason is None
+
+
+def test_points_that_differ_in_receivers_alone_share_their_noise():
+    axes = '[[axis]]\nname = "receiver.blanker"\nvalues = [0.0, 9.0]\n[[axis]]\nname = "gap_bits"\nvalues = [40, 50]\n'
+    assert waveform(axes).noise_of == (0, 1, 0, 1)
+
+
+def test_a_worker_of_another_version_refuses(plan):
+    with pytest.raises(CampaignError, match=r"a worker of the cluster has version .*, this is 0\.0"):
+        run_remote_unit(plan.setups[0], 1, 10, "0.0")
 
 
 def test_seeds_differ_between_points_units_and_campaigns():

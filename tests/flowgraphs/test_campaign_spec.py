@@ -1,6 +1,7 @@
 """Specifications of campaigns: what they mean, and faults told with file, line and what is expected."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,11 @@ def test_a_fault_is_told_with_its_line(text, line, complaint):
     with pytest.raises(CampaignError, match=rf"^x\.toml:{line}: ") as caught:
         plan(text)
     assert re.search(complaint, str(caught.value)), str(caught.value)
+
+
+def test_the_campaign_of_the_readme_is_right():
+    (text,) = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text("utf-8"), re.DOTALL)
+    assert [receiver.options.blanker for receiver in plan(text).setups[8].receivers] == [9.0, 0.0]
 
 
 def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path):

@@ -84,6 +84,7 @@ def test_json_has_one_object_for_each_point_and_receiver(tmp_path, capsys):
     out, err = capsys.readouterr()
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["coordinates"] for line in lines] == [{"esn0_db": 5}, {"esn0_db": 6}, {"esn0_db": 7}]
+    assert [line["packets"] for line in lines] == [2000, 2000, 2000]
     assert all(line["low"] <= line["packet_error_ratio"] <= line["high"] and line["stopped_by"] == "trials" for line in lines)
     assert "esn0_db 5: default 0.1" in err and "wrote" in err
     files = {path.name for path in (tmp_path / "dir").iterdir()}
