@@ -1,6 +1,6 @@
 """The profile: every constant of one power-line channel, as data with source and grade."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -56,7 +56,7 @@ _SCHEMA: Final[dict[str, dict[str, tuple[Any, float, float]]]] = {
 _GRADES: Final = ("A", "B", "C", "D")
 _TYPE_NAMES: Final = {int: "integer", float: "float", str: "string", bool: "true or false", list: "array"}
 _BIT_STRINGS: Final = ("packet.preamble", "packet.sync", "packet.inversion", "packet.end_word")
-_CHOICES: Final = {"packet.bit_order": ("msb", "lsb"), "packet.crc": tuple(CRCS)}
+_CHOICES: Final[dict[str, Collection[str]]] = {"packet.bit_order": ("msb", "lsb"), "packet.crc": CRCS}
 
 
 @dataclass(frozen=True, eq=False)

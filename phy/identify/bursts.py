@@ -15,6 +15,7 @@ _FRAME_S: Final = 2e-3  # shorter than the idle time between packets, long enoug
 _SEGMENT_S: Final = 4.0  # noise floors are learnt anew for every segment
 _SHORTEST_S: Final = 12e-3  # a shorter burst cannot be a packet of eight octets, on either band
 _LONGEST_S: Final = 3.0
+_LONG_S: Final = 0.9  # 255 octets on the A band; longer ones are suspected to be several packets
 _MARGIN_S: Final = 3e-3  # less than the shortest idle time, so that neighbours stay outside
 _WARM: Final = 0.4  # of the threshold
 _SMOOTH_BINS: Final = 5
@@ -86,10 +87,9 @@ class BurstFinder:
         keep = x.size
         if frames >= 8:
             power = self._spectrogram(x, frames)
-            hot, excess = self._hot(power)
             margin = round(_MARGIN_S * self.sample_rate)
             keep = x.size - 2 * margin
-            for first, stop in _runs(hot):
+            for first, stop, excess in self._runs(power):
                 start_sample, stop_sample = first * self._hop, (stop + 1) * self._hop
                 if not last and stop_sample + 2 * margin >= x.size:
                     if (stop - first) * self._hop < _LONGEST_S * self.sample_rate:
@@ -101,7 +101,7 @@ class BurstFinder:
                 bursts.append(
                     Burst(
                         x[low:high].copy(), self._base + low, self.sample_rate, start_sample - low, stop_sample - low,
-                        self._centre(excess[first:stop]),
+                        self._centre(excess),
                     )
                 )  # fmt: skip
         elif not last:
@@ -123,6 +123,19 @@ class BurstFinder:
             total = np.pad(total, ((0, 0), (1, 0)))
             power[first : first + 512] = (total[:, _SMOOTH_BINS:] - total[:, :-_SMOOTH_BINS]) / _SMOOTH_BINS
         return power
+
+    def _runs(self, power: NDArray[np.float32]) -> list[tuple[int, int, NDArray[np.float32]]]:
+        """First and last + 1 of every run of hot frames, and its power above the floor."""
+        hot, excess = self._hot(power)
+        found = []
+        for first, stop in _runs(hot):
+            inner: list[tuple[int, int, NDArray[np.float32]]] = []
+            if (stop - first) * self._hop > _LONG_S * self.sample_rate and stop - first < hot.size:
+                # Noise louder than elsewhere in the segment, for instance beside a pause of the recorder, has its own floor.
+                inner = [(first + a, first + b, e) for a, b, e in self._runs(power[first:stop])]
+                inner = [run for run in inner if (run[1] - run[0]) * self._hop >= _SHORTEST_S * self.sample_rate]
+            found += inner if len(inner) > 1 else [(first, stop, excess[first:stop])]
+        return found
 
     def _hot(self, power: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """(frames,): a cell is far above its floor; and the power above it, of such cells."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..words import WordCode
 
-_REVERSED = np.array([int(f"{octet:08b}"[::-1], 2) for octet in range(256)])
+REVERSED = np.array([int(f"{octet:08b}"[::-1], 2) for octet in range(256)])  # octets turned end for end
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,7 +50,7 @@ def write_code(table: NDArray[np.uint8], may_invert: bool, prefer_inverted: bool
             continue
         for inverted in polarities:
             for lsb_first in (False, True):
-                mine = (table[_REVERSED] if lsb_first else table) ^ np.uint8(inverted)
+                mine = (table[REVERSED] if lsb_first else table) ^ np.uint8(inverted)
                 mask = mine[0] ^ named[0]
                 if np.array_equal(mine ^ mask, named):
                     cost = int(mask.sum())
@@ -60,7 +60,7 @@ def write_code(table: NDArray[np.uint8], may_invert: bool, prefer_inverted: bool
         return best[1]
     inverted = polarities[0]
     lsb_first = _ascending(table)
-    mine = (table[_REVERSED] if lsb_first else table) ^ np.uint8(inverted)
+    mine = (table[REVERSED] if lsb_first else table) ^ np.uint8(inverted)
     values = (mine.astype(np.int64) @ (1 << np.arange(mine.shape[1] - 1, -1, -1))).tolist()
     return WrittenCode(values, np.zeros(mine.shape[1], np.uint8), lsb_first, inverted, equations(mine))
 

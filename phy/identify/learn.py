@@ -1,6 +1,6 @@
 """The whole recipe: bursts -> carriers -> bits -> header -> words -> octets -> a profile, with what remains open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,22 +9,40 @@ from numpy.typing import NDArray
 from ..profile import Profile
 from ..receiver import Receiver
 from .bursts import Burst
-from .carriers import group_carriers, tune
-from .codenames import WrittenCode, simplicity, write_code
+from .carrierfindings import carrier_findings
+from .carriers import CarrierGroup, group_carriers, tune
+from .checksearch import FEWEST as FEWEST_FOR_CHECK
+from .checksearch import mirror_image
+from .codenames import REVERSED, simplicity, write_code
 from .demodulate import BurstBits, demodulate
-from .framing import Framing, PacketRows, WordAlignment, solve_framing, word_alignments
+from .framing import (
+    Framing,
+    PacketRows,
+    WordAlignment,
+    independent_packets,
+    solve_check,
+    solve_framing,
+    word_alignments,
+)
 from .header import AlignedPackets, align
-from .numerology import Numerology, find_numerology
-from .octetmap import SEED_PACKETS
+from .numerology import Numerology, channels, find_numerology
+from .octetmap import missing_packets
+from .packetfindings import ENOUGH, Solved, code_gaps, packet_findings
 from .pulse import Start, Transition, fit_start, fit_transition
 from .report import Finding, Gap, Identification, profile_text
-from .wordcode import EQUATIONS, WORD_BITS
+from .wordcode import EQUATIONS, WORD_BITS, equation_text
 
 BASE: Final = "pl20a"  # profile from which the constants are taken that recordings do not show
-ENOUGH: Final = 32  # packets from which nothing is left to chance
 _CONFIRMED: Final = 40  # packets at most that the ordinary receiver is tried on
 _ALPHA_WANTED: Final = 0.15  # bit times; the receiver does not notice less
 _FEWEST: Final = 4  # packets below which not even their beginnings can be compared
+_CHANNELS: Final = 3  # bit rates tried, in case the line carries other modems
+_CODE_HOLDS: Final = 0.6  # share of words without error from which an unknown check sequence is looked for
+# Probability that the higher carrier is the primary one, by what the octets say: the alternate-path bit of an LPDU's first
+# octet (EN 14908-1 reference code, clause unverified) is that of the carrier, does not change, or contradicts itself.
+_ALTERNATE_BIT: Final = 6
+_ORDER_TOLD: Final = 0.98
+_ROLES: Final = {"told": 0.999, "not told": 0.97, "contradictory": 0.9}
 
 
 def identify(bursts: list[Burst], seed: int = 1) -> Identification:
@@ -36,11 +54,23 @@ def identify(bursts: list[Burst], seed: int = 1) -> Identification:
     """
     base = Profile.load(BASE)
     tuned = [t for t in map(tune, bursts) if t is not None]
-    groups = group_carriers(tuned)
-    if not groups:
+    found = channels(group_carriers(tuned))
+    if not found:
         reason = "no burst of energy" if not bursts else f"none of {len(bursts)} bursts is BPSK with a steady bit rate"
         return Identification(len(bursts), 0, 0, 0, 0, (), (Gap("carriers", reason, ENOUGH),), None)
-    numerology = find_numerology(groups, base)
+    results = []
+    for channel in found[:_CHANNELS]:
+        strangers = len(tuned) - sum(len(g.bursts) for g in channel)
+        results.append(_identify_channel(bursts, channel, strangers, base, np.random.default_rng(seed)))
+        if results[-1].profile is not None:
+            return results[-1]
+    return results[0]
+
+
+def _identify_channel(
+    bursts: list[Burst], channel: list[CarrierGroup], strangers: int, base: Profile, rng: np.random.Generator
+) -> Identification:
+    numerology = find_numerology(channel, strangers, base)
     demodulated = [
         bits
         for name, members in numerology.bursts.items()
@@ -48,76 +78,103 @@ def identify(bursts: list[Burst], seed: int = 1) -> Identification:
         if bits is not None
     ]
     if len(demodulated) < _FEWEST:
-        findings, gaps = _carrier_findings(numerology, base, len(demodulated))
-        gaps.append(Gap("packet", f"only {len(demodulated)} packets, too few to compare", ENOUGH - len(demodulated)))
-        return Identification(len(bursts), len(demodulated), 0, 0, 0, tuple(findings), tuple(gaps), None)
-    return _Learner(bursts, numerology, demodulated, base, np.random.default_rng(seed)).result()
+        findings, gaps = carrier_findings(numerology, base, _ROLES["not told"], ENOUGH)
+        missing = missing_packets(0) - len(demodulated)
+        gaps.append(Gap("packet", f"only {len(demodulated)} packets, too few to compare", missing))
+        measured = tuple(f for f in findings if f.confidence > 0)
+        return Identification(len(bursts), len(demodulated), 0, 0, 0, measured, tuple(gaps), None)
+    return _Learner(bursts, channel, numerology, demodulated, base, rng).result()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Solved:
-    """What the packets' bits mean."""
+class _Reading:
+    """The packets' bits, differentially decoded or not, and how they may be cut into words."""
 
+    differential: bool
     rows: PacketRows
-    framing: Framing
-    written: WrittenCode
-    table: NDArray[np.uint8]
-    header: NDArray[np.uint8]
-    header_agreement: float
-    end_word: NDArray[np.uint8]
-    end_agreement: float
+    alignments: list[WordAlignment]
 
 
 class _Learner:
     """From demodulated bursts to the result."""
 
     def __init__(
-        self, bursts: list[Burst], numerology: Numerology, demodulated: list[BurstBits], base: Profile, rng: np.random.Generator
-    ) -> None:
-        self._bursts, self._numerology, self._base, self._rng = bursts, numerology, base, rng
+        self, bursts: list[Burst], channel: list[CarrierGroup], numerology: Numerology, demodulated: list[BurstBits],
+        base: Profile, rng: np.random.Generator,
+    ) -> None:  # fmt: skip
+        self._bursts, self._channel, self._numerology, self._base, self._rng = bursts, channel, numerology, base, rng
         self._aligned: AlignedPackets = align(demodulated)
         self._packets = len(self._aligned.packets)
         self._transition: Transition = fit_transition(self._aligned.packets)
         self._start: Start = fit_start(self._aligned, self._transition.alpha)
         self._common = self._aligned.common_end(self._start.column) - self._start.column
+        self._readings = []
+        for differential in (False, True):
+            rows = PacketRows(self._aligned, self._start.column, self._start.ramp_bits, differential)
+            self._readings.append(_Reading(differential, rows, word_alignments(rows, self._common)))
 
     def result(self) -> Identification:
         """See `identify`."""
-        findings, gaps = _carrier_findings(self._numerology, self._base, self._packets)
-        findings += self._pulse_findings(gaps)
-        if self._aligned.rejected:
-            gaps.append(Gap("bursts", f"{self._aligned.rejected} bursts begin unlike the others and were left out"))
-        best: list[WordAlignment] = []
-        for differential in (False, True):
-            rows = PacketRows(self._aligned, self._start.column, self._start.ramp_bits, differential)
-            alignments = word_alignments(rows, self._common)
-            framing = solve_framing(rows, alignments, self._common, differential, self._base.crc, self._rng)
+        gaps = self._pulse_gaps()
+        for reading, framing in self._framings():
             if framing is not None:
-                return self._finish(self._solved(rows, framing), findings, gaps)
-            best = best or alignments
-        gaps.append(self._why_unsolved(best[0]))
+                return self._finish(self._solved(reading.rows, framing), gaps)
+        findings, carrier_gaps = carrier_findings(self._numerology, self._base, _ROLES["not told"], ENOUGH)
+        best = self._readings[0].alignments[0]
+        gaps = [*carrier_gaps, *gaps, self._why_unsolved(best)]
         bits = self._aligned.mean[self._start.column : self._start.column + self._common] > 0
         common = "".join(str(int(b)) for b in bits)
-        notes = (f"bits common to all packets, or their inverse: {common}",)
-        return Identification(
-            len(self._bursts), self._packets, 0, 0, 0, tuple(f for f in findings if f.confidence > 0), tuple(gaps), None, notes
-        )
+        notes = [f"bits common to all packets, or their inverse: {common}", self._quality()]
+        if best.code.equations == EQUATIONS:
+            text = ", ".join(equation_text(best.code))
+            notes.append(f"equations of a word's bits b1..b{WORD_BITS}, up to inversion of all: {text}")
+        measured = tuple(f for f in [*findings, *self._pulse_findings()] if f.confidence > 0)
+        return Identification(len(self._bursts), self._packets, 0, 0, 0, measured, tuple(gaps), None, tuple(notes))
+
+    def _framings(self) -> "list[tuple[_Reading, Framing | None]]":
+        """The first way that fits: the known check sequence, then those of the catalogue, then any other."""
+        for reading in self._readings:
+            rows, alignments, differential = reading.rows, reading.alignments, reading.differential
+            framing = solve_framing(rows, alignments, self._common, differential, self._base.crc, self._rng)
+            if framing is not None:
+                return [(reading, framing)]
+        if self._packets < FEWEST_FOR_CHECK:
+            return []
+        for listed in (True, False):
+            for reading in self._readings:
+                alignments = [a for a in reading.alignments if a.code.holds >= _CODE_HOLDS]
+                framing = solve_check(reading.rows, alignments, self._common, reading.differential, listed, self._rng)
+                if framing is not None:
+                    return [(reading, framing)]
+        return []
+
+    def _quality(self) -> str:
+        ratio = float(np.median([p.esn0_db for p in self._aligned.packets]))
+        return f"median Es/N0 of the packets: {ratio:.0f} dB"
 
     def _why_unsolved(self, best: WordAlignment) -> Gap:
-        more = max(ENOUGH - self._packets, 8)
-        if best.code.equations > EQUATIONS:
-            reason = f"the {best.code.distinct} different words seen obey {best.code.equations} equations instead of {EQUATIONS}"
+        code = best.code
+        if code.equations > EQUATIONS:
+            # Two check octets of a packet bring two words that nobody chose; five more than dimensions miss 3 % of the time.
+            more = -(-(code.equations - EQUATIONS + 5) // 2)
+            reason = f"the {code.distinct} different words seen obey {code.equations} equations instead of {EQUATIONS}"
             return Gap("word code", f"{reason}: more different octets are needed", more)
-        if best.code.equations < EQUATIONS:
-            reason = f"words of {WORD_BITS} bits obey only {best.code.equations} equations instead of {EQUATIONS}"
-            return Gap("word code", f"{reason}: too many bit errors, or another kind of code", more)
-        if self._packets < SEED_PACKETS:
-            reason = f"each packet gives 16 equations for 72 unknowns, and there are only {self._packets} packets"
-            return Gap("octets", reason, SEED_PACKETS + 2 - self._packets)
-        reason = "the words of the code are known, but no linear map to octets makes the check sequences fit"
-        return Gap("octets", reason, more)
+        if code.equations < EQUATIONS:
+            reason = f"words of {WORD_BITS} bits obey only {code.equations} equations instead of {EQUATIONS}"
+            return Gap("word code", f"{reason}: too many bit errors, or another kind of code ({self._quality()})", ENOUGH)
+        independent = independent_packets(self._readings[0].rows, best, self._common)
+        missing = missing_packets(independent)
+        if missing:
+            reason = f"each packet gives 16 equations for 72 unknowns and for the proof, and of {self._packets} packets only "
+            more = max(missing, -(-missing * self._packets // max(independent, 1)))
+            return Gap("octets", reason + f"{independent} are no sums of others", more)
+        reason = f"the words of the code are known ({100 * code.holds:.0f} % without error), but no linear map to octets makes "
+        reason += f"check sequences fit: neither {self._base.crc.name}"
+        if self._packets < FEWEST_FOR_CHECK:
+            return Gap("octets", f"{reason}; with more packets, others could be tried", FEWEST_FOR_CHECK - self._packets)
+        return Gap("octets", f"{reason} nor any other of 16 bits ({self._quality()})", None if code.holds > 0.98 else ENOUGH)
 
-    def _solved(self, rows: PacketRows, framing: Framing) -> _Solved:
+    def _solved(self, rows: PacketRows, framing: Framing) -> Solved:
         aligned = self._aligned
         head = np.array([row[: framing.header_bits] for row in rows.rows])
         header = (head.mean(axis=0) > 0).astype(np.uint8)
@@ -138,103 +195,101 @@ class _Learner:
         if framing.differential:
             header = header.copy()
             header[0] = 1
-        return _Solved(rows, framing, written, table, header, header_agreement, end_word.astype(np.uint8), end_agreement)
+        lpdus = self._lpdus(rows, framing, table)
+        return Solved(
+            self._packets, framing, written, table, header, header_agreement, end_word.astype(np.uint8), end_agreement, lpdus
+        )
 
-    def _pulse_findings(self, gaps: list[Gap]) -> list[Finding]:
-        t, s = self._transition, self._start
+    def _lpdus(self, rows: PacketRows, framing: Framing, table: NDArray[np.uint8]) -> dict[int, bytes]:
+        """Packet -> its octets, of those that pass their check sequence."""
+        octet_of = {word.tobytes(): octet for octet, word in enumerate(table)}
+        octets = bytes(octet_of[word.tobytes()] for word in framing.code.words)
+        lpdus = {}
+        for index in range(self._packets):
+            soft = rows.words(index, framing.header_bits, framing.end_words)
+            lpdu = bytes(octets[word] for word in framing.code.nearest(soft))
+            if framing.crc.ok(lpdu):
+                lpdus[index] = lpdu
+        return lpdus
+
+    def _alternate(self, lpdus: dict[int, bytes], bit: int) -> float | None:
+        """Share of the packets whose first octet has `bit` set just on the secondary carrier; None where nothing changes."""
+        secondary = {id(t) for t in self._numerology.bursts.get("secondary", [])}
+        carrier = np.array([id(self._aligned.packets[index].tuned) in secondary for index in lpdus], bool)
+        flag = np.array([lpdu[0] >> bit & 1 for lpdu in lpdus.values()], bool)
+        if carrier.size == 0 or carrier.all() or not carrier.any() or flag.all() or not flag.any():
+            return None
+        return float((flag == carrier).mean())
+
+    def _octet_order(self, solved: Solved) -> Solved:
+        """Of an unknown check sequence and its mirror image, the one under which the alternate-path bit is where it belongs."""
+        if solved.framing.crc == self._base.crc:
+            return solved
+        as_is, turned = (self._alternate(solved.lpdus, bit) for bit in (_ALTERNATE_BIT, 7 - _ALTERNATE_BIT))
+        told = [share is not None and min(share, 1 - share) < 0.1 for share in (as_is, turned)]
+        if told[0] == told[1]:
+            return replace(solved, order_sure=0.5)
+        if told[0]:
+            return replace(solved, order_sure=_ORDER_TOLD)
+        table = solved.table[REVERSED]
+        written = write_code(table, not solved.framing.differential, solved.written.inverted)
+        flip = np.uint8(written.inverted != solved.written.inverted)
+        return replace(
+            solved, framing=replace(solved.framing, crc=mirror_image(solved.framing.crc)), table=table, written=written,
+            header=solved.header ^ flip, end_word=solved.end_word ^ flip, order_sure=_ORDER_TOLD,
+            lpdus={index: bytes(int(REVERSED[octet]) for octet in lpdu) for index, lpdu in solved.lpdus.items()},
+        )  # fmt: skip
+
+    def _roles(self, solved: Solved) -> float:
+        """Probability that primary and secondary are not exchanged; exchanges them where the octets say so."""
+        agreement = self._alternate(solved.lpdus, _ALTERNATE_BIT)
+        if agreement is None:
+            return _ROLES["not told"]
+        if min(agreement, 1 - agreement) > 0.1:
+            return _ROLES["contradictory"]
+        if agreement < 0.5:
+            exchanged = self._numerology.cycles["primary"] > self._numerology.cycles["secondary"]
+            self._numerology = find_numerology(self._channel, self._numerology.strangers, self._base, exchanged)
+        return _ROLES["told"]
+
+    def _pulse_gaps(self) -> list[Gap]:
+        t, gaps = self._transition, []
         if t.uncertainty > _ALPHA_WANTED:
             more = round(self._packets * (t.uncertainty / _ALPHA_WANTED) ** 2) - self._packets
             gaps.append(Gap("pulse.alpha", f"{t.alpha:g} is known to {t.uncertainty:g} bit times only", max(more, 1)))
-        alpha = Finding.measured(
-            "pulse.alpha", t.alpha, min(t.explained, 1.0 - t.uncertainty / 2),
-            f"mean response of {self._packets} packets to a bit, +-{t.uncertainty:g} bit times",
-        )  # fmt: skip
-        ramp = Finding.measured("pulse.ramp_bits", s.ramp_bits, s.explained, f"mean beginning of {self._packets} packets")
-        return [alpha, ramp]
+        if self._aligned.rejected:
+            gaps.append(Gap("bursts", f"{self._aligned.rejected} bursts begin unlike the others and were left out"))
+        return gaps
 
-    def _finish(self, solved: _Solved, findings: list[Finding], gaps: list[Gap]) -> Identification:
-        framing, maps = solved.framing, solved.framing.maps
-        n, known = self._packets, self._base.constants
-        share = maps.packets / max(1, maps.packets + maps.refused)
-        passed = f"{maps.packets} of {maps.packets + maps.refused} packets pass their check sequence"
-        sync = WORD_BITS if framing.header_bits >= WORD_BITS + 4 else framing.header_bits // 2
-        text = "".join(map(str, solved.header))
-        header_sure = min(solved.header_agreement, 1 - 2.0 ** (1 - n))
-        header_evidence = f"{n} packets, bits agree in at least {100 * solved.header_agreement:.0f} %"
-        unique = share / len(maps.tables)
-        lengths = self._good_lengths(solved)
-        shortest, longest = min(lengths), max(lengths)
-        base_min, base_max = known["packet.min_octets"], known["packet.max_octets"]
-        packet = [
-            Finding.measured("packet.preamble", text[:-sync], header_sure, header_evidence),
-            Finding.measured("packet.sync", text[-sync:], header_sure, header_evidence + "; the last word of what is common"),
-            Finding.measured("packet.bit_order", "lsb" if solved.written.lsb_first else "msb", unique,
-                             "written so that the code becomes simple; see code"),
-            Finding.measured("packet.code", solved.written.value, unique,
-                             f"{framing.code.distinct} different words obey {framing.code.equations} equations; {passed}"),
-            Finding.measured("packet.inversion", "".join(map(str, solved.written.inversion)), unique, "part of the code"),
-            Finding.measured("packet.end_word", "".join(map(str, solved.end_word)), solved.end_agreement * share,
-                             f"{n} packets, bits agree in at least {100 * solved.end_agreement:.0f} %")
-            if framing.end_words else Finding.assumed("packet.end_word", known["packet.end_word"]),
-            Finding.measured("packet.end_words", framing.end_words, share, f"words behind the check sequence; {passed}"),
-            Finding.measured("packet.crc", self._base.crc.name, share, f"{passed} under it"),
-            Finding.assumed("packet.min_octets", base_min) if shortest >= base_min.value
-            else Finding.measured("packet.min_octets", shortest, share, "shortest packet seen"),
-            Finding.assumed("packet.max_octets", base_max) if longest <= base_max.value
-            else Finding.measured("packet.max_octets", longest, share, "longest packet seen"),
-        ]  # fmt: skip
-        differential = Finding.measured("pulse.differential", framing.differential, share, passed)
-        carriers = [f for f in findings if f.key.startswith("carrier.")]
-        pulse = [f for f in findings if f.key.startswith("pulse.")]
-        level = Finding.assumed("level.transmit_vpp", known["level.transmit_vpp"])
-        findings = [*carriers, *pulse, differential, *packet, level]
-        gaps += self._code_gaps(solved)
+    def _pulse_findings(self) -> list[Finding]:
+        t, s = self._transition, self._start
+        evidence = f"mean response of {self._packets} packets to a bit, +-{t.uncertainty:g} bit times"
+        return [
+            Finding.measured("pulse.alpha", t.alpha, min(t.explained, 1.0 - t.uncertainty / 2), evidence),
+            Finding.measured("pulse.ramp_bits", s.ramp_bits, s.explained, f"mean beginning of {self._packets} packets"),
+        ]
+
+    def _finish(self, solved: Solved, gaps: list[Gap]) -> Identification:
+        solved = self._octet_order(solved)
+        roles_sure = self._roles(solved)
+        carriers, carrier_gaps = carrier_findings(self._numerology, self._base, roles_sure, ENOUGH)
+        differential, packet = packet_findings(solved, self._base)
+        level = Finding.assumed("level.transmit_vpp", self._base.constants["level.transmit_vpp"])
+        findings = [*carriers, *self._pulse_findings(), differential, *packet, level]
+        gaps = [*carrier_gaps, *gaps, *code_gaps(solved)]
+        words = "Bits of a word in the order they are sent: " + ", ".join(solved.written.equations)
         notes = ["Learnt from recordings. Grades: C measured, D doubtful or our own choice; others as their source says.",
-                 "Bits of a word in the order they are sent: " + ", ".join(solved.written.equations)]  # fmt: skip
+                 words, self._quality().capitalize()]  # fmt: skip
         notes += [f"Open: {gap.subject}: {gap.reason}" for gap in gaps]
-        content = profile_text("learnt", f"learnt from {n} packets, {maps.packets} of them with a good CRC", findings, notes)
+        n, passed = self._packets, solved.framing.maps.packets
+        content = profile_text("learnt", f"learnt from {n} packets, {passed} of them with a good CRC", findings, notes)
         tried, received = self._received(content)
-        if received < 0.9 * tried * share:
+        if received < 0.9 * tried * solved.share:
             reason = f"it decodes only {received} of {tried} packets with this profile; an end word that is a word of the code, "
             gaps.append(Gap("receiver", reason + "or a header that resembles itself when shifted, can be the cause"))
         return Identification(
-            len(self._bursts), n, maps.packets, tried, received, tuple(findings), tuple(gaps), content,
-            (notes[1],),
-        )  # fmt: skip
-
-    def _good_lengths(self, solved: _Solved) -> list[int]:
-        """Octets of each packet that passes its check sequence."""
-        framing = solved.framing
-        octet_of = {word.tobytes(): octet for octet, word in enumerate(solved.table)}
-        lengths = []
-        for index in range(self._packets):
-            soft = solved.rows.words(index, framing.header_bits, framing.end_words)
-            lpdu = bytes(octet_of[word.tobytes()] for word in framing.code.words[framing.code.nearest(soft)])
-            if self._base.crc.ok(lpdu):
-                lengths.append(len(lpdu))
-        return lengths
-
-    def _code_gaps(self, solved: _Solved) -> list[Gap]:
-        maps, n = solved.framing.maps, self._packets
-        gaps = []
-        if maps.undetermined:
-            reason = f"{2**maps.undetermined} maps from words to octets fit all check sequences; that of fewest terms was taken"
-            gaps.append(Gap("packet.code", reason, max(2 * maps.undetermined, 4)))
-        if not solved.framing.differential:
-            reason = "the same packets with all bits inverted look alike; taken so that the code is simple, or the first bit 1"
-            gaps.append(Gap("polarity", reason))
-        reason = "turning the bit order and the code's table together changes nothing on the line; "
-        if solved.written.lsb_first:
-            reason += "lsb was taken, because the code is simpler then"
-        else:
-            reason += "msb was taken" + (", because the code is simpler then" if isinstance(solved.written.value, str) else "")
-        gaps.append(Gap("packet.bit_order", reason))
-        gaps.append(Gap("packet.sync", "where the preamble ends and the sync word begins does not show; both are sent alike"))
-        if solved.framing.end_words == 0:
-            gaps.append(Gap("packet.end_word", "no end word is sent"))
-        if n < ENOUGH:
-            gaps.append(Gap("confidence", f"all of this rests on {n} packets", ENOUGH - n))
-        return gaps
+            len(self._bursts), n, passed, tried, received, tuple(findings), tuple(gaps), content, (words, self._quality())
+        )
 
     def _received(self, content: str) -> tuple[int, int]:
         """How many bursts were given to the ordinary receiver with the new profile, and how many it decodes."""
@@ -250,51 +305,3 @@ class _Learner:
             receiver.reset()
             good += any(p.crc_ok for p in [*receiver.push(burst.x), *receiver.flush()])
         return len(packets), good
-
-
-def _carrier_findings(numerology: Numerology, base: Profile, packets: int) -> tuple[list[Finding], list[Gap]]:
-    """Findings of the section [carrier] and what is open about them."""
-    known, clock = base.constants, numerology.clock
-    seen = {name: len(bursts) for name, bursts in numerology.bursts.items()}
-    count = sum(seen.values())
-    gaps: list[Gap] = []
-    rival = min((abs(o.middle_ppm) for o in numerology.others), default=np.inf)
-    sure = 0.97 if np.isinf(rival) else 0.5 + 0.45 * min(1.0, max(0.0, rival - abs(clock.middle_ppm)) / 300.0)
-    few = min(1.0, count / 8)
-    if numerology.fitted:
-        evidence = f"{count} bursts, bit rate {numerology.bit_rate:.3f} Hz, clocks {clock.middle_ppm:+.0f} ppm"
-    else:
-        sure = 0.4
-        evidence = f"{count} bursts, the measured carrier itself: no known crystal divides to it"
-        reason = "no known crystal with a whole divider fits; the measured frequency was taken"
-        gaps.append(Gap("carrier.master_clock_hz", reason, 8))
-    if not numerology.coherent:
-        reason = "the carrier is not a whole number of cycles per bit: another kind of line, or a poor recording"
-        gaps.append(Gap("carrier cycles per bit", reason, ENOUGH))
-    if numerology.others:
-        others = ", ".join(str(o) for o in numerology.others)
-        reason = f"{clock} was taken, but {others} fits as well within the stations' tolerance; more stations would tell"
-        gaps.append(Gap("carrier.master_clock_hz", reason, ENOUGH))
-    findings = [
-        Finding.measured("carrier.master_clock_hz", clock.master_clock_hz, sure * few, evidence),
-        Finding.measured("carrier.clocks_per_cycle", clock.clocks_per_cycle, sure * few, evidence),
-    ]
-    for name in ("primary", "secondary"):
-        key, cycles = f"carrier.{name}_cycles_per_bit", numerology.cycles[name]
-        value = int(cycles) if cycles == int(cycles) else round(cycles, 6)
-        if name in seen:
-            findings.append(
-                Finding.measured(key, value, few * (1 - min(1.0, 4 * numerology.cycles_error)),
-                                 f"{seen[name]} bursts, carrier over bit rate is whole to {numerology.cycles_error:.4f}")
-            )  # fmt: skip
-        else:
-            findings.append(Finding.assumed(key, known[key], value))
-            gaps.append(Gap(f"{name} carrier", f"no packet was seen on it; {value} cycles per bit are assumed", ENOUGH))
-    if numerology.strangers:
-        gaps.append(Gap("carriers", f"{numerology.strangers} bursts have another bit rate or a third carrier and were left out"))
-    spread = numerology.spread_ppm
-    findings.append(Finding.assumed("carrier.tolerance_ppm", known["carrier.tolerance_ppm"]))
-    findings.append(Finding.assumed("carrier.search_ppm", known["carrier.search_ppm"]))
-    gaps.append(Gap("carrier.tolerance_ppm", f"the packets seen differ by {2 * spread:.0f} ppm; what is allowed does not show"))
-    gaps.append(Gap("level.transmit_vpp", "a recording shows what arrives, not what is sent"))
-    return findings, gaps

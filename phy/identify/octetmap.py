@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from ..crc import Crc
 
 UNKNOWNS: Final = 72
+SURPLUS: Final = 32  # equations more than unknowns: a wrong assumption passes with 2**-32
+_FEW_REFUSED: Final = 0.3  # share of the packets that may be refused without looking for a better choice of the first
+_MOST_OPEN: Final = 10  # unknowns that may be left: a thousand maps, of which one can still choose the simplest
 SEED_PACKETS: Final = 8  # 128 equations for 72 unknowns: a wrong assumption passes with 2**-56
+
+
+def missing_packets(independent: int, rank: int = UNKNOWNS) -> int:
+    """Independent packets that are missing until `rank` unknowns are determined and what fits cannot be chance."""
+    return max(0, -(-(rank + SURPLUS) // 16) - independent)
 
 
 @cache
@@ -36,19 +44,16 @@ class MapEquations:
     """The equations of one packet after another; keeps only packets that do not contradict the ones before.
 
     Args:
-        crc: the check sequence of an LPDU.
+        crc: the check sequence of an LPDU. most_octets: length of the longest.
+    Attributes:
+        packets: packets taken in. independent: of these, see OctetMaps.
     """
 
     def __init__(self, crc: Crc, most_octets: int) -> None:
         self._crc, self._most = crc, most_octets
         self._rows: dict[int, int] = {}
-        self.packets = 0
-
-    def copy(self) -> "MapEquations":
-        """Another with the same equations."""
-        other = MapEquations(self._crc, self._most)
-        other._rows, other.packets = dict(self._rows), self.packets
-        return other
+        self._spans = Spans()
+        self.packets = self.independent = 0
 
     def add(self, coordinates: NDArray[np.uint8]) -> bool:
         """(n, 8) coordinates of a packet's words -> whether its equations fit; if not, they are left out."""
@@ -65,6 +70,7 @@ class MapEquations:
                     return False
         self._rows = rows
         self.packets += 1
+        self.independent += self._spans.add(coordinates)
         return True
 
     @property
@@ -72,25 +78,27 @@ class MapEquations:
         """Dimension of the set of maps that fit."""
         return UNKNOWNS - len(self._rows)
 
-    def solutions(self, most: int = 1024) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    def solutions(self, most: int = 1 << _MOST_OPEN) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """Maps (M (8, 8), b (8,)) that fit, at most so many."""
         free = [c for c in range(UNKNOWNS) if UNKNOWNS - c + 1 not in self._rows]
+        first = self._follow(0)
+        turns = [self._follow(1 << (UNKNOWNS - c)) ^ first for c in free]
         found = []
         for choice in range(min(most, 1 << min(len(free), 20))):
-            values = np.zeros(UNKNOWNS, np.uint8)
-            for i, c in enumerate(free):
-                values[c] = choice >> i & 1
-            # Each row's leading unknown follows from those behind it.
-            for length in sorted(self._rows):
-                row = self._rows[length]
-                column = UNKNOWNS + 1 - length
-                value = row & 1
-                for c in range(column + 1, UNKNOWNS):
-                    if row >> (UNKNOWNS - c) & 1:
-                        value ^= int(values[c])
-                values[column] = value
-            found.append((values[:64].reshape(8, 8), values[64:]))
+            value = first
+            for i, turn in enumerate(turns):
+                value ^= turn * (choice >> i & 1)
+            bits = np.array([value >> (UNKNOWNS - c) & 1 for c in range(UNKNOWNS)], np.uint8)
+            found.append((bits[:64].reshape(8, 8), bits[64:]))
         return found
+
+    def _follow(self, value: int) -> int:
+        """The unknowns, bit 72 - c for unknown c, that follow from the free ones among them; bit 0 is 1."""
+        value |= 1
+        # Each row's leading unknown follows from those behind it.
+        for length in sorted(self._rows):
+            value |= ((self._rows[length] & value).bit_count() & 1) << (length - 1)
+        return value
 
     def _equations(self, coordinates: NDArray[np.uint8]) -> list[int]:
         """Sixteen rows, bit 72 - c the coefficient of unknown c, bit 0 the right side."""
@@ -114,12 +122,14 @@ class OctetMaps:
     Attributes:
         tables: each (256, 11) uint8, the word of every octet. undetermined: dimension of the set they are from.
         packets: packets whose check sequences fit. refused: the others.
+        independent: of the former, those that are not sums of others; only they show that anything fits.
     """
 
     tables: list[NDArray[np.uint8]]
     undetermined: int
     packets: int
     refused: int
+    independent: int
 
 
 def solve_maps(
@@ -130,24 +140,33 @@ def solve_maps(
     rng: np.random.Generator,
     attempts: int,
 ) -> OctetMaps | None:
-    """The maps from word to octet under which the check sequences fit, or None when there is none.
+    """The maps from word to octet under which the check sequences fit, or None when there is none or too few packets prove it.
 
     Args:
-        packets: for each its words as coordinates, (n, 8). words, coordinates: of all 256 words of the code.
+        packets: for each its words as coordinates, (n, 8), the cleanest first. words, coordinates: of all 256 words of the code.
         attempts: how many times to begin with other packets, in case one of the first has errors.
     """
-    usable = [p for p in packets if p.shape[0] >= 3]
+    usable, independent = _independent_first([p for p in packets if p.shape[0] >= 3])
     if not usable:
         return None
+    if independent <= SEED_PACKETS:
+        attempts = 1  # all are among the first, whatever their order
     most = max(p.shape[0] for p in usable)
     first = min(SEED_PACKETS, len(usable))
-    for _ in range(attempts):
-        order = rng.permutation(len(usable))
+    best: OctetMaps | None = None
+    for attempt in range(attempts):
+        # The first ones are the cleanest; should one of them be wrong all the same, others are taken from ever more.
+        order = np.arange(len(usable))
+        if attempt:
+            pool = min(len(usable), first * (1 + attempt))
+            order[:pool] = rng.permutation(pool)
         system = MapEquations(crc, most)
         if not all(system.add(usable[i]) for i in order[:first]):
             continue
         for i in order[first:]:
             system.add(usable[i])
+        if system.undetermined > _MOST_OPEN or missing_packets(system.independent, UNKNOWNS - system.undetermined):
+            continue
         tables = []
         for matrix, offset in system.solutions():
             octets = (coordinates @ matrix.T + offset) % 2 @ (1 << np.arange(7, -1, -1))
@@ -155,6 +174,37 @@ def solve_maps(
                 table = np.empty_like(words)
                 table[octets] = words
                 tables.append(table)
-        if tables:
-            return OctetMaps(tables, system.undetermined, system.packets, len(packets) - system.packets)
-    return None
+        if tables and (best is None or system.packets > best.packets):
+            refused = len(packets) - system.packets
+            best = OctetMaps(tables, system.undetermined, system.packets, refused, system.independent)
+            if refused <= _FEW_REFUSED * len(packets):
+                break
+    return best
+
+
+def _independent_first(packets: list[NDArray[np.uint8]]) -> tuple[list[NDArray[np.uint8]], int]:
+    """The same packets, those at the end that are sums of others, whose equations test nothing; how many are none."""
+    spans = Spans()
+    parts: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] = ([], [])
+    for packet in packets:
+        parts[not spans.add(packet)].append(packet)
+    return parts[0] + parts[1], len(parts[0])
+
+
+class Spans:
+    """Which packets are sums (of an odd number) of others of the same length."""
+
+    def __init__(self) -> None:
+        self._bases: dict[int, dict[int, int]] = {}
+
+    def add(self, packet: NDArray[np.uint8]) -> bool:
+        """Whether the packet is none of the sums of those before."""
+        basis = self._bases.setdefault(packet.shape[0], {})
+        row = 1 << packet.size | int.from_bytes(np.packbits(packet).tobytes(), "big")
+        while row:
+            lead = row.bit_length()
+            if lead not in basis:
+                basis[lead] = row
+                return True
+            row ^= basis[lead]
+        return False

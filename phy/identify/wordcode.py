@@ -67,6 +67,14 @@ def find_code(words: NDArray[np.uint8]) -> CodeSpace:
     )  # fmt: skip
 
 
+def equation_text(code: CodeSpace) -> list[str]:
+    """The equations with the bits of a word as b1, b2 ... in the order they are sent."""
+    return [
+        "+".join(f"b{i + 1}" for i in np.flatnonzero(mask)) + f"={int(value)}"
+        for mask, value in zip(code.masks, code.values, strict=True)
+    ]
+
+
 def _equations(weights: NDArray[np.float64]) -> list[int]:
     """Independent equations in reduced form: mask << 1 | value, from how often each word counts."""
     balance = _walsh_hadamard(weights) / max(float(weights.sum()), 1.0)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from phy import Profile, Receiver, Transmitter, append_crc
+from phy.crc import CRCS
 from phy.identify import BurstFinder, identify
+from phy.identify.checksearch import mirror_image
 from phy.words import WordCode
 
 RATE = 400_000.0
@@ -42,13 +44,15 @@ def ordinary(rng):
     return head + bytes(values.astype(np.uint8))
 
 
-def record(profile, packets, seed, esn0_db=20.0, carriers=("primary", "secondary"), stations=None, lpdu=ordinary):
+def record(
+    profile, packets, seed, esn0_db=20.0, carriers=("primary", "secondary"), stations=None, lpdu=ordinary, append=append_crc
+):
     """(samples, LPDUs): packets of stations with clocks up to 200 ppm off, after pauses, in white noise."""
     rng = np.random.default_rng(seed)
     clocks = rng.uniform(-200, 200, 4) if stations is None else stations
     parts, sent = [], []
     for _ in range(packets):
-        sent.append(append_crc(lpdu(rng)))
+        sent.append(append(lpdu(rng)))
         transmitter = Transmitter(profile, RATE, level_v=1.0, clock_ppm=float(rng.choice(clocks)))
         parts.append(np.zeros(int((24 * profile.bit_time + rng.exponential(0.01)) * RATE), np.float32))
         alternate = carriers[int(rng.integers(len(carriers)))] == "secondary"
@@ -81,12 +85,12 @@ def decoded(profile, x):
 
 CASES = [
     # seed, base, transition time, packets, carriers
-    (0, "pl20a", 0.0, 60, ("primary", "secondary")),
-    (1, "pl20c", 1.0, 60, ("primary", "secondary")),
-    (2, "pl20a-116", 0.5, 60, ("primary",)),
-    (3, "pl20a", 1.0, 60, ("secondary",)),
-    (4, "pl20c", 0.0, 100, ("primary", "secondary")),
-    (5, "pl20a", 0.75, 100, ("primary", "secondary")),
+    (0, "pl20a", 0.0, 24, ("primary", "secondary")),
+    (1, "pl20c", 1.0, 24, ("primary", "secondary")),
+    (2, "pl20a-116", 0.5, 24, ("primary",)),
+    (3, "pl20a", 1.0, 24, ("secondary",)),
+    (4, "pl20c", 0.0, 40, ("primary", "secondary")),
+    (5, "pl20a", 0.75, 24, ("primary", "secondary")),
 ]
 
 
@@ -102,13 +106,13 @@ def test_a_random_profile_is_learnt_from_a_recording(seed, base, alpha, packets,
     assert abs(learnt.alpha - truth.alpha) <= 0.15 and abs(learnt.ramp_bits - truth.ramp_bits) <= 0.25
     # The stations' clocks are 200 ppm off, and 286 ppm lie between the two A-band clocks.
     assert abs(learnt.bit_rate / truth.bit_rate - 1) < 400e-6
-    y, sent = record(truth, 12, seed + 1000, carriers=carriers)
+    y, sent = record(truth, 6, seed + 1000, carriers=carriers)
     assert decoded(learnt, y) == sent
 
 
 def test_named_code_numerology_and_pulse_are_recognised_as_such(tmp_path):
     truth = Profile.load("pl20a")
-    x, _ = record(truth, 40, 7, stations=[-150.0, 140.0])
+    x, _ = record(truth, 32, 7, stations=[-150.0, 140.0])
     result, learnt = learn(x, tmp_path)
     values = {f.key: f.value for f in result.findings}
     expected = {key: constant.value for key, constant in truth.constants.items()}
@@ -116,7 +120,7 @@ def test_named_code_numerology_and_pulse_are_recognised_as_such(tmp_path):
     measured = {f.key for f in result.findings if f.confidence > 0}
     assert {"carrier.clocks_per_cycle", "packet.sync", "packet.code", "packet.end_word", "pulse.alpha"} <= measured
     assert all(0.9 <= f.confidence < 1 for f in result.findings if f.key.startswith("packet.") and f.confidence > 0)
-    assert "measured: 40 packets" in learnt.constants["packet.sync"].source and learnt.constants["packet.sync"].grade == "C"
+    assert "32 packets" in learnt.constants["packet.sync"].source and learnt.constants["packet.sync"].grade == "C"
     assert learnt.constants["level.transmit_vpp"].source.startswith("not measured")
 
 
@@ -124,7 +128,7 @@ def test_lsb_first_and_inverted_bits_of_a_named_code_are_recognised(tmp_path):
     inversion = np.array([0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0], np.uint8)
     base = Profile.load("pl20a")
     truth = dataclasses.replace(base, lsb_first=True, code=WordCode.named("W11_P3").inverted(inversion))
-    x, _ = record(truth, 40, 8)
+    x, _ = record(truth, 20, 8)
     _, learnt = learn(x, tmp_path)
     assert learnt.lsb_first and learnt.constants["packet.code"].value == "W11_P3"
     assert learnt.constants["packet.inversion"].value == "01000001000"
@@ -135,11 +139,11 @@ def test_differential_encoding_and_another_divider_are_learnt(tmp_path):
     truth = random_profile(
         9, "pl20a", 1.0, differential=True, bit_rate=cycle / 20, carriers={"primary": cycle, "secondary": cycle / 20 * 17}
     )
-    x, _ = record(truth, 40, 9)
+    x, _ = record(truth, 20, 9)
     _, learnt = learn(x, tmp_path)
     assert learnt.differential
     assert learnt.carriers == pytest.approx(truth.carriers) and learnt.bit_rate == pytest.approx(truth.bit_rate)
-    y, sent = record(truth, 8, 1009)
+    y, sent = record(truth, 4, 1009)
     assert decoded(learnt, y) == sent
 
 
@@ -148,7 +152,7 @@ def test_headers_of_other_lengths_are_learnt(tmp_path):
     short = dataclasses.replace(short, preamble=short.preamble[:14], sync=short.sync[:8])
     long = random_profile(11, "pl20c", 1.0, preamble=np.tile([1, 0], 30).astype(np.uint8))
     for truth in (short, long):
-        x, _ = record(truth, 50, 10)
+        x, _ = record(truth, 20, 10)
         _, learnt = learn(x, tmp_path)
         header = truth.header_bits
         assert np.array_equal(learnt.header_bits, header) or np.array_equal(learnt.header_bits, 1 - header)
@@ -156,15 +160,15 @@ def test_headers_of_other_lengths_are_learnt(tmp_path):
 
 def test_packets_with_bit_errors_and_damaged_packets_do_not_spoil_the_result(tmp_path):
     truth = random_profile(12, "pl20a", 1.0)
-    x, _ = record(truth, 60, 12, esn0_db=14.0)
+    x, _ = record(truth, 36, 12, esn0_db=14.0)
     rng = np.random.default_rng(12)
     damaged = bursts_of(x)[::6]
     for burst in damaged:
         first = burst.first_sample + burst.x.size // 2
         x[first : first + 2000] += rng.normal(0, 20, 2000).astype(np.float32)
     result, learnt = learn(x, tmp_path)
-    assert 45 <= result.crc_ok <= 60 - len(damaged)
-    y, sent = record(truth, 12, 1012)
+    assert 25 <= result.crc_ok <= 36 - len(damaged)
+    y, sent = record(truth, 6, 1012)
     assert decoded(learnt, y) == sent
 
 
@@ -183,12 +187,65 @@ def test_what_recordings_cannot_tell_is_said(tmp_path):
 
 
 def test_too_few_packets_give_no_profile_but_say_how_many_are_missing():
-    x, _ = record(random_profile(14, "pl20a", 1.0), 5, 14, lpdu=lambda rng: bytes(rng.integers(0, 256, 30).astype(np.uint8)))
-    for packets, bursts in ((5, bursts_of(x)), (2, bursts_of(x)[:2])):
-        result = identify(bursts)
+    x, _ = record(random_profile(14, "pl20a", 1.0), 7, 14, lpdu=lambda rng: bytes(rng.integers(0, 256, 30).astype(np.uint8)))
+    bursts = bursts_of(x)
+    # 72 unknowns and 32 equations that nobody needs, for the proof: 104 at 16 a packet are 7 packets.
+    for packets in (2, 5):
+        result = identify(bursts[:packets])
         assert result.profile is None and result.packets == packets
-        assert any(gap.more_packets and gap.more_packets >= 3 for gap in result.gaps)
+        assert [g.more_packets for g in result.gaps if g.subject in ("packet", "octets")] == [7 - packets]
         assert any(f.key == "carrier.primary_cycles_per_bit" and f.value == 24 for f in result.findings)
+    assert identify(bursts).crc_ok == 7
+
+
+def test_the_same_packet_over_and_over_proves_nothing():
+    lpdu = append_crc(bytes(range(20)))[:-2]
+    x, _ = record(random_profile(17, "pl20a", 1.0), 16, 17, lpdu=lambda rng: lpdu)
+    result = identify(bursts_of(x))
+    assert result.profile is None and result.packets == 16
+    assert any(gap.more_packets for gap in result.gaps if gap.subject in ("word code", "octets"))
+
+
+def test_carriers_are_exchanged_where_the_alternate_path_bit_says_so():
+    truth = Profile.load("pl20a")
+    swapped = dataclasses.replace(truth, carriers={"primary": 78e3, "secondary": 78e3 / 20 * 23}, bit_rate=78e3 / 20)
+    rng = np.random.default_rng(18)
+    parts = []
+    for k in range(16):
+        octets = bytes([0x40 * (k % 2), *rng.integers(0, 256, 12).astype(np.uint8)])
+        parts += [np.zeros(4000), Transmitter(swapped, RATE, level_v=1.0).modulate(append_crc(octets), alternate=k % 2 == 1)]
+    x = np.concatenate([*parts, np.zeros(4000)])
+    result = identify(bursts_of((x + rng.normal(0, 0.5, x.size)).astype(np.float32)))
+    values = {f.key: f.value for f in result.findings}
+    assert (values["carrier.primary_cycles_per_bit"], values["carrier.secondary_cycles_per_bit"]) == (20, 23)
+    # 78 kHz is no known crystal's; what was measured is taken, and is not called sure.
+    assert values["carrier.clocks_per_cycle"] == 1 and values["carrier.master_clock_hz"] == pytest.approx(78e3, rel=5e-5)
+    assert all(f.confidence < 0.5 and f.grade == "D" for f in result.findings if f.key == "carrier.master_clock_hz")
+
+
+@pytest.mark.parametrize("name", ["CRC-16/MODBUS", "CRC-16/T10-DIF"])
+def test_another_check_sequence_of_the_catalogue_is_named(name, tmp_path):
+    truth = random_profile(19, "pl20c", 1.0, crc=CRCS[name], sync=np.array([1, 0, 1, 1, 0, 1, 1, 0, 0, 0, 1], np.uint8))
+    x, sent = record(truth, 14, 19, append=truth.crc.append)
+    result, learnt = learn(x, tmp_path)
+    assert learnt.crc.name in (name, mirror_image(CRCS[name]).name)
+    assert any(g.subject == "packet.crc" for g in result.gaps) and result.received == 14
+    order = [int(f"{o:08b}"[::-1], 2) for o in range(256)] if learnt.crc.name != name else range(256)
+    assert decoded(learnt, x) == [bytes(order[o] for o in lpdu) for lpdu in sent]
+
+
+def test_another_modem_on_the_line_does_not_hide_the_packets():
+    truth = random_profile(20, "pl20a", 1.0)
+    x, sent = record(truth, 12, 20, carriers=("primary",), lpdu=lambda rng: bytes(rng.integers(0, 256, 30).astype(np.uint8)))
+    rng = np.random.default_rng(20)
+    parts = [x]
+    for _ in range(20):  # more bursts than packets: 63 kHz, 2400 b/s, random bits
+        samples = np.arange(int(0.05 * RATE)) / RATE
+        bits = 2.0 * rng.integers(0, 2, 200)[(samples * 2400).astype(int)] - 1
+        parts += [np.zeros(4000), bits * np.cos(2 * np.pi * 62.4e3 * samples)]
+    result = identify(bursts_of(np.concatenate([*parts, np.zeros(4000)]).astype(np.float32)))
+    assert result.crc_ok == len(sent)
+    assert any(gap.subject == "carriers" and "20 bursts" in gap.reason for gap in result.gaps)
 
 
 def test_bursts_do_not_depend_on_how_the_stream_is_cut():
@@ -202,7 +259,7 @@ def test_bursts_do_not_depend_on_how_the_stream_is_cut():
 
 def test_signals_that_are_no_packets_give_no_profile_and_no_error():
     rng = np.random.default_rng(16)
-    n = int(3 * RATE)
+    n = int(1.2 * RATE)
     t = np.arange(n) / RATE
     noise = rng.normal(0, 0.01, n)
     gate = (t * 7) % 1 < 0.5
