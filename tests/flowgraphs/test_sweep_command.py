@@ -39,13 +39,19 @@ def start(*arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_units(process, directory, octets=40_000, seconds=60):
+def wait_for_units(process, directory, octets, seconds=60):
     """Until units have been written: the write-ahead log of the store grows by a page or more for each."""
     log = directory / "campaign.sqlite-wal"
     end = time.monotonic() + seconds
     while not (log.exists() and log.stat().st_size > octets):
         assert process.poll() is None and time.monotonic() < end, process.communicate()
         time.sleep(0.01)
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """The pictures take most of the time of a small campaign, and one test looks at them."""
+    monkeypatch.setattr("flowgraphs.campaign.figure.write_figures", lambda *_: [])
 
 
 def units(directory):
@@ -55,19 +61,19 @@ def units(directory):
     return found
 
 
-def test_a_run_that_was_interrupted_and_killed_goes_on_and_gives_the_same(tmp_path, capsys):
+def test_a_run_that_was_interrupted_and_killed_goes_on_and_gives_the_same(tmp_path, capsys, without_figures):
     """Ctrl-C (exit 130), kill -9, then to the end: no unit lost, none repeated, the same table as without."""
-    path = spec(tmp_path, packets=500_000)
+    path = spec(tmp_path, packets=200_000)
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    process = start(path, "-o", str(stopped), "--jobs", "2")
-    wait_for_units(process, stopped, octets=45_000)
+    process = start(path, "-o", str(stopped), "--jobs", "1")
+    wait_for_units(process, stopped, octets=22_000)
     at = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130 and time.monotonic() - at < 5 and "Traceback" not in stderr
     interrupted = units(stopped)
     process = start(path, "-o", str(stopped), "--jobs", "1")
-    wait_for_units(process, stopped, octets=30_000)
+    wait_for_units(process, stopped, octets=9_000)
     process.kill()
     process.communicate()
     killed = units(stopped)
@@ -91,7 +97,7 @@ def test_json_has_one_object_for_each_point_and_receiver(tmp_path, capsys):
     assert files == {"campaign.sqlite", "figure.pdf", "figure.svg", "results.parquet"}
 
 
-def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, capsys):
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, capsys, without_figures):
     path = spec(tmp_path)
     bad = tmp_path / "bad.toml"
     bad.write_text('title = "x"\nkind = "symbols"\npackets = 3\n')
@@ -130,9 +136,9 @@ def cluster(tmp_path):
             process.kill()
 
 
-def test_a_cluster_gives_the_same_result(tmp_path, capsys, cluster):
+def test_a_cluster_gives_the_same_result(tmp_path, capsys, cluster, without_figures):
     pytest.importorskip("distributed")
-    path = spec(tmp_path, packets=20_000)
+    path = spec(tmp_path, packets=10_000)
     assert run(["sweep", path, "-o", str(tmp_path / "local"), "--jobs", "1", "--json"]) == 0
     local = capsys.readouterr().out
     end = time.monotonic() + 60
