@@ -6,15 +6,16 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.burst import branch_metrics, fit_waveform, soft_bits, word_scores
+from ._kernels.burst import branch_metrics, echo_metrics, fit_waveform, render, soft_bits, word_scores
 from .filters import WavePlan
+from .interference import Cleaned
 from .profile import Profile
 
 _WINDOWS: Final = (63, 23, 9)  # bits over which gain is averaged; the best predictor of left-out bits is taken
@@ -34,7 +35,8 @@ class Estimate:
         symbols: (B,) complex64 matched-filter output of each bit over its gain; real part +1 means 1. amplitude: V, carrier peak.
         variance: noise power of a sample, V^2, mean over the packet. cycle: "constant", "50 Hz" or "60 Hz", how the noise was
         found to vary. excess: what the fit leaves in the signal's band over what white noise of that power would leave there.
-        esn0: Es/N0 from what is left in the signal's band, linear.
+        esn0: Es/N0 from what is left in the signal's band, linear. signs: (B,) float32 of +-1, bits on the line by the words.
+        gains: (B,) complex64, the carrier at each bit.
     """
 
     scores: NDArray[np.float32]
@@ -45,6 +47,8 @@ class Estimate:
     cycle: str
     excess: float
     esn0: float
+    signs: NDArray[np.float32]
+    gains: NDArray[np.complex64]
 
     @property
     def distorted(self) -> bool:
@@ -66,6 +70,9 @@ class _Fit:
     residual: NDArray[np.float32]
     inliers: NDArray[np.float32]
     medians: NDArray[np.float32]
+
+
+Clean = Callable[[NDArray[np.complex64], NDArray[np.complex64]], Cleaned]
 
 
 class BurstDemodulator:
@@ -105,6 +112,7 @@ class BurstDemodulator:
         gains: NDArray[np.complex64],
         signs: NDArray[np.float32],
         words: int,
+        clean: Clean | None = None,
     ) -> Iterator[Estimate]:
         """Estimates, each from the decisions of the one before; ends when the decisions repeat or after `rounds`.
 
@@ -112,30 +120,52 @@ class BurstDemodulator:
             z: (N,) complex64 wide baseband. at: index of bit 0's centre. step: samples per bit.
             gains: (B,) complex64, first guess of the carrier at each bit, B = header + words * n + 1.
             signs: (B,) float32 of +-1, first guess of the bits, those of the header known. words: W.
+            clean: (samples, packet as it would arrive alone) -> the samples without what else can be told apart; before each fit.
         """
+        received, cleaned = z, None
         n = self.profile.code.length
         known = signs.size - 1 - words * n
         fit = self._fit(z, at, step, signs, gains, np.full(signs.size, np.inf, np.float32))
         floor = 1e-7 * float(np.mean(np.abs(gains) ** 2)) + 1e-30
         variance = np.full(signs.size, max(float(np.median(fit.medians)) / _LN2, floor), np.float32)
         seen: set[bytes] = set()
-        for _ in range(self._rounds):
+        for _ in range(self._rounds if clean is None else 2 * self._rounds):
+            if clean is not None:
+                packet = np.empty_like(received)
+                render(at, step, self.wave.edge, signs, gains, packet)
+                cleaned = clean(received, packet)
+                z = cleaned.z
+                fit = self._fit(z, at, step, signs, gains, np.full(signs.size, np.inf, np.float32))
+                variance = np.full(signs.size, max(float(np.median(fit.medians)) / _LN2, floor), np.float32)
             fit = self._fit(z, at, step, signs, gains, np.float32(self._clip) * variance)
             gains = self._gain(fit, gains)
             at += self._late(fit) * step
             fit = self._fit(z, at, step, signs, gains, np.float32(self._clip) * variance)
             variance, cycle = self._noise(fit, floor)
-            metrics = np.empty((signs.size - 1, 2, 2), np.float32)
             weights = (self._scale / variance).astype(np.float32)
-            branch_metrics(z, at, step, self.wave.edge, gains, weights, self._scale * self._clip, metrics)
+            if cleaned is not None and cleaned.echoes.size:
+                metrics = np.empty((signs.size - 1, 4, 2), np.float32)
+                echo_metrics(
+                    received, at, step, self.wave.edge, signs, gains, cleaned.delays, cleaned.echoes, weights,
+                    self._scale * self._clip, metrics,
+                )  # fmt: skip
+            else:
+                metrics = np.empty((signs.size - 1, 2, 2), np.float32)
+                branch_metrics(z, at, step, self.wave.edge, gains, weights, self._scale * self._clip, metrics)
             self._force(metrics, signs[:known])
             estimate = self._decide(metrics, fit, gains, known, words, signs, float(np.mean(variance)), cycle)
             yield estimate
-            octets = estimate.octets
-            if octets in seen:
+            signs = estimate.signs
+            decided = signs.tobytes()
+            if decided in seen:
                 return
-            seen.add(octets)
-            signs = self._signs(signs, known, octets)
+            seen.add(decided)
+
+    def packet(self, size: int, at: float, step: float, estimate: Estimate) -> NDArray[np.complex64]:
+        """(size,) complex64: the packet of an estimate as it would arrive alone."""
+        y = np.empty(size, np.complex64)
+        render(at, step, self.wave.edge, estimate.signs, estimate.gains, y)
+        return y
 
     def _fit(
         self, z: NDArray[np.complex64], at: float, step: float, signs: NDArray[np.float32], gains: NDArray[np.complex64],
@@ -196,10 +226,10 @@ class BurstDemodulator:
     def _force(metrics: NDArray[np.float32], known: NDArray[np.float32]) -> None:
         """Rules out every path that contradicts the known first bits."""
         wrong = np.where(known > 0, 0, 1)
-        for i, state in enumerate(wrong[: metrics.shape[0]]):
-            metrics[i, state, :] = -1e20
+        for i, bit in enumerate(wrong[: metrics.shape[0]]):
+            metrics[i, bit::2, :] = -1e20
             if i:
-                metrics[i - 1, :, state] = -1e20
+                metrics[i - 1, :, bit] = -1e20
 
     def _decide(
         self, metrics: NDArray[np.float32], fit: _Fit, gains: NDArray[np.complex64], known: int, words: int,
@@ -209,9 +239,14 @@ class BurstDemodulator:
         tail = metrics[-1].max(axis=1)
         if profile.end_words:
             first = int(profile.end_word[0])
-            tail = np.array([metrics[-1, s, s ^ first if profile.differential else first] for s in range(2)], np.float32)
+            tail = np.array(
+                [metrics[-1, s, s & 1 ^ first if profile.differential else first] for s in range(tail.size)], np.float32
+            )
+        start = int(signs[known - 1] > 0)
+        if metrics.shape[1] == 4:
+            start += 2 * int(signs[known - 2] > 0)
         scores = np.empty((words, 256), np.float32)
-        word_scores(metrics, known - 1, self._lines, profile.code.length, int(signs[known - 1] > 0), tail, scores)
+        word_scores(metrics, known - 1, self._lines, profile.code.length, start, tail, scores)
         soft = np.empty(signs.size, np.float32)
         soft_bits(metrics, soft)
         symbols = fit.correlation * signs / np.maximum(fit.energy, 1e-6) / np.where(np.abs(gains) > 0, gains, 1)
@@ -223,6 +258,7 @@ class BurstDemodulator:
         return Estimate(
             scores, soft, symbols.astype(np.complex64), amplitude, variance, cycle,
             in_band * self._scale / max(variance, 1e-30), power / max(in_band, 1e-30),
+            self._signs(signs, known, bytes(scores.argmax(axis=1).astype(np.uint8))), gains,
         )  # fmt: skip
 
     def _signs(self, before: NDArray[np.float32], known: int, octets: bytes) -> NDArray[np.float32]:

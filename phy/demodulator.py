@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kernels.tracking import turn_back
-from .burst import BurstDemodulator, Estimate
+from .burst import BurstDemodulator, Clean, Estimate
 from .detect import header_signs
 from .downconvert import BankFilter, FineFrontEnd, Mixer
 from .equaliser import Burst, Decide, second_looks, smooth_phase
 from .filters import FINE_SAMPLES_PER_BIT, SAMPLES_PER_BIT, BasebandPlan, plan_front_end, plan_wave
 from .framing import order_octets
+from .interference import envelope_spread, without_echoes, without_swept_tone
 from .listdecode import list_decode
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
 from .profile import Carrier, Profile
@@ -21,6 +22,8 @@ from .stream import WideStream
 from .tracking import Ending, PacketTracker
 
 _BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
+_ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
+_TONE_SPREAD = 1.75  # what is left has less than this: there is a tone in it, swept or not
 _AROUND = 8  # bit times of the stream to either side of a packet that a second look gets
 
 
@@ -31,6 +34,36 @@ class _Decoded:
     corrected: int
     method: str
     symbols: NDArray[np.complex64] | None = None  # None: as the tracker saw them
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One packet's baseband and what the tracker knows of it."""
+
+    demodulator: BurstDemodulator
+    z: NDArray[np.complex64]
+    at: float
+    step: float
+    gains: NDArray[np.complex64]
+    signs: NDArray[np.float32]
+    words: int
+
+    def estimates(self, before: Estimate | None = None, clean: Clean | None = None) -> Iterator[Estimate]:
+        """Of the whole packet, from the tracker's decisions or from an earlier estimate's."""
+        gains, signs = (self.gains, self.signs) if before is None else (before.gains, before.signs)
+        return self.demodulator.estimates(self.z, self.at, self.step, gains, signs, self.words, clean)
+
+    def cleaners(self, estimate: Estimate) -> list[Clean]:
+        """What may take out that which is in the way of an estimate."""
+        samples = self.demodulator.wave.samples_per_bit
+        packet = self.demodulator.packet(self.z.size, self.at, self.step, estimate)
+        cleaners: list[Clean] = []
+        if envelope_spread(self.z - packet, samples) < _TONE_SPREAD:
+            cleaners += [lambda z, packet, width=width: without_swept_tone(z, packet, samples, width) for width in (3.0, 5.0)]
+        noise = estimate.variance * samples / self.demodulator.wave.noise * max(estimate.excess, 1.0)
+        if without_echoes(self.z, packet, samples, noise).gain > _ECHO_GAIN:
+            cleaners.append(lambda z, packet: without_echoes(z, packet, samples, noise))
+        return cleaners
 
 
 class PacketDecoder:
@@ -97,9 +130,15 @@ class PacketDecoder:
     ) -> Iterator[_Decoded]:
         """What further looks at the packet find, the likeliest to succeed first."""
         estimate: Estimate | None = None
-        for estimate in self._estimates(tracker, max(lengths), stream, mixer):
-            yield self._check_estimate(estimate, lengths, tracker)
-        if not self.profile.differential and (estimate is None or estimate.distorted):
+        view = self._view(tracker, max(lengths), stream, mixer)
+        if view is not None:
+            for estimate in view.estimates():
+                yield self._check_estimate(estimate, lengths, tracker)
+        cleaners = view.cleaners(estimate) if view is not None and estimate is not None else []
+        for clean in cleaners:
+            for cleaned in view.estimates(estimate, clean):
+                yield self._check_estimate(cleaned, lengths, tracker)
+        if (cleaners or estimate is None or estimate.distorted) and not self.profile.differential:
             yield from self._fitted(tracker, lengths, stream, mixer)
         if self.options.list_size and estimate is not None:
             found = list_decode(estimate.scores[: lengths[0]], self._is_lpdu_on_line, self._syndrome, self.options.list_size)
@@ -107,14 +146,12 @@ class PacketDecoder:
                 octets = order_octets(found, self.profile)
                 yield _Decoded(octets, True, self._changed(tracker, found), "list", estimate.symbols)
 
-    def _estimates(
-        self, tracker: PacketTracker, words: int, stream: WideStream, mixer: Mixer
-    ) -> Iterator[Estimate]:
-        """Of the packet as a whole: from the line samples where the stream is nothing but these, else from the wide stream."""
+    def _view(self, tracker: PacketTracker, words: int, stream: WideStream, mixer: Mixer) -> "_View | None":
+        """The packet as a whole: from the line samples where the stream is nothing but these, else from the wide stream."""
         header, n = header_signs(self.profile), self.profile.code.length
         bits = header.size + words * n + 1
         if bits > tracker.bits:
-            return
+            return None
         raw, phases = tracker.raw[:bits], tracker.phases[:bits]
         signs = np.where((raw * np.exp(-1j * phases)).real >= 0, 1.0, -1.0).astype(np.float32)
         signs[: header.size] = header
@@ -131,7 +168,7 @@ class PacketDecoder:
             z, demodulator = self._fine.between(stream.line, first, stop), self._fine_burst
         else:
             z, demodulator = mixer.at(stream.raw.between(first, stop), first), self._wide_burst
-        yield from demodulator.estimates(z, start * unit - first, slope * unit, gains.astype(np.complex64), signs, words)
+        return _View(demodulator, z, start * unit - first, slope * unit, gains.astype(np.complex64), signs, words)
 
     def _fitted(
         self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer

@@ -54,6 +54,17 @@ def _apply(x: NDArray[Any], w: NDArray[Any]) -> NDArray[np.complex128]:
     return result
 
 
+def _weighted_line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and offset of the line of least weighted squares; nothing when there is no weight."""
+    total = float(weight.sum())
+    if not total > 0:
+        return 0.0, 0.0
+    x_mean, y_mean = float(weight @ x) / total, float(weight @ y) / total
+    spread = float(weight @ (x - x_mean) ** 2)
+    slope = float(weight @ ((x - x_mean) * (y - y_mean))) / spread if spread > 0 else 0.0
+    return slope, y_mean - slope * x_mean
+
+
 def smooth_phase(
     raw: NDArray[np.complex64], phases: NDArray[np.float64], signs: NDArray[np.float64], width: int = 31
 ) -> NDArray[np.float64]:
@@ -176,9 +187,9 @@ def _echo_looks(burst: Burst, decide: "Decide", rounds: int) -> Iterator[SecondL
         block = 12
         v = (symbols * signs)[: n // block * block].reshape(-1, block).mean(axis=1)
         if v.size >= 2:
-            slope, offset = np.polyfit(block * np.arange(v.size) + (block - 1) / 2, np.unwrap(np.angle(v)), 1, w=np.abs(v))
-            freq += float(slope)
-            phase += float(offset)
+            slope, offset = _weighted_line(block * np.arange(v.size) + (block - 1) / 2, np.unwrap(np.angle(v)), np.abs(v) ** 2)
+            freq += slope
+            phase += offset
 
 
 class _EchoFit:

@@ -114,99 +114,191 @@ def fit_waveform(z, at, step, edge, signs, gains, limits,
         medians[k] = errors[seen // 2] if seen > 0 else np.float32(0.0)
 
 
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def render(at, step, edge, signs, gains, y):
+    """The packet as it would arrive alone: y[n] = g a at sample n, 0 outside of the bits' centres.
+
+    at, step, edge, signs, gains: as fit_waveform; y: (N,) complex64, written.
+    """
+    last = edge.size - 1
+    for n in range(y.size):
+        u = (n - at) / step
+        if u < -0.5 or u > signs.size - 0.5:
+            y[n] = 0.0
+            continue
+        i = min(max(int(np.floor(u)), 0), signs.size - 2)
+        v = np.float32(min(max(u - i, 0.0), 1.0))
+        g = gains[i] + v * (gains[i + 1] - gains[i])
+        a = signs[i]
+        if signs[i] != signs[i + 1]:
+            a = signs[i + 1] * edge[int(v * np.float32(last) + np.float32(0.5))]
+        y[n] = g * a
+
+
 @njit(cache=True, nogil=True)
 def soft_bits(metrics, soft):
     """Max-log a posteriori bits of the trellis alone, without the word code (Bahl, Cocke, Jelinek, Raviv 1974, max-log form).
 
-    metrics: (B - 1, 2, 2) float32; soft: (B,) float32,
-    written, + means 0, in units of log-likelihood.
+    metrics: (B - 1, S, 2) float32, as word_scores; soft: (B,) float32, written, + means 0, in units of log-likelihood.
     """
     count = metrics.shape[0] + 1
-    ahead = np.empty((count, 2), np.float32)
-    ahead[0, 0] = 0.0
-    ahead[0, 1] = 0.0
+    states = metrics.shape[1]
+    last = states - 1
+    ahead = np.zeros((count, states), np.float32)
     for i in range(count - 1):
-        for r in range(2):
-            ahead[i + 1, r] = max(ahead[i, 0] + metrics[i, 0, r], ahead[i, 1] + metrics[i, 1, r])
-        top = max(ahead[i + 1, 0], ahead[i + 1, 1])
-        ahead[i + 1, 0] -= top
-        ahead[i + 1, 1] -= top
-    back0 = np.float32(0.0)
-    back1 = np.float32(0.0)
+        for s in range(states):
+            ahead[i + 1, s] = np.float32(-1e30)
+        for s in range(states):
+            for r in range(2):
+                t = ((s << 1) | r) & last
+                ahead[i + 1, t] = max(ahead[i + 1, t], ahead[i, s] + metrics[i, s, r])
+        top = ahead[i + 1].max()
+        for s in range(states):
+            ahead[i + 1, s] -= top
+    back = np.zeros(states, np.float32)
+    fresh = np.empty(states, np.float32)
     for i in range(count - 1, -1, -1):
-        soft[i] = (ahead[i, 0] + back0) - (ahead[i, 1] + back1)
+        zero = np.float32(-1e30)
+        one = np.float32(-1e30)
+        for s in range(states):
+            value = ahead[i, s] + back[s]
+            if s & 1:
+                one = max(one, value)
+            else:
+                zero = max(zero, value)
+        soft[i] = zero - one
         if i > 0:
-            new0 = max(metrics[i - 1, 0, 0] + back0, metrics[i - 1, 0, 1] + back1)
-            new1 = max(metrics[i - 1, 1, 0] + back0, metrics[i - 1, 1, 1] + back1)
-            top = max(new0, new1)
-            back0 = new0 - top
-            back1 = new1 - top
+            for s in range(states):
+                fresh[s] = max(metrics[i - 1, s, 0] + back[(s << 1) & last], metrics[i - 1, s, 1] + back[((s << 1) | 1) & last])
+            top = fresh.max()
+            for s in range(states):
+                back[s] = fresh[s] - top
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def _waveform(u, edge, signs, place, before, here, after):
+    """a(u), u in bit times, of the bits `signs` with those at place - 1, place and place + 1 replaced."""
+    last = edge.size - 1
+    i = int(np.floor(u))
+    if i < -1 or i > signs.size - 1:
+        return np.float32(0.0)
+    left = np.float32(0.0)
+    right = np.float32(0.0)
+    for k in range(2):
+        j = i + k
+        if j == place - 1:
+            value = before
+        elif j == place:
+            value = here
+        elif j == place + 1:
+            value = after
+        else:
+            value = signs[min(max(j, 0), signs.size - 1)]
+        if k == 0:
+            left = value
+        else:
+            right = value
+    if left == right:
+        return left
+    return right * edge[min(int((u - i) * last + 0.5), last)]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def echo_metrics(z, at, step, edge, signs, gains, delays, echoes, weights, clip, metrics):
+    """Log-likelihood of every three bits in a row on a line with echoes, up to a constant.
+
+    z, at, step, edge, gains, weights, clip: as branch_metrics; signs: (B,) float32 of +-1, bits that are taken as decided where
+    an echo reaches beyond the three; delays: (L,) float64, bit times; echoes: (L,) complex64, amplitudes over the direct path's.
+    metrics: (B - 1, 4, 2) float32, written: [i, 2 * bit i - 1 + bit i, bit i + 1].
+    """
+    limit = np.float32(clip)
+    one = np.float32(1.0)
+    for i in range(metrics.shape[0]):
+        start = max(int(np.ceil(at + i * step)), 0)
+        stop = min(int(np.ceil(at + (i + 1) * step)), z.size)
+        w = np.float32(0.5) * (weights[i] + weights[i + 1])
+        for h in range(8):
+            before = one if h & 4 else -one
+            here = one if h & 2 else -one
+            after = one if h & 1 else -one
+            total = np.float32(0.0)
+            for n in range(start, stop):
+                u = (n - at) / step
+                g = gains[i] + np.float32(u - i) * (gains[i + 1] - gains[i])
+                wave = np.complex64(_waveform(u, edge, signs, i, before, here, after))
+                for k in range(delays.size):
+                    wave += echoes[k] * _waveform(u - delays[k], edge, signs, i, before, here, after)
+                e = z[n] - g * wave
+                total -= min(w * (e.real * e.real + e.imag * e.imag), limit)
+            metrics[i, h >> 1, h & 1] = total
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def word_scores(metrics, first, lines, length, start_state, tail, scores):
     """Log-likelihood of every octet at every word position: of the best sequence of words that has it there.
 
-    metrics: (M, 2, 2) float32 branch metrics; first: branch that leads into the first bit of the first word; lines: (2, 256)
+    metrics: (M, S, 2) float32, log-likelihood of each branch from a state, the last one or two bits on the line, to the next bit;
+    first: branch that leads into the first bit of the first word; lines: (2, 256)
     int64, the bits on the line of each octet's word, first bit most significant, when the bit before it was 0 and 1 (they differ
-    only with differential encoding); length: bits of a word; start_state: the bit before the first word; tail: (2,) float32, what
-    follows the last word, for either last bit.
+    only with differential encoding); length: bits of a word; start_state: the bits before the first word; tail: (S,) float32,
+    what follows the last word, from each state.
     scores: (W, 256) float32, written (max-marginals of a Viterbi search over whole words, both ways).
     """
     words = scores.shape[0]
+    states = metrics.shape[1]
     leading = length // 2
     trailing = length - leading
-    own = np.empty((words, 2, 256), np.float32)
-    first_half = np.empty((2, 1 << leading), np.float32)
-    second_half = np.empty((2, 1 << trailing), np.float32)
+    own = np.empty((words, states, 256), np.float32)
+    first_half = np.empty((states, 1 << leading), np.float32)
+    second_half = np.empty((states, 1 << trailing), np.float32)
     scratch = np.empty(1 << max(leading, trailing), np.float32)
     mask = (1 << trailing) - 1
-    ahead = np.full((words + 1, 2), np.float32(-1e30))
+    last = states - 1
+    ahead = np.full((words + 1, states), np.float32(-1e30))
     ahead[0, start_state] = 0.0
     for p in range(words):
         branch = first + p * length
-        for s in range(2):
+        for s in range(states):
             _grow(metrics, branch, leading, s, first_half[s], scratch)
             _grow(metrics, branch + leading, trailing, s, second_half[s], scratch)
-        for s in range(2):
+        for s in range(states):
             for o in range(256):
-                line = lines[s, o]
-                value = first_half[s, line >> trailing] + second_half[(line >> trailing) & 1, line & mask]
+                line = lines[s & 1, o]
+                value = first_half[s, line >> trailing] + second_half[(line >> trailing) & last, line & mask]
                 own[p, s, o] = value
-                end = line & 1
+                end = line & last
                 ahead[p + 1, end] = max(ahead[p + 1, end], ahead[p, s] + value)
-        top = max(ahead[p + 1, 0], ahead[p + 1, 1])
-        ahead[p + 1, 0] -= top
-        ahead[p + 1, 1] -= top
-    back = np.empty(2, np.float32)
-    back[0] = tail[0]
-    back[1] = tail[1]
-    fresh = np.empty(2, np.float32)
+        top = ahead[p + 1].max()
+        for s in range(states):
+            ahead[p + 1, s] -= top
+    back = tail.copy()
+    fresh = np.empty(states, np.float32)
     for p in range(words - 1, -1, -1):
-        fresh[0] = np.float32(-1e30)
-        fresh[1] = np.float32(-1e30)
+        for s in range(states):
+            fresh[s] = np.float32(-1e30)
         for o in range(256):
             scores[p, o] = np.float32(-1e30)
-        for s in range(2):
+        for s in range(states):
             for o in range(256):
-                value = own[p, s, o] + back[lines[s, o] & 1]
+                value = own[p, s, o] + back[lines[s & 1, o] & last]
                 fresh[s] = max(fresh[s], value)
                 scores[p, o] = max(scores[p, o], ahead[p, s] + value)
-        top = max(fresh[0], fresh[1])
-        back[0] = fresh[0] - top
-        back[1] = fresh[1] - top
+        top = fresh.max()
+        for s in range(states):
+            back[s] = fresh[s] - top
 
 
 @njit(cache=True, nogil=True)
 def _grow(metrics, branch, bits, state, sums, scratch):
-    """sums[pattern] of every pattern of `bits` bits, first bit most significant, when the bit before them was `state`."""
+    """sums[pattern] of every pattern of `bits` bits, first bit most significant, when the bits before them were `state`."""
+    last = metrics.shape[1] - 1
     sums[0] = 0.0
     size = 1
     for i in range(bits):
         for pattern in range(size):
             scratch[pattern] = sums[pattern]
         for pattern in range(size):
-            last = state if i == 0 else pattern & 1
-            sums[2 * pattern] = scratch[pattern] + metrics[branch + i, last, 0]
-            sums[2 * pattern + 1] = scratch[pattern] + metrics[branch + i, last, 1]
+            s = ((state << i) | pattern) & last
+            sums[2 * pattern] = scratch[pattern] + metrics[branch + i, s, 0]
+            sums[2 * pattern + 1] = scratch[pattern] + metrics[branch + i, s, 1]
         size *= 2
