@@ -72,6 +72,13 @@ class _Fit:
     medians: NDArray[np.float32]
 
 
+def _left_out(
+    c: NDArray[np.complex128], e: NDArray[np.float64], others: NDArray[np.complex128], energy: NDArray[np.float64]
+) -> float:
+    """Squared error of every bit's c = gain * e, its gain predicted as others / energy, which it has no part in."""
+    return float(np.sum(np.abs(c - others / np.maximum(energy, 1e-30) * e) ** 2 / np.maximum(e, 1e-3)))
+
+
 Clean = Callable[[NDArray[np.complex64], NDArray[np.complex64]], Cleaned]
 
 
@@ -179,19 +186,36 @@ class BurstDemodulator:
         return fit
 
     def _gain(self, fit: _Fit, gains: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """The carrier at each bit, averaged over as many bits as predict the left-out ones best."""
+        """The carrier at each bit: the average, over neighbours or over the same place in other half cycles of the mains, that
+        predicts left-out bits best."""
         turn = gains / np.maximum(np.abs(gains), 1e-30)
         c, e = fit.correlation * turn.conj(), fit.energy.astype(np.float64)
         best, smallest = gains, math.inf
+        slow: NDArray[np.complex128] | None = None
         for width in _WINDOWS:
             if width >= 2 * c.size:
                 continue
             window = np.hanning(width + 2)[1:-1]
             c_sum, e_sum = np.convolve(c, window, "same")[: c.size], np.convolve(e, window, "same")[: e.size]
-            others = (c_sum - window[width // 2] * c) / np.maximum(e_sum - window[width // 2] * e, 1e-9)
-            error = float(np.sum(np.abs(c - others * e) ** 2 / np.maximum(e, 1e-3)))
+            own = window[width // 2]
+            error = _left_out(c, e, c_sum - own * c, e_sum - own * e)
+            average = c_sum / np.maximum(e_sum, 1e-9)
+            slow = average if slow is None else slow
             if error < smallest:
-                smallest, best = error, (c_sum / np.maximum(e_sum, 1e-9) * turn).astype(np.complex64)
+                smallest, best = error, (average * turn).astype(np.complex64)
+        if slow is None or c.size < 2 * self.profile.bit_rate / (2 * min(_MAINS_HZ)):
+            return best
+        power = e * np.abs(slow) ** 2
+        along = c * slow.conj()
+        for mains in _MAINS_HZ:
+            bins = round(self.profile.bit_rate / (2 * mains))
+            place = (np.arange(c.size) / self.profile.bit_rate * 2 * mains % 1.0 * bins).astype(np.int64)
+            c_sum = np.bincount(place, along.real, bins) + 1j * np.bincount(place, along.imag, bins)
+            e_sum = np.bincount(place, power, bins)
+            error = _left_out(c, e, slow * (c_sum[place] - along), e_sum[place] - power)
+            if error < smallest:
+                smallest = error
+                best = (slow * (c_sum / np.maximum(e_sum, 1e-30))[place] * turn).astype(np.complex64)
         return best
 
     @staticmethod
