@@ -23,11 +23,11 @@ class CarrierReceiver:
 
         blanked ----------------> Mixer -> BitFilter -> HeaderDetector -> PacketTracker -> PacketDecoder
         without tones, blanked -> Mixer -> BitFilter -> HeaderDetector -> PacketTracker -> PacketDecoder
-        blanked, short delay ---> Mixer -> one-bit boxcar -> CarrierSense
+        wide samples -----------> Mixer -> matched filter -> CarrierSense
 
     The branch behind the tone canceller exists only while there are tones. Both are needed then: repeated octets are a set
     of lines as well, and a packet that carries them survives only without the canceller. Carrier sense
-    has a branch of its own behind a blanker that looks ahead only two bits, because it must answer within a slot.
+    has a branch of its own without blanker, which would have to look ahead, because it must answer within a slot.
 
     A stage is an attribute and can be replaced by an object with the same `process` or `push`.
 
@@ -47,8 +47,7 @@ class CarrierReceiver:
         self.plain = Branch(profile, self.plan, self.decoder, options, 0)
         self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)
-        rise = 10 ** (options.sense_rise_db / 10)
-        self.sense = CarrierSense(profile, rise=rise, fall=min(1.8, rise))
+        self.sense = CarrierSense(profile, rise_db=options.sense_rise_db)
         self.reset()
 
     def reset(self) -> None:
@@ -80,9 +79,9 @@ class CarrierReceiver:
         """The last places where a packet seemed to begin, in either branch."""
         return [candidate for branch in self.branches for candidate in branch.candidates]
 
-    def push_sense(self, blanked: NDArray[np.complex64]) -> None:
+    def push_sense(self, u: NDArray[np.complex64]) -> None:
         """New wide samples for the carrier sense."""
-        self.sense.push(self.sense_filter.process(self.sense_mixer.process(blanked)))
+        self.sense.push(self.sense_filter.process(self.sense_mixer.process(u)))
 
     def push_plain(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
         """New wide samples behind the blanker."""

@@ -64,7 +64,7 @@ class BasebandPlan:
         carrier_hz: Hz.
         bit_bank: (P + 1, L) float32, linear MMSE estimate of a bit from the wide baseband, 3 bits wide, at P + 1 fractions of
             a wide sample.
-        sense_bank: (P + 1, L) float32, a boxcar of one bit: little delay, and zeros at every multiple of the bit rate,
+        sense_bank: (P + 1, L) float32, matched to the pulse: little delay, and a zero at every multiple of the bit rate,
             where the other carrier is.
         narrow_bank: (P + 1, L) float32, low-pass for the narrow baseband.
         bit_gain: amplitude of the filtered bit relative to the carrier's peak amplitude.
@@ -182,7 +182,7 @@ def plan_baseband(
     bit_bank, noise_gain = _bit_bank(profile, front, sample_rate, mean_power, design_esn0_db)
     return BasebandPlan(
         wide_rate, narrow_rate, front.decimation, wide_rate / narrow_rate, carrier_hz, bit_bank,
-        _boxcar_bank(wide_rate / bit_rate), _low_pass_bank(span, cutoff / wide_rate, signal.kaiser_beta(80.0)),
+        _pulse_bank(profile, front, sample_rate), _low_pass_bank(span, cutoff / wide_rate, signal.kaiser_beta(80.0)),
         1.0, noise_gain, plan_wave(profile, front, sample_rate), mean_power, pulse, correlation,
     )  # fmt: skip
 
@@ -200,11 +200,14 @@ def _low_pass_bank(length: int, cutoff: float, beta: float) -> NDArray[np.float3
     return (bank / bank.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _boxcar_bank(width: float) -> NDArray[np.float32]:
-    """(P + 1, L): the mean over `width` samples; border samples count in part."""
-    length = 2 * math.ceil(width / 2 + 1)
-    t = _instants(length + -length % _LANES)
-    return (np.clip(width / 2 + 0.5 - np.abs(t), 0.0, 1.0) / width).astype(np.float32)
+def _pulse_bank(profile: Profile, front: FrontEndPlan, sample_rate: float) -> NDArray[np.float32]:
+    """(P + 1, L): the filter matched to the received pulse, unit gain for a bit that stands alone."""
+    samples = front.wide_rate / profile.bit_rate
+    length = 2 * math.ceil(samples)
+    grid, edge = _received(profile, front, sample_rate)
+    t = _instants(length + -length % _LANES) / samples
+    pulse = np.interp(t + 0.5, grid, edge) - np.interp(t - 0.5, grid, edge)
+    return (pulse / np.sum(pulse**2, axis=1, keepdims=True)).astype(np.float32)
 
 
 def _received(

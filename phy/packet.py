@@ -30,10 +30,10 @@ class ReceiverOptions:
         mains_weights: the second look weights samples with the noise at their place in the mains cycle.
         list_size: 0, or how many of the likeliest packets are tried when every look's CRC fails. Each try accepts a wrong
             packet with probability 2^-16, so that a failed packet becomes a false one with list_size / 65536.
-        lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: carrier sense over the floor.
+        lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: see CarrierSense.
     """
 
-    threshold: float = 0.4
+    threshold: float = 0.5
     blanker: float = 9.0
     tones_db: float = 16.0
     BnT: float = 0.015
@@ -44,7 +44,7 @@ class ReceiverOptions:
     list_size: int = 0
     lost_below: float = 0.3
     design_esn0_db: float = 9.0
-    sense_rise_db: float = 3.0
+    sense_rise_db: float = 10.0
 
     def __post_init__(self) -> None:
         if self.word_decoder not in WORD_DECODERS:
@@ -57,8 +57,8 @@ class ReceiverOptions:
             raise ConfigurationError(f"design_esn0_db must be in -10..60, got {self.design_esn0_db}")
         if not 0 <= self.list_size <= 4096:
             raise ConfigurationError(f"list_size must be in 0..4096, got {self.list_size}")
-        if not 2.6 <= self.sense_rise_db <= 12:
-            raise ConfigurationError(f"sense_rise_db must be in 2.6..12, got {self.sense_rise_db}")
+        if not 6 <= self.sense_rise_db <= 20:
+            raise ConfigurationError(f"sense_rise_db must be in 6..20, got {self.sense_rise_db}")
 
 
 @dataclass(frozen=True, eq=False)

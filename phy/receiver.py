@@ -29,13 +29,13 @@ class Receiver:
 
         x -> DownConverter -+-> ImpulseBlanker ------------------+-> CarrierReceiver (primary)   -+-> packets
                             +-> ToneCanceller -> ImpulseBlanker -+-> CarrierReceiver (secondary) -+
-                            +-> ImpulseBlanker (short) ----------+-> carrier sense -> channel_busy
+                            +------------------------------------+-> carrier sense -> channel_busy
 
     Args:
         profile: the channel. sample_rate: Hz. options: see ReceiverOptions. carriers: those to watch; both when not given, and
             then one that does not fit below half the sample rate is left out.
     Attributes:
-        carriers: carrier name -> CarrierReceiver. down_converter, tone_canceller, sense_blanker: stages that both share.
+        carriers: carrier name -> CarrierReceiver. down_converter, tone_canceller, blanker: stages that both share.
         rejected: counts of what was dropped: "not finite" samples, "ghost" packets.
     Raises:
         ConfigurationError: an argument is out of range, or a carrier does not fit.
@@ -57,7 +57,6 @@ class Receiver:
         samples_per_bit = front.wide_rate / profile.bit_rate
         self.down_converter = DownConverter(front)
         self.tone_canceller = ToneCanceller(front.wide_rate / profile.bit_rate, self.options.tones_db)
-        self.sense_blanker = ImpulseBlanker(samples_per_bit, self.options.blanker, window=4)
         self._line = Past(np.float32)
         self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker), self._line)
         self.carriers: dict[Carrier, CarrierReceiver] = {
@@ -98,7 +97,7 @@ class Receiver:
 
     def reset(self) -> None:
         """First-day state: the next sample is sample 0."""
-        for stage in (self.down_converter, self.tone_canceller, self.sense_blanker, self._plain, *self.carriers.values()):
+        for stage in (self.down_converter, self.tone_canceller, self._plain, *self.carriers.values()):
             stage.reset()
         self._line = self._plain.line = Past(np.float32)
         self._without_tones: WideStream | None = None
@@ -132,9 +131,8 @@ class Receiver:
                 block = np.where(bad, np.float32(0), block)
             self._line.append(block.copy() if block.base is not None else block)
             u = self.down_converter.process(block)
-            sensed = self.sense_blanker.process(u)
             for chain in self.carriers.values():
-                chain.push_sense(sensed)
+                chain.push_sense(u)
             self._gathered.append(u)
             self._gathered_size += u.size
             if self._gathered_size >= self._batch:

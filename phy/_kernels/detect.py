@@ -150,62 +150,96 @@ def _interpolate(y, position, stride, pattern, bits):
         bits[k] = pattern[k] * (a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2])
 
 
-@njit(cache=True, nogil=True)
-def sense_carrier(y, stride, alternating, levels, rates, hold, state):
-    """Carrier sense on baseband at `stride` samples a bit, sample by sample.
+@njit(cache=True, nogil=True, fastmath={"nsz"})
+def correlate_opening(y, pattern, stride, power, coherent, total):
+    """Correlation of the last bits with the bits that open every packet, at every sample.
 
-    y: (N,) complex64, of which the first (L - 1) * stride samples were seen before, L = alternating.size.
-    levels: (5,) float64 = rise, strong rise and fall over the floor, match (normalised correlation), drop (part of the packet's
-    own level); rates: (4,) float64 = smoothing of the energy and of the packet's level, relative steps of the floor up and
-    down, each per sample; hold: samples. state: (6,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of
-    the hold, samples since the onset, samples seen; updated.
-    Onset: energy above floor * rise and the last L bits match the preamble, or energy above floor * strong rise. The carrier
-    is gone when the energy has stayed below floor * fall, or below its own level * drop, for `hold` samples.
+    y: (N + (L - 1) * stride,) complex64; pattern: (L,) float32 of +-1. Written, (N,) float32 each, for the windows that end at
+    sample (L - 1) * stride and after: power = |y|^2 of the last sample, coherent = |sum c y|^2, total = sum |y|^2.
+    """
+    tile = 256
+    length = pattern.size
+    lead = (length - 1) * stride
+    re = np.empty(tile, np.float32)
+    im = np.empty(tile, np.float32)
+    for start in range(0, power.size, tile):
+        count = min(tile, power.size - start)
+        out = total[start : start + count]
+        for n in range(count):
+            re[n] = 0.0
+            im[n] = 0.0
+            out[n] = 0.0
+        for k in range(length):
+            w = y[start + k * stride : start + k * stride + count]
+            sign = pattern[k]
+            for n in range(count):
+                re[n] += sign * w[n].real
+                im[n] += sign * w[n].imag
+                out[n] += w[n].real * w[n].real + w[n].imag * w[n].imag
+        w = y[start + lead : start + lead + count]
+        p = power[start : start + count]
+        c = coherent[start : start + count]
+        for n in range(count):
+            p[n] = w[n].real * w[n].real + w[n].imag * w[n].imag
+            c[n] = re[n] * re[n] + im[n] * im[n]
+
+
+@njit(cache=True, nogil=True)
+def sense_carrier(power, coherent, total, bits, stride, levels, rates, holds, state):
+    """Carrier sense, sample by sample.
+
+    power, coherent, total: (N,) float32, see correlate_opening, `bits` being its L; stride: samples a bit.
+    levels: (6,) float64 = coherent power over its mean in noise, least normalised correlation, strong energy and fall over the
+    floor, drop (part of the packet's own level), most that a sample's power counts over the floor; rates: (5,) float64 =
+    smoothing of the energy, of the packet's level and of the coherent power's mean, relative steps of the floor up and down,
+    each per sample; holds: (2,) float64 samples, of the carrier after its energy fell and of strong energy before it counts.
+    state: (8,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of the hold, samples since the onset,
+    samples seen, mean coherent power V^2, samples of strong energy in a row; updated.
+    Onset: coherent power well above its mean, and the last bits look like the packet's first; or strong energy for long. The
+    carrier is gone when the energy has stayed below floor * fall, or below its own level * drop, for the hold.
     Returns whether the carrier is present after the last sample.
     """
-    energy, floor, level, held, age, seen = state
-    length = alternating.size
-    lead = (length - 1) * stride
-    for n in range(lead, y.size):
-        power = y[n].real * y[n].real + y[n].imag * y[n].imag
-        energy += rates[0] * (power - energy)
+    energy, floor, level, held, age, seen, quiet, strong = state
+    hold = holds[0]
+    for n in range(power.size):
+        p = power[n]
+        if floor > 0.0:
+            p = min(p, levels[5] * floor)
+        energy += rates[0] * (p - energy)
         seen += 1.0
         if floor <= 0.0:
             if seen > 4 * stride:
                 floor = energy
         elif held <= 0.0 or age > 300.0 * hold:  # a carrier that never ends is a disturbance, and becomes part of the floor
-            floor *= 1.0 + (rates[2] if energy > floor else -rates[3])
+            floor *= 1.0 + (rates[3] if energy > floor else -rates[4])
+        strong = strong + 1.0 if floor > 0.0 and energy > floor * levels[2] else 0.0
         if held > 0.0:
             age += 1.0
             if age < 8 * stride:
                 level = max(level, energy)
             else:
                 level += rates[1] * (energy - level)
-            if energy > floor * levels[2] and energy > level * levels[4]:
+            if energy > floor * levels[3] and energy > level * levels[4]:
                 held = hold
             else:
                 held -= 1.0
                 if held <= 0.0:
                     # What is left in the average of a strong packet must not look like another one.
-                    recent = 0.0
-                    for k in range(n - stride + 1, n + 1):
-                        recent += y[k].real * y[k].real + y[k].imag * y[k].imag
-                    energy = min(energy, recent / stride)
-        elif floor > 0.0 and energy > floor * levels[0]:
-            found = energy > floor * levels[1]
-            if not found:
-                re = 0.0
-                im = 0.0
-                total = 0.0
-                for k in range(length):
-                    w = y[n - lead + k * stride]
-                    re += alternating[k] * w.real
-                    im += alternating[k] * w.imag
-                    total += w.real * w.real + w.imag * w.imag
-                found = re * re + im * im > levels[3] * length * total
-            if found:
-                held = hold
-                age = 0.0
-                level = energy
-    state[0], state[1], state[2], state[3], state[4], state[5] = energy, floor, level, held, age, seen
+                    energy = min(energy, p)
+                    strong = 0.0
+            continue
+        if seen > (bits + 2) * stride and (quiet <= 0.0 or total[n] < 3.0 * bits * floor):
+            # Exact average at first, then one that forgets; limited to three means, which takes e^-3 from an exponential law, so
+            # that a packet that was missed does not raise it much.
+            learnt = coherent[n] if quiet <= 0.0 else min(coherent[n], 3.0 * quiet) / 0.95
+            quiet += max(rates[2], 1.0 / (seen - (bits + 1) * stride)) * (learnt - quiet)
+        known = seen > (bits + 8) * stride
+        if known and coherent[n] > levels[0] * quiet and coherent[n] > levels[1] * bits * total[n]:
+            held = hold
+        elif strong >= holds[1]:
+            held = hold
+        if held > 0.0:
+            age = 0.0
+            level = energy
+    state[:] = (energy, floor, level, held, age, seen, quiet, strong)
     return held > 0.0

@@ -205,7 +205,7 @@ def test_decisions_go_through_the_word_code():
         (lambda: Receiver(PROFILE, 160_000, carriers=["primary"]), "sample_rate"),
         (lambda: LoopGains(BnT=0.5), "BnT"),
         (lambda: HeaderDetector(PROFILE, 24.0, threshold=1.5), "threshold"),
-        (lambda: CarrierSense(PROFILE, rise=1.0), "fall <= rise"),
+        (lambda: CarrierSense(PROFILE, rise_db=1.0), "rise_db"),
         (lambda: plan_front_end(PROFILE, [86_000.0], 100_000.0), "sample_rate"),
     ],
 )
