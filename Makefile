@@ -38,7 +38,8 @@ test: lint
 	$(BIN)/python -m pytest
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/python -m pytest --nbmake --no-header notebooks; fi
 
-BENCHMARKS := channel_speed symbol_level_speed receiver_speed gnuradio_ratio awgn_loss missed_and_false class_a mains_impulses
+BENCHMARKS := channel_speed symbol_level_speed receiver_speed gnuradio_ratio awgn_loss missed_and_false class_a mains_impulses \
+	identify_profiles
 
 bench: $(VENV)/.installed-test
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
+from .steadytones import remove_tones
 
 LOWEST_HZ: Final = 9e3  # EN 50065-1 begins at 3 kHz; below 9 kHz there is mains noise and no carrier of this family
 HIGHEST_HZ: Final = 160e3  # a little above the end of EN 50065-1's range, 148.5 kHz
@@ -87,6 +88,9 @@ class BurstFinder:
         keep = x.size
         if frames >= 8:
             power = self._spectrogram(x, frames)
+            x, tones = remove_tones(x, self.sample_rate, self._idle(power, x.size), LOWEST_HZ, float(self._frequencies[-1]))
+            if tones:
+                power = self._spectrogram(x, frames)
             margin = round(_MARGIN_S * self.sample_rate)
             keep = x.size - 2 * margin
             for first, stop, excess in self._runs(power):
@@ -123,6 +127,14 @@ class BurstFinder:
             total = np.pad(total, ((0, 0), (1, 0)))
             power[first : first + 512] = (total[:, _SMOOTH_BINS:] - total[:, :-_SMOOTH_BINS]) / _SMOOTH_BINS
         return power
+
+    def _idle(self, power: NDArray[np.float32], samples: int) -> NDArray[np.bool_]:
+        """(samples,): no hot frame is near."""
+        hot = np.zeros(samples // self._hop + 2, bool)
+        flags = self._hot(power)[0]
+        for shift in range(-1, 3):
+            hot[max(0, shift) : flags.size + shift] |= flags[max(0, -shift) :]
+        return ~np.repeat(hot, self._hop)[:samples]
 
     def _runs(self, power: NDArray[np.float32]) -> list[tuple[int, int, NDArray[np.float32]]]:
         """First and last + 1 of every run of hot frames, and its power above the floor."""
