@@ -12,7 +12,7 @@ _LONGEST_SYNC: Final = 64
 _BOOK_BITS: Final = 35  # vendor's data book, p. 237 (grade B): 24 of preamble and a word of sync (grade C)
 # Own choices, grade D: how likely sync words of a length are, and that a preamble is constant or alternating.
 _ONE_WORD: Final = 0.6
-_BOOK_ONE_WORD: Final = 0.97
+_BOOK_ONE_WORD: Final = 0.85
 _REGULAR: Final = 0.7
 
 

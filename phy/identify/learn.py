@@ -33,7 +33,7 @@ from .report import Finding, Gap, Identification, profile_text
 from .wordcode import EQUATIONS, WORD_BITS, equation_text
 
 BASE: Final = "pl20a"  # profile from which the constants are taken that recordings do not show
-_CONFIRMED: Final = 24  # packets at most that the ordinary receiver is tried on
+_CONFIRMED: Final = 32  # packets at most that the ordinary receiver is tried on
 _ALPHA_WANTED: Final = 0.15  # bit times; the receiver does not notice less
 _FEWEST: Final = 4  # packets below which not even their beginnings can be compared
 _CHANNELS: Final = 3  # bit rates tried, in case the line carries other modems

@@ -9,6 +9,7 @@ from scipy import fft
 _SHORTEST_S: Final = 1.0  # of samples, to tell a tone from a line in a packet's spectrum, which is some 10 Hz wide
 _MOST: Final = 40  # attempts in all
 _ATTEMPTS: Final = 3  # at the same tone, whose first estimate others disturb
+_LEAST: Final = 1e-5  # of the samples' root mean square: single precision makes lines of its own below
 _NEAR: Final = 5  # bins within which a line is the same
 _OVER_MEDIAN: Final = 100.0  # power of a tone's line over the median of what surrounds it; white noise reaches 20
 _OVER_SIDES: Final = 20.0  # and over nine tenths of the bins beside it: it is narrow
@@ -37,9 +38,11 @@ def remove_tones(
     window = np.hanning(x.size).astype(np.float32)
     bins = slice(int(lowest_hz * size / sample_rate), int(highest_hz * size / sample_rate))
     visits: dict[int, int] = {}
+    least = (_LEAST * float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) * float(window.sum()) / 2) ** 2
     for _ in range(_MOST):
         spectrum = fft.rfft(x * window, size)[bins]
         power = spectrum.real**2 + spectrum.imag**2
+        power[power < least] = 0
         # What remains after some attempts is no steady tone, or is not there while the line is idle.
         for k in (k for k, count in visits.items() if count >= _ATTEMPTS):
             power[max(0, k - _NEAR) : k + _NEAR + 1] = 0

@@ -119,8 +119,11 @@ def test_named_code_numerology_and_pulse_are_recognised_as_such(tmp_path):
     assert values == expected
     measured = {f.key for f in result.findings if f.confidence > 0}
     assert {"carrier.clocks_per_cycle", "packet.sync", "packet.code", "packet.end_word", "pulse.alpha"} <= measured
-    assert all(0.9 <= f.confidence < 1 for f in result.findings if f.key.startswith("packet.") and f.confidence > 0)
-    assert "32 packets" in learnt.constants["packet.sync"].source and learnt.constants["packet.sync"].grade == "C"
+    split = ("packet.preamble", "packet.sync")  # where one ends and the other begins is a guess
+    assert all(0.7 <= f.confidence < 0.98 for f in result.findings if f.key in split)
+    sure = [f for f in result.findings if f.key.startswith("packet.") and f.confidence > 0 and f.key not in split]
+    assert len(sure) == 6 and all(0.99 <= f.confidence < 1 for f in sure)
+    assert "32 packets" in learnt.constants["packet.sync"].source and learnt.constants["packet.code"].grade == "C"
     assert learnt.constants["level.transmit_vpp"].source.startswith("not measured")
 
 

@@ -12,9 +12,11 @@ from phy.crc import CRC_16_GENIBUS
 from phy.identify import BurstFinder, Finding
 from phy.identify.baseband import limited, to_baseband
 from phy.identify.codenames import equations, write_code
+from phy.identify.headersplit import split_header
 from phy.identify.numerology import known_clocks
-from phy.identify.octetmap import UNKNOWNS, MapEquations, solve_maps
+from phy.identify.octetmap import UNKNOWNS, MapEquations, Spans, missing_packets, solve_maps
 from phy.identify.report import profile_text
+from phy.identify.steadytones import remove_tones
 from phy.identify.wordcode import EQUATIONS, find_code
 from phy.words import WordCode
 
@@ -158,6 +160,43 @@ def test_a_finding_s_grade_follows_its_confidence_and_its_text_survives_toml():
     tree = tomllib.loads(profile_text("name", "title", [sure, doubtful], ["a note"]))
     assert tree["pulse"]["alpha"]["value"] == 1.0 and '"quotes" and \\ and lines' in tree["pulse"]["alpha"]["source"]
     assert tree["packet"]["code"] == {"value": [1, 2, 3], "grade": "D", "source": doubtful.source}
+
+
+def test_the_header_is_split_where_a_regular_preamble_ends_and_doubted_where_nothing_shows():
+    sync = [1, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1]
+    end, sure = split_header(np.array([1, 0] * 20 + sync, np.uint8))
+    assert end == 40 and sure > 0.8
+    end, sure = split_header(np.array([1] * 16 + [0] * 8 + [1] * 8, np.uint8))
+    assert end == 16 and sure > 0.7
+    rng = np.random.default_rng(5)
+    end, sure = split_header(rng.integers(0, 2, 41).astype(np.uint8))
+    assert end == 30 and sure < 0.7
+
+
+def test_packets_that_are_sums_of_others_prove_nothing():
+    rng = np.random.default_rng(6)
+    a, b, c = (rng.integers(0, 2, (9, 8)).astype(np.uint8) for _ in range(3))
+    spans = Spans()
+    assert [spans.add(p) for p in (a, b, a, c, a ^ b ^ c, a ^ b, a[:-1])] == [True, True, False, True, False, True, True]
+    # 104 = 72 unknowns and 32 for the proof, at 16 a packet.
+    assert [missing_packets(k) for k in (0, 6, 7, 20)] == [7, 1, 0, 0]
+
+
+@pytest.mark.parametrize("tone_hz", [77_500.0, 86_231.58, 31_234.567])
+def test_a_steady_tone_is_taken_out_and_a_burst_is_left(tone_hz):
+    rate = 400e3
+    rng = np.random.default_rng(7)
+    t = np.arange(int(1.5 * rate)) / rate
+    noise = rng.normal(0, 0.1, t.size)
+    burst = np.where((t > 0.5) & (t < 0.6), np.cos(2 * np.pi * 86_231.58 * t), 0.0)
+    idle = (t < 0.495) | (t > 0.605)
+    x = (noise + burst + 3 * np.cos(2 * np.pi * tone_hz * t + 1)).astype(np.float32)
+    clean, tones = remove_tones(x, rate, idle, 9e3, 160e3)
+    assert tones >= 1
+    left = clean - noise - burst
+    assert np.sqrt(np.mean(left**2)) < 0.03
+    same, tones = remove_tones((noise + burst).astype(np.float32), rate, idle, 9e3, 160e3)
+    assert tones == 0 and np.array_equal(same, (noise + burst).astype(np.float32))
 
 
 def test_a_sample_rate_that_can_carry_no_carrier_is_refused():
