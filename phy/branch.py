@@ -21,7 +21,7 @@ _BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a pack
 _KEPT: Final = 4096  # narrow samples: less is not worth a copy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Conclusion:
     """A packet and when it was decided.
 

@@ -22,7 +22,6 @@ _WINDOWS: Final = (63, 23, 9)  # bits over which gain is averaged; the best pred
 _MAINS_HZ: Final = (50.0, 60.0)
 _BINS: Final = 24  # of half a mains cycle
 _PENALTY: Final = 4.0  # log-likelihood that each free variance must be worth (Bayesian information criterion, some hundred bits)
-_LN2: Final = math.log(2.0)  # median of an exponential law of mean 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ class _Fit:
     slope_energy: NDArray[np.float32]
     residual: NDArray[np.float32]
     inliers: NDArray[np.float32]
-    medians: NDArray[np.float32]
+    quiet: NDArray[np.float32]
 
 
 def _left_out(
@@ -134,7 +133,7 @@ class BurstDemodulator:
         known = signs.size - 1 - words * n
         fit = self._fit(z, at, step, signs, gains, np.full(signs.size, np.inf, np.float32))
         floor = 1e-7 * float(np.mean(np.abs(gains) ** 2)) + 1e-30
-        variance = np.full(signs.size, max(float(np.median(fit.medians)) / _LN2, floor), np.float32)
+        variance = np.full(signs.size, max(float(np.median(fit.quiet)), floor), np.float32)
         seen: set[bytes] = set()
         for _ in range(self._rounds if clean is None else 2 * self._rounds):
             if clean is not None:
@@ -143,7 +142,7 @@ class BurstDemodulator:
                 cleaned = clean(received, packet)
                 z = cleaned.z
                 fit = self._fit(z, at, step, signs, gains, np.full(signs.size, np.inf, np.float32))
-                variance = np.full(signs.size, max(float(np.median(fit.medians)) / _LN2, floor), np.float32)
+                variance = np.full(signs.size, max(float(np.median(fit.quiet)), floor), np.float32)
             fit = self._fit(z, at, step, signs, gains, np.float32(self._clip) * variance)
             gains = self._gain(fit, gains)
             at += self._late(fit) * step
@@ -152,8 +151,9 @@ class BurstDemodulator:
             weights = (self._scale / variance).astype(np.float32)
             if cleaned is not None and cleaned.echoes.size:
                 metrics = np.empty((signs.size - 1, 4, 2), np.float32)
+                paths, amplitudes = np.append(0.0, cleaned.delays), np.append(np.complex64(1), cleaned.echoes)
                 echo_metrics(
-                    received, at, step, self.wave.edge, signs, gains, cleaned.delays, cleaned.echoes, weights,
+                    received, at, step, self.wave.edge, signs, gains, paths, amplitudes, weights,
                     self._scale * self._clip, metrics,
                 )  # fmt: skip
             else:
@@ -181,7 +181,7 @@ class BurstDemodulator:
         fit = _Fit(np.empty(signs.size, np.complex64), *(np.empty(signs.size, np.float32) for _ in range(6)))
         fit_waveform(
             z, at, step, self.wave.edge, signs, gains, limits, fit.correlation, fit.energy, fit.lateness, fit.slope_energy,
-            fit.residual, fit.inliers, fit.medians,
+            fit.residual, fit.inliers, fit.quiet,
         )  # fmt: skip
         return fit
 
@@ -250,10 +250,10 @@ class BurstDemodulator:
     def _force(metrics: NDArray[np.float32], known: NDArray[np.float32]) -> None:
         """Rules out every path that contradicts the known first bits."""
         wrong = np.where(known > 0, 0, 1)
-        for i, bit in enumerate(wrong[: metrics.shape[0]]):
-            metrics[i, bit::2, :] = -1e20
-            if i:
-                metrics[i - 1, :, bit] = -1e20
+        i = np.arange(wrong.size)
+        for state in range(0, metrics.shape[1], 2):
+            metrics[i, wrong + state, :] = -1e20
+        metrics[i[:-1], :, wrong[1:]] = -1e20
 
     def _decide(
         self, metrics: NDArray[np.float32], fit: _Fit, gains: NDArray[np.complex64], known: int, words: int,

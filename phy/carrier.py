@@ -15,6 +15,7 @@ from .packet import ReceiverOptions
 from .profile import Carrier, Profile
 from .stream import WideStream
 
+_SENSE_MEMORY: Final = 0.5  # s: the carrier sense knows its noise floor within a few hundredths
 _TWINS: Final = 2  # bit times: two packets that start closer are one, seen by both branches
 
 
@@ -48,6 +49,7 @@ class CarrierReceiver:
         self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)
         self.sense = CarrierSense(profile, rise_db=options.sense_rise_db)
+        self._sense_memory = round(_SENSE_MEMORY * front.wide_rate)
         self.reset()
 
     def reset(self) -> None:
@@ -55,13 +57,19 @@ class CarrierReceiver:
         for stage in (self.plain, self.sense_mixer, self.sense_filter, self.sense):
             stage.reset()
         self.without_tones: Branch | None = None
+        self._unsensed: list[NDArray[np.complex64]] = []
+        self._unsensed_size = 0
         self._concluded: list[Conclusion] = []
         self._held: list[Conclusion] = []
         self.false_starts = 0
 
     @property
     def busy(self) -> bool:
-        """A carrier is sensed."""
+        """A carrier is sensed, at the newest sample. Sensing is done when somebody asks: packets do not need it."""
+        if self._unsensed:
+            u = np.concatenate(self._unsensed)
+            self._unsensed, self._unsensed_size = [], 0
+            self.sense.push(self.sense_filter.process(self.sense_mixer.process(u)))
         return self.sense.busy
 
     @property
@@ -80,8 +88,13 @@ class CarrierReceiver:
         return [candidate for branch in self.branches for candidate in branch.candidates]
 
     def push_sense(self, u: NDArray[np.complex64]) -> None:
-        """New wide samples for the carrier sense."""
-        self.sense.push(self.sense_filter.process(self.sense_mixer.process(u)))
+        """New wide samples for the carrier sense; when nobody has asked for half a second, it starts anew from the latest."""
+        if self._unsensed_size > self._sense_memory:
+            self._unsensed, self._unsensed_size = [], 0
+            for stage in (self.sense_mixer, self.sense_filter, self.sense):
+                stage.reset()
+        self._unsensed.append(u)
+        self._unsensed_size += u.size
 
     def push_plain(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
         """New wide samples behind the blanker."""

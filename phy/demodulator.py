@@ -14,7 +14,7 @@ from .downconvert import BankFilter, FineFrontEnd, Mixer
 from .equaliser import Burst, Decide, second_looks, smooth_phase
 from .filters import FINE_SAMPLES_PER_BIT, SAMPLES_PER_BIT, BasebandPlan, plan_front_end, plan_wave
 from .framing import order_octets
-from .interference import envelope_spread, without_echoes, without_swept_tone
+from .interference import echo_gain, envelope_spread, without_echoes, without_swept_tone
 from .listdecode import list_decode
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
 from .profile import Carrier, Profile
@@ -61,8 +61,8 @@ class _View:
         if envelope_spread(self.z - packet, samples) < _TONE_SPREAD:
             cleaners += [lambda z, packet, width=width: without_swept_tone(z, packet, samples, width) for width in (3.0, 5.0)]
         noise = estimate.variance * samples / self.demodulator.wave.noise * max(estimate.excess, 1.0)
-        if without_echoes(self.z, packet, samples, noise).gain > _ECHO_GAIN:
-            cleaners.append(lambda z, packet: without_echoes(z, packet, samples, noise))
+        if echo_gain(self.z, packet, samples, noise) > _ECHO_GAIN:
+            cleaners.append(lambda z, packet: without_echoes(z, packet, samples))
         return cleaners
 
 

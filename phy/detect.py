@@ -90,7 +90,7 @@ class HeaderDetector:
     def oldest_needed(self) -> int:
         """Absolute index of the oldest sample that a later call may still look at."""
         oldest = self._peak_at if self._peak_at != _NO_PEAK else self._next
-        return oldest - 4 - 2 * _BEFORE
+        return oldest - 4 - 2 * _BEFORE - 2 * SAMPLES_PER_BIT
 
     def push(self, y: NDArray[np.complex64], base: int) -> list[Candidate]:
         """Search the new part of the filtered baseband.
@@ -122,15 +122,11 @@ class HeaderDetector:
         return candidates
 
     def _acquire(self, y: NDArray[np.complex64], base: int, at: int, statistic: float) -> Candidate:
-        first = max(at - 4, base)
+        first = max(at - 4 - 2 * _BEFORE - 2 * SAMPLES_PER_BIT, base)
         window = y[first - base : at - base + self.span + 8]
-        position, phase, freq, amplitude = acquire_header(
-            window, at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0
+        position, phase, freq, amplitude, noise_power = acquire_header(
+            window, at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0, _BEFORE
         )
-        # The quieter half of what came before: another packet may have ended there.
-        last = at - base - 2 * SAMPLES_PER_BIT
-        halves = [y[last - 2 * _BEFORE : last - _BEFORE], y[last - _BEFORE : last]] if last >= 2 * _BEFORE else []
-        noise_power = min((float(np.mean(half.real**2 + half.imag**2)) for half in halves), default=0.0)
         return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic, noise_power)
 
 
@@ -189,11 +185,9 @@ class CarrierSense:
             window = np.concatenate((self._tail, y))
             power, coherent, total = np.empty((3, y.size), np.float32)
             correlate_opening(window, self._pattern, SAMPLES_PER_BIT, power, coherent, total)
-            self.busy = bool(
-                sense_carrier(
-                    power, coherent, total, self._pattern.size, SAMPLES_PER_BIT, self._levels, self._rates, self._holds,
-                    self._state,
-                )  # fmt: skip
+            busy = sense_carrier(
+                power, coherent, total, self._pattern.size, SAMPLES_PER_BIT, self._levels, self._rates, self._holds, self._state
             )
+            self.busy = bool(busy)
             self._tail = window[-self._lead :].copy()
         return self.busy

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 _ECHOES: Final = (-1.0, -0.5, 0.5, 1.0, 1.5, 2.0)  # bit times from the packet as it was found: a weaker path may be the first
+_COARSE: Final = 8.0  # sums of samples a bit from which echoes are fitted
 _HOLE: Final = 0.75  # bit times to either side of a sample that its tone is not estimated from
 _RIDGE: Final = 1e-3  # keeps neighbouring delays apart where the packet does not tell them
 
@@ -22,40 +23,64 @@ class Cleaned:
 
     Attributes:
         z: (N,) complex64. delays: (L,) float64, bit times, and echoes: (L,) complex64, amplitudes over the direct path's, of what
-        was taken out as echoes of the packet. gain: how much more energy the echoes explain than as many amplitudes
-        of white noise would; about 1 when there are none.
+        was taken out as echoes of the packet.
     """
 
     z: NDArray[np.complex64]
     delays: NDArray[np.float64]
     echoes: NDArray[np.complex64]
-    gain: float
 
 
-def without_echoes(
-    z: NDArray[np.complex64], packet: NDArray[np.complex64], samples_per_bit: float, noise: float = 1.0
-) -> Cleaned:
+@dataclass(frozen=True, eq=False)
+class _Echoes:
+    shifts: list[int]
+    amplitudes: NDArray[np.complex64]  # of the direct path, then of the shifts
+    explained: float  # energy that the shifts explain beyond the direct path, over the number of them
+
+
+def _fit_echoes(z: NDArray[np.complex64], packet: NDArray[np.complex64], samples_per_bit: float) -> _Echoes:
+    """Least-squares fit of a packet and its delayed copies."""
+    coarse = max(1, round(samples_per_bit / _COARSE))
+    shifts = [coarse * round(d * samples_per_bit / coarse) for d in _ECHOES]
+    size = z.size // coarse * coarse
+    # The packet is much narrower than the samples allow: sums over some of them tell the same.
+    observed, sent = (x[:size].reshape(-1, coarse).sum(axis=1) for x in (z, packet))
+    copies = np.stack([sent, *(np.roll(sent, d // coarse) for d in shifts)])
+    products = np.einsum("kn,n->k", copies.conj(), observed)
+    gram = np.einsum("kn,ln->kl", copies.conj(), copies)
+    direct = float(gram[0, 0].real)
+    gram += _RIDGE * float(np.trace(gram).real) / len(copies) * np.eye(len(copies), dtype=np.complex64)
+    if not direct > 0:
+        return _Echoes(shifts, np.zeros(len(copies), np.complex64), 0.0)
+    amplitudes = np.linalg.solve(gram, products)
+    explained = float((amplitudes.conj() @ products).real) - float(abs(products[0]) ** 2) / direct
+    return _Echoes(shifts, np.asarray(amplitudes, np.complex64), explained / len(shifts) / coarse)
+
+
+def echo_gain(
+    z: NDArray[np.complex64], packet: NDArray[np.complex64], samples_per_bit: float, noise: float
+) -> float:
+    """How much more energy echoes of the packet explain than as many amplitudes of white noise would; about 1 without echoes.
+
+    Args:
+        z, packet, samples_per_bit: as without_echoes. noise: energy that one amplitude of the fit takes from the noise, V^2.
+    """
+    return _fit_echoes(z, packet, samples_per_bit).explained / max(noise, 1e-30)
+
+
+def without_echoes(z: NDArray[np.complex64], packet: NDArray[np.complex64], samples_per_bit: float) -> Cleaned:
     """Samples without the echoes of a known packet: least-squares fit of its delayed copies, the direct path left in.
 
     Args:
         z: (N,) complex64 baseband. packet: (N,) complex64, the packet as it would arrive alone. samples_per_bit: of both.
-        noise: energy that one amplitude of the fit takes from white noise, V^2.
     """
-    shifts = [round(d * samples_per_bit) for d in _ECHOES]
-    copies = np.stack([packet, *(np.roll(packet, d) for d in shifts)])
-    products = np.einsum("kn,n->k", copies.conj(), z)
-    gram = np.einsum("kn,ln->kl", copies.conj(), copies)
-    direct = gram[0, 0].real
-    gram += _RIDGE * float(np.trace(gram).real) / len(copies) * np.eye(len(copies), dtype=np.complex64)
-    amplitudes = np.linalg.solve(gram, products)
-    explained = float((amplitudes.conj() @ products).real) - float(abs(products[0]) ** 2 / max(direct, 1e-30))
-    echoes = amplitudes[1:]
-    return Cleaned(
-        np.asarray(z - np.einsum("k,kn->n", echoes, copies[1:]), np.complex64),
-        np.array(shifts) / samples_per_bit,
-        np.asarray(echoes / (amplitudes[0] if abs(amplitudes[0]) > 1e-9 else 1.0), np.complex64),
-        explained / len(shifts) / max(noise, 1e-30),
-    )
+    fit = _fit_echoes(z, packet, samples_per_bit)
+    direct, echoes = fit.amplitudes[0], fit.amplitudes[1:]
+    clean = z.copy()
+    for amplitude, shift in zip(echoes, fit.shifts, strict=True):
+        clean -= amplitude * np.roll(packet, shift)
+    over_direct = echoes / (direct if abs(direct) > 1e-9 else np.complex64(1))
+    return Cleaned(clean, np.array(fit.shifts) / samples_per_bit, np.asarray(over_direct, np.complex64))
 
 
 def envelope_spread(residual: NDArray[np.complex64], samples_per_bit: float) -> float:
@@ -89,4 +114,4 @@ def without_swept_tone(
     turn = np.exp(1j * np.cumsum(step)).astype(np.complex64)
     weight = np.maximum(signal.fftconvolve(np.ones(z.size, np.float32), window, "same"), 1e-3)
     rest = signal.fftconvolve(residual * turn.conj(), window, "same") / weight
-    return Cleaned(np.asarray(z - rest * turn, np.complex64), np.empty(0), np.empty(0, np.complex64), 0.0)
+    return Cleaned(np.asarray(z - rest * turn, np.complex64), np.empty(0), np.empty(0, np.complex64))

@@ -6,16 +6,15 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from ._kernels.notch import find_lines, notch_cascade, window_frame
 from .errors import ConfigurationError
 
 _FRAME: Final = 4096  # wide samples looked at: 51 ms and 20 Hz at 80 kHz
-_EARLY: Final = (1024, 2048, 4096)  # the first looks, the first two at shorter frames
-_HOP: Final = 8192  # samples between later looks: a tone is steady, and every look costs
+_EARLY: Final = (1024, 2048, 4096, 8192)  # the first looks, the first two at shorter frames
+_HOP: Final = 16384  # samples between later looks: a tone is steady, and every look costs
 _BLOCK: Final = 32  # bins that share a floor
-_PATIENCE: Final = 2  # looks for which a tone is remembered
+_PATIENCE: Final = 1  # looks for which a tone is remembered
 _MEDIAN: Final = 0.693  # the threshold refers to the median of Gaussian noise, the floor is its mean
 _LIMIT: Final = 18.0  # a sample's power over the least of three, beyond which it is an impulse
 
@@ -29,9 +28,9 @@ def _window(size: int) -> NDArray[np.float32]:
 class ToneCanceller:
     """Notches out narrow-band interference: TV line harmonics, radio stations, switching supplies.
 
-    Every 8192 samples the last 4096 are transformed (Hann window). A bin is a tone when it stands `threshold_db` above the
-    floor around it and is no wider than the window makes it: the preamble is a pair of lines as well, but short, hence
-    wide. A tone is removed by a first-order complex notch, which has no delay to speak of.
+    Every 16384 samples, more often at first, the last 4096 are transformed (Hann window). A bin is a tone when it stands
+    `threshold_db` above the floor around it and is no wider than the window makes it: the preamble is a pair of lines as
+    well, but short, hence wide. A tone is removed by a first-order complex notch, which has no delay to speak of.
 
     Args:
         samples_per_bit: of the stream.
@@ -103,7 +102,7 @@ class ToneCanceller:
         """Frequencies of the steady tones in a frame, cycles per sample, the strongest first."""
         frame = np.zeros(_FRAME, np.complex64)
         window_frame(x, _window(x.size), _LIMIT, frame[: x.size])
-        spectrum = fft.fft(frame, overwrite_x=True)
+        spectrum = np.fft.fft(frame)
         power, floor = np.empty(_FRAME, np.float32), np.empty(_FRAME // _BLOCK, np.float32)
         hits = np.empty(4 * self._most, np.int64)
         # The window's own skirts are 30 dB down four of its bins away; a short line, like a preamble, is wider than that.

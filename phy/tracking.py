@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from .detect import Candidate, header_signs
 from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT
 from .profile import Profile
+
+_ROOM: Final = 32  # words that a packet gets room for at first
 
 
 class Ending(Enum):
@@ -45,9 +49,22 @@ class LoopGains:
     @property
     def carrier(self) -> tuple[float, float]:
         """K1 (proportional) and K2 (integral) of the second-order loop; Rice, Digital Communications, (C.57), (C.58)."""
-        theta = self.BnT / (self.zeta + 1 / (4 * self.zeta))
-        d = 1 + 2 * self.zeta * theta + theta**2
-        return 4 * self.zeta * theta / d, 4 * theta**2 / d
+        return _second_order(self.BnT, self.zeta)
+
+
+@lru_cache(maxsize=32)
+def _second_order(BnT: float, zeta: float) -> tuple[float, float]:
+    theta = BnT / (zeta + 1 / (4 * zeta))
+    d = 1 + 2 * zeta * theta + theta**2
+    return 4 * zeta * theta / d, 4 * theta**2 / d
+
+
+@lru_cache(maxsize=16)
+def _end_signs(profile: Profile) -> NDArray[np.float32]:
+    """(n,) float32, not to be changed: the end word as soft bits; zeros for none, which no code word is beaten by."""
+    signs = ((1.0 - 2.0 * profile.end_word) * min(1, profile.end_words)).astype(np.float32)
+    signs.flags.writeable = False
+    return signs
 
 
 class PacketTracker:
@@ -72,23 +89,33 @@ class PacketTracker:
     ) -> None:
         self.profile, self.candidate = profile, candidate
         self._header = header_signs(profile)
-        # Without an end word nothing is ever likelier than a code word.
-        self._end_word = (1.0 - 2.0 * profile.end_word).astype(np.float32) * min(1, profile.end_words)
+        self._end_word = _end_signs(profile)
         self._cycles = cycles_per_bit
         self._loop = (*gains.carrier, gains.timing, gains.amplitude)
         self._lost = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
-        n = profile.code.length
-        words = profile.max_octets + max(1, profile.end_words) + 1
-        bits = self._header.size + words * n
-        self._raw = np.empty(bits, np.complex64)
-        self._phases = np.empty(bits)
-        self._positions = np.empty(bits)
-        self._soft = np.empty((words, n), np.float32)
+        self._most = profile.max_octets + max(1, profile.end_words) + 1
+        self._raw, self._phases, self._positions, self._soft = self._room(min(_ROOM, self._most))
         self._state = np.zeros(11)
         self._state[1:5] = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
         self._state[9] = 0.5  # of a packet at 0 dB; noise brings it to nothing within some ten words
         self._state[10] = candidate.noise_power
         self.ending = Ending.OPEN
+
+    def _room(
+        self, words: int
+    ) -> tuple[NDArray[np.complex64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+        """Arrays for a packet of so many words."""
+        n = self.profile.code.length
+        bits = self._header.size + words * n
+        return np.empty(bits, np.complex64), np.empty(bits), np.empty(bits), np.empty((words, n), np.float32)
+
+    def _grow(self) -> None:
+        """Room for twice as many words: most packets are short."""
+        old = self._raw, self._phases, self._positions, self._soft
+        new = self._room(min(2 * self._soft.shape[0], self._most))
+        for source, target in zip(old, new, strict=True):
+            target[: source.shape[0]] = source
+        self._raw, self._phases, self._positions, self._soft = new
 
     @property
     def oldest_needed(self) -> int:
@@ -101,12 +128,16 @@ class PacketTracker:
         Args:
             y: (N,) complex64 filtered baseband, y[0] has absolute index `base`. end: index behind the last one to be used.
         """
-        status = track_packet(
-            y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self.profile.code.signs, self._end_word,
-            self._lost, self.profile.differential, self._state, self._raw, self._phases, self._positions, self._soft,
-        )  # fmt: skip
-        self.ending = Ending(status)
-        return self.ending
+        while True:
+            status = track_packet(
+                y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self.profile.code.signs,
+                self._end_word, self._lost, self.profile.differential, self._state, self._raw, self._phases,
+                self._positions, self._soft,
+            )  # fmt: skip
+            self.ending = Ending(status)
+            if self.ending is not Ending.FULL or self._soft.shape[0] == self._most:
+                return self.ending
+            self._grow()
 
     @property
     def words(self) -> int:

@@ -52,14 +52,15 @@ def branch_metrics(z, at, step, edge, gains, weights, clip, metrics):
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def fit_waveform(z, at, step, edge, signs, gains, limits,
-                 correlation, energy, lateness, slope_energy, residual, inliers, medians):
+                 correlation, energy, lateness, slope_energy, residual, inliers, quiet):
     """How well a packet with these bits explains the samples, bit by bit.
 
     z, at, step, edge, gains: as branch_metrics; signs: (B,) float32 of +-1; limits: (B,) float32, squared errors beyond it are
     left out (inf: none). Written per bit k, of the samples nearest to its centre, those left out not counted:
     correlation (B,) complex64 = sum z a; energy (B,) float32 = sum a^2; lateness (B,) float32 = sum Re(e conj(g)) a',
     slope_energy (B,) float32 = sum |g|^2 a'^2, a' per bit; residual (B,) float32 = sum |e|^2, inliers (B,) float32 = samples
-    counted; medians (B,) float32 = median of |e|^2 of all samples, e = z - g a.
+    counted; quiet (B,) float32 = three times the mean of the least of three |e|^2 a third of a bit apart, the mean of
+    Gaussian noise whatever impulses are in it; e = z - g a.
     """
     last = edge.size - 1
     errors = np.empty(int(step) + 3, np.float32)
@@ -91,11 +92,7 @@ def fit_waveform(z, at, step, edge, signs, gains, limits,
                 a = signs[signs.size - 1]
             e = z[n] - g * a
             power = e.real * e.real + e.imag * e.imag
-            j = seen
-            while j > 0 and errors[j - 1] > power:
-                errors[j] = errors[j - 1]
-                j -= 1
-            errors[j] = power
+            errors[seen] = power
             seen += 1
             if power <= limits[k]:
                 c_re += z[n].real * a
@@ -111,7 +108,11 @@ def fit_waveform(z, at, step, edge, signs, gains, limits,
         slope_energy[k] = bend
         residual[k] = left_over
         inliers[k] = count
-        medians[k] = errors[seen // 2] if seen > 0 else np.float32(0.0)
+        third = seen // 3
+        least = np.float32(0.0)
+        for j in range(third):
+            least += min(errors[j], min(errors[j + third], errors[j + 2 * third]))
+        quiet[k] = np.float32(3.0) * least / np.float32(max(third, 1))
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
@@ -176,61 +177,49 @@ def soft_bits(metrics, soft):
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
-def _waveform(u, edge, signs, place, before, here, after):
-    """a(u), u in bit times, of the bits `signs` with those at place - 1, place and place + 1 replaced."""
-    last = edge.size - 1
-    i = int(np.floor(u))
-    if i < -1 or i > signs.size - 1:
-        return np.float32(0.0)
-    left = np.float32(0.0)
-    right = np.float32(0.0)
-    for k in range(2):
-        j = i + k
-        if j == place - 1:
-            value = before
-        elif j == place:
-            value = here
-        elif j == place + 1:
-            value = after
-        else:
-            value = signs[min(max(j, 0), signs.size - 1)]
-        if k == 0:
-            left = value
-        else:
-            right = value
-    if left == right:
-        return left
-    return right * edge[min(int((u - i) * last + 0.5), last)]
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def echo_metrics(z, at, step, edge, signs, gains, delays, echoes, weights, clip, metrics):
     """Log-likelihood of every three bits in a row on a line with echoes, up to a constant.
 
     z, at, step, edge, gains, weights, clip: as branch_metrics; signs: (B,) float32 of +-1, bits that are taken as decided where
-    an echo reaches beyond the three; delays: (L,) float64, bit times; echoes: (L,) complex64, amplitudes over the direct path's.
+    a path reaches beyond the three; delays: (L,) float64, bit times, and echoes: (L,) complex64, amplitudes over the direct
+    path's, of all paths, the direct one included.
     metrics: (B - 1, 4, 2) float32, written: [i, 2 * bit i - 1 + bit i, bit i + 1].
     """
     limit = np.float32(clip)
     one = np.float32(1.0)
+    last = edge.size - 1
+    bits = np.empty((8, 9), np.float32)  # of each hypothesis, from bit i - 4 to bit i + 4
+    wave = np.empty(8, np.complex64)
     for i in range(metrics.shape[0]):
         start = max(int(np.ceil(at + i * step)), 0)
         stop = min(int(np.ceil(at + (i + 1) * step)), z.size)
         w = np.float32(0.5) * (weights[i] + weights[i + 1])
         for h in range(8):
-            before = one if h & 4 else -one
-            here = one if h & 2 else -one
-            after = one if h & 1 else -one
-            total = np.float32(0.0)
-            for n in range(start, stop):
-                u = (n - at) / step
-                g = gains[i] + np.float32(u - i) * (gains[i + 1] - gains[i])
-                wave = np.complex64(_waveform(u, edge, signs, i, before, here, after))
-                for k in range(delays.size):
-                    wave += echoes[k] * _waveform(u - delays[k], edge, signs, i, before, here, after)
-                e = z[n] - g * wave
-                total -= min(w * (e.real * e.real + e.imag * e.imag), limit)
-            metrics[i, h >> 1, h & 1] = total
+            for j in range(9):
+                k = i - 4 + j
+                bits[h, j] = signs[k] if 0 <= k < signs.size else np.float32(0.0)
+            if i > 0:
+                bits[h, 3] = one if h & 4 else -one
+            bits[h, 4] = one if h & 2 else -one
+            bits[h, 5] = one if h & 1 else -one
+            metrics[i, h >> 1, h & 1] = 0.0
+        for n in range(start, stop):
+            u = (n - at) / step
+            g = gains[i] + np.float32(u - i) * (gains[i + 1] - gains[i])
+            for h in range(8):
+                wave[h] = 0.0
+            for path in range(delays.size):
+                place = u - delays[path]
+                whole = int(np.floor(place))
+                rise = edge[min(int((place - whole) * last + 0.5), last)]
+                up = np.float32(0.5) * (one + rise)  # share of the later of the two bits
+                down = one - up
+                j = min(max(whole - i + 4, 0), 7)
+                for h in range(8):
+                    wave[h] += echoes[path] * (down * bits[h, j] + up * bits[h, j + 1])
+            for h in range(8):
+                e = z[n] - g * wave[h]
+                metrics[i, h >> 1, h & 1] -= min(w * (e.real * e.real + e.imag * e.imag), limit)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})

@@ -86,15 +86,19 @@ def pick_peaks(stat, first, threshold, hold, peak_at, peak_stat, none, found):
 
 
 @njit(cache=True, nogil=True)
-def acquire_header(y, start, pattern, stride, max_step, reach):
-    """Timing and frequency of a packet from its known bits, by maximum likelihood on a grid.
+def acquire_header(y, start, pattern, stride, max_step, reach, quiet):
+    """Timing and frequency of a packet from its known bits, by maximum likelihood on a grid, and the noise before it.
 
     y: (N,) complex64; start: index of the centre of bit 0, known to about half a sample; pattern: (L,) float32 of +-1;
-    max_step: largest frequency, rad per bit; reach: half width of the timing search, samples.
-    Returns (position of bit 0's centre, phase at bit 0 in rad, frequency in rad per bit, amplitude).
+    max_step: largest frequency, rad per bit; reach: half width of the timing search, samples; quiet: samples in each of two
+    stretches that end two bits before the packet, whose lesser mean power is the noise (another packet may have ended in one).
+    Returns (position of bit 0's centre, phase at bit 0 in rad, frequency in rad per bit, amplitude, noise power; 0 where y does
+    not reach back so far).
     """
     length = pattern.size
     bits = np.empty(length, np.complex128)
+    segment = 5
+    parts = np.empty((length + segment - 1) // segment, np.complex128)
     best = -1.0
     best_position = float(start)
     steps = 6
@@ -103,8 +107,10 @@ def acquire_header(y, start, pattern, stride, max_step, reach):
     for f in range(-(fractions // 2), fractions // 2 + 1):
         position = start + reach * f / (fractions // 2)
         _interpolate(y, position, stride, pattern, bits)
+        for s in range(parts.size):
+            parts[s] = bits[s * segment : (s + 1) * segment].sum()
         for g in range(-steps, steps + 1):
-            power = _power_at(bits, max_step * g / steps)
+            power = _power_at(parts, segment * max_step * g / steps)
             if power > best:
                 best = power
                 best_position = position
@@ -122,7 +128,17 @@ def acquire_header(y, start, pattern, stride, max_step, reach):
     total = 0.0j
     for k in range(length):
         total += bits[k] * np.exp(-1j * best_freq * k)
-    return best_position, np.angle(total), best_freq, abs(total) / length
+    noise = 0.0
+    last = start - 2 * stride
+    if last >= 2 * quiet:
+        older = 0.0
+        newer = 0.0
+        for n in range(last - 2 * quiet, last - quiet):
+            older += y[n].real * y[n].real + y[n].imag * y[n].imag
+        for n in range(last - quiet, last):
+            newer += y[n].real * y[n].real + y[n].imag * y[n].imag
+        noise = min(older, newer) / quiet
+    return best_position, np.angle(total), best_freq, abs(total) / length, noise
 
 
 @njit(cache=True, nogil=True)
@@ -234,11 +250,9 @@ def sense_carrier(power, coherent, total, bits, stride, levels, rates, holds, st
             learnt = coherent[n] if quiet <= 0.0 else min(coherent[n], 3.0 * quiet) / 0.95
             quiet += max(rates[2], 1.0 / (seen - (bits + 1) * stride)) * (learnt - quiet)
         known = seen > (bits + 8) * stride
-        if known and coherent[n] > levels[0] * quiet and coherent[n] > levels[1] * bits * total[n]:
+        found = known and coherent[n] > levels[0] * quiet and coherent[n] > levels[1] * bits * total[n]
+        if found or strong >= holds[1]:
             held = hold
-        elif strong >= holds[1]:
-            held = hold
-        if held > 0.0:
             age = 0.0
             level = energy
     state[:] = (energy, floor, level, held, age, seen, quiet, strong)
