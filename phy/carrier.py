@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .branch import Branch, Conclusion
+from .combining import Combiner
 from .demodulator import PacketDecoder
 from .detect import Candidate, CarrierSense
 from .downconvert import BankFilter, Mixer
@@ -38,13 +39,19 @@ class CarrierReceiver:
     """
 
     def __init__(
-        self, profile: Profile, carrier: Carrier, sample_rate: float, front: FrontEndPlan, options: ReceiverOptions
+        self,
+        profile: Profile,
+        carrier: Carrier,
+        sample_rate: float,
+        front: FrontEndPlan,
+        options: ReceiverOptions,
+        combiner: Combiner | None = None,
     ) -> None:
         self.carrier, self.sample_rate = carrier, sample_rate
         self.plan: BasebandPlan = plan_baseband(
             profile, profile.carrier_hz(carrier), sample_rate, front, options.design_esn0_db
         )
-        self.decoder = PacketDecoder(profile, carrier, self.plan, sample_rate, options)
+        self.decoder = PacketDecoder(profile, carrier, self.plan, sample_rate, options, combiner)
         self.plain = Branch(profile, self.plan, self.decoder, options, 0)
         self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ._kernels.tracking import turn_back
 from .burst import BurstDemodulator, Clean, Estimate
+from .combining import Combiner
 from .detect import header_signs
 from .downconvert import BankFilter, FineFrontEnd, Mixer
 from .equaliser import Burst, Decide, second_looks, smooth_phase
@@ -71,12 +72,19 @@ class PacketDecoder:
 
     Args:
         profile: the channel. carrier: its name in the result. plan: filters of the carrier. sample_rate: of the line, Hz.
-        options: word decoder and second look.
+        options: word decoder and second look. combiner: of all carriers, when failed packets are to be combined.
     """
 
     def __init__(
-        self, profile: Profile, carrier: Carrier, plan: BasebandPlan, sample_rate: float, options: ReceiverOptions
+        self,
+        profile: Profile,
+        carrier: Carrier,
+        plan: BasebandPlan,
+        sample_rate: float,
+        options: ReceiverOptions,
+        combiner: Combiner | None = None,
     ) -> None:
+        self.combiner = combiner
         self.profile, self.carrier, self.plan, self.sample_rate, self.options = profile, carrier, plan, sample_rate, options
         self.cycles_per_bit = profile.carrier_hz(carrier) / profile.bit_rate
         carrier_hz = profile.carrier_hz(carrier)
@@ -140,6 +148,12 @@ class PacketDecoder:
                 yield self._check_estimate(cleaned, lengths, tracker)
         if (cleaners or estimate is None or estimate.distorted) and not self.profile.differential:
             yield from self._fitted(tracker, lengths, stream, mixer)
+        if estimate is not None and self.combiner is not None and len(estimate.scores) >= lengths[0]:
+            start_s = float(tracker.positions[0]) / self.plan.narrow_rate
+            joint = self.combiner.combine(estimate.scores[: lengths[0]], self.carrier, start_s, self._is_lpdu_on_line)
+            if joint is not None:
+                octets = order_octets(joint, self.profile)
+                yield _Decoded(octets, True, self._changed(tracker, joint), "combined", estimate.symbols)
         if self.options.list_size and estimate is not None:
             found = list_decode(estimate.scores[: lengths[0]], self._is_lpdu_on_line, self._syndrome, self.options.list_size)
             if found is not None:
@@ -217,7 +231,8 @@ class PacketDecoder:
     def _syndrome(self, line: bytes) -> int:
         """What the check octets differ by from what they should be; 0 for a good LPDU. Linear in changes of the octets."""
         octets = order_octets(line, self.profile)
-        return self.profile.crc.compute(octets[:-2]) ^ int.from_bytes(octets[-2:], "big")
+        wanted = self.profile.crc.append(octets[:-2])[-2:]
+        return int.from_bytes(wanted, "big") ^ int.from_bytes(octets[-2:], "big")
 
     def _possible_lengths(self, tracker: PacketTracker) -> list[int]:
         """Octet counts to try, the likeliest first."""

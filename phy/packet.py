@@ -30,6 +30,8 @@ class ReceiverOptions:
         mains_weights: the second look weights samples with the noise at their place in the mains cycle.
         list_size: 0, or how many of the likeliest packets are tried when every look's CRC fails. Each try accepts a wrong
             packet with probability 2^-16, so that a failed packet becomes a false one with list_size / 65536.
+        combine_s: 0, or for how long a failed packet is remembered, s, to be decided together with retransmissions of it on
+            either carrier.
         lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: see CarrierSense.
     """
 
@@ -42,6 +44,7 @@ class ReceiverOptions:
     second_look: bool = True
     mains_weights: bool = True
     list_size: int = 0
+    combine_s: float = 0.0
     lost_below: float = 0.3
     design_esn0_db: float = 9.0
     sense_rise_db: float = 10.0
@@ -55,6 +58,8 @@ class ReceiverOptions:
             raise ConfigurationError(f"lost_below must be in (0, 1), got {self.lost_below}")
         if not -10 <= self.design_esn0_db <= 60:
             raise ConfigurationError(f"design_esn0_db must be in -10..60, got {self.design_esn0_db}")
+        if not 0 <= self.combine_s <= 60:
+            raise ConfigurationError(f"combine_s must be in 0..60, got {self.combine_s}")
         if not 0 <= self.list_size <= 4096:
             raise ConfigurationError(f"list_size must be in 0..4096, got {self.list_size}")
         if not 6 <= self.sense_rise_db <= 20:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .blanker import ImpulseBlanker
 from .branch import Conclusion
 from .carrier import CarrierReceiver
+from .combining import Combiner
 from .downconvert import DownConverter
 from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT, check_rate, plan_front_end
@@ -59,8 +60,9 @@ class Receiver:
         self.tone_canceller = ToneCanceller(front.wide_rate / profile.bit_rate, self.options.tones_db)
         self._line = Past(np.float32)
         self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker), self._line)
+        self._combiner = Combiner(profile, self.options.combine_s) if self.options.combine_s else None
         self.carriers: dict[Carrier, CarrierReceiver] = {
-            name: CarrierReceiver(profile, name, self.sample_rate, front, self.options) for name in watched
+            name: CarrierReceiver(profile, name, self.sample_rate, front, self.options, self._combiner) for name in watched
         }
         self._batch = math.ceil(_BATCH * 1e-3 * front.wide_rate)
         self._patience = round(_IDLE * front.wide_rate)
@@ -100,6 +102,8 @@ class Receiver:
         for stage in (self.down_converter, self.tone_canceller, self._plain, *self.carriers.values()):
             stage.reset()
         self._line = self._plain.line = Past(np.float32)
+        if self._combiner is not None:
+            self._combiner.reset()
         self._without_tones: WideStream | None = None
         self._idle = 0
         self.rejected = {"not finite": 0, "ghost": 0}
