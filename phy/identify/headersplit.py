@@ -14,6 +14,7 @@ _BOOK_BITS: Final = 35  # vendor's data book, p. 237 (grade B): 24 of preamble a
 _ONE_WORD: Final = 0.6
 _BOOK_ONE_WORD: Final = 0.85
 _REGULAR: Final = 0.7
+_MOST_SURE: Final = 0.85  # these guesses themselves are none that one could measure
 
 
 def split_header(bits: NDArray[np.uint8]) -> tuple[int, float]:
@@ -34,4 +35,4 @@ def split_header(bits: NDArray[np.uint8]) -> tuple[int, float]:
     # Four regular preambles there are: both constants and both alternations.
     weight = prior * ((1 - _REGULAR) + _REGULAR / 4 * np.where(before <= regular, 2.0**before, 0.0))
     best = int(np.argmax(weight))
-    return int(before[best]), float(weight[best] / weight.sum())
+    return int(before[best]), min(_MOST_SURE, float(weight[best] / weight.sum()))
