@@ -1,58 +1,68 @@
-"""Reading recordings block by block: SigMF, WAV and raw samples, real passband, one channel.
+"""Reading recordings block by block: SigMF, WAV and raw samples, real passband or IQ, one channel.
 
-Integers are scaled so that full scale is 1.0; floats are taken as they are. Files are memory mapped, so that an hour
-of samples never sits in memory. `open_recording` refuses what cannot be a whole recording; `check` reads it once for
-the hash and for values that are no numbers.
+Whatever is stored, `Recording` gives real line samples. `open_recording` refuses what cannot be a whole recording;
+`check` reads it once for the hash and for values that are no numbers.
 """
 
 import json
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phy.errors import ConfigurationError
+from phy.iq import PassbandConverter
+
 from .errors import RecordingError
 from .recorder import SIGMF_DATA, SIGMF_META, file_sha512, sigmf_paths
+from .samples import MappedSamples, PassbandSamples, SampleType, SoundSamples, Source
 
 CHUNK: Final = 1 << 20  # samples that `check` looks at at a time
-SIGMF_TYPE: Final = re.compile(r"(?P<kind>[rc])(?P<number>f64|f32|i32|i16|u32|u16|i8|u8)(?P<order>_le|_be)?")
-RAW_NAMES: Final = {
-    "int8": "ri8",
-    "uint8": "ru8",
-    "int16": "ri16_le",
-    "int32": "ri32_le",
-    "float32": "rf32_le",
-    "float64": "rf64_le",
-}
 WAV_SUFFIXES: Final = {".wav", ".wave", ".flac", ".w64", ".rf64", ".aiff", ".aif", ".caf"}
-
-
-class Source(Protocol):
-    """What a file format must give."""
-
-    def read(self, first: int, count: int) -> NDArray[np.float32]:
-        """(<= count,) float32 from sample `first` on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """An open recording. `name`: as the user wrote it.  `length`: samples.  `sha512`: what its metadata promise."""
+    """An open recording.
+
+    Attributes:
+        name: as the user wrote it. path: of the samples. stored: what the file holds, complex for IQ. stored_length: samples.
+        sample_rate: of the real line samples, Hz. length: of them. source: reads them.
+        factor: line samples for one sample of the file; 1 unless it is IQ.
+        centre_hz: line frequency of 0 Hz in the file; None when it holds real samples.
+        low_hz, high_hz: band of the line that it holds.
+        may_hold_nan: the type of its samples allows it. sha512: what its metadata promise.
+    """
 
     name: str
     path: Path
+    stored: Source
+    stored_length: int
     sample_rate: float
     length: int
     source: Source
+    factor: int
+    centre_hz: float | None
+    low_hz: float
+    high_hz: float
     may_hold_nan: bool
     sha512: str | None = None
 
+    @property
+    def stored_rate(self) -> float:
+        """Sample rate of the file, Hz."""
+        return self.sample_rate / self.factor
+
+    def stored_sample(self, line_sample: int) -> int:
+        """The sample of the file at which a line sample is, or which it follows."""
+        return line_sample // self.factor
+
     def blocks(self, size: int, first: int = 0) -> Iterator[NDArray[np.float32]]:
-        """Consecutive blocks of `size` samples, (N,) float32; the last may be shorter."""
+        """Consecutive blocks of `size` line samples from line sample `first` on, (N,) float32; the last may be shorter."""
         for start in range(first, self.length, size):
             yield self.source.read(start, min(size, self.length - start))
 
@@ -65,79 +75,43 @@ class Recording:
         if self.sha512 is not None and file_sha512(self.path) != self.sha512.lower():
             raise RecordingError(f"{self.path}: differs from the core:sha512 of its metadata: truncated or changed")
         if self.may_hold_nan:
-            first = 0
-            for x in self.blocks(CHUNK):
+            for first in range(0, self.stored_length, CHUNK):
+                x = self.stored.read(first, min(CHUNK, self.stored_length - first))
                 bad = np.flatnonzero(~np.isfinite(x))
                 if bad.size:
                     raise RecordingError(f"{self.path}: sample {first + int(bad[0])} is {x[bad[0]]}, not a number")
-                first += x.size
 
 
 @dataclass(frozen=True, slots=True)
-class SampleType:
-    """How a sample is stored: numpy type, scale to +-1, value that means zero."""
+class _Wanted:
+    """What the user said about a file: its name, the channel, the centre of IQ, and whether two channels are I and Q."""
 
-    dtype: np.dtype[Any]
-    scale: float
-    zero: float
+    name: str
+    channel: int
+    frequency: float | None
+    iq: bool
 
-    @classmethod
-    def parse(cls, name: str) -> "SampleType":
-        """From SigMF's name (`ri16_le`) or numpy's (`int16`). RecordingError when it is complex or unknown."""
-        match = SIGMF_TYPE.fullmatch(RAW_NAMES.get(name, name))
-        if match is None:
-            raise RecordingError(f"unknown sample type {name!r}; known are {', '.join(RAW_NAMES)} and SigMF's names")
-        if match["kind"] == "c":
-            raise RecordingError(f"complex samples ({name}): only real passband recordings can be read")
-        number = match["number"]
-        octets = int(number[1:]) // 8
-        if octets > 1 and match["order"] is None:
-            raise RecordingError(f"sample type {name!r} does not say its byte order (_le or _be)")
-        dtype = np.dtype((">" if match["order"] == "_be" else "<") + number[0] + str(octets))
-        full_scale = 1.0 if number[0] == "f" else float(2 ** (8 * octets - 1))
-        return cls(dtype, 1.0 / full_scale, full_scale if number[0] == "u" else 0.0)
-
-
-class MappedSamples:
-    """Samples of one type in a file, possibly interleaved channels."""
-
-    def __init__(self, path: Path, kind: SampleType, offset: int, length: int, channels: int, channel: int) -> None:
-        shape = (length, channels)
-        self._array = np.memmap(path, kind.dtype, "r", offset, shape)[:, channel]
-        self._kind = kind
-
-    def read(self, first: int, count: int) -> NDArray[np.float32]:
-        """See `Source`."""
-        x = self._array[first : first + count]
-        if self._kind.scale == 1.0:
-            with np.errstate(over="ignore"):
-                return np.array(x, np.float32)
-        return ((x.astype(np.float64) - self._kind.zero) * self._kind.scale).astype(np.float32)
-
-
-class SoundSamples:
-    """Samples that libsndfile reads."""
-
-    def __init__(self, file: Any, channel: int) -> None:
-        self._file, self._channel, self._next = file, channel, 0
-
-    def read(self, first: int, count: int) -> NDArray[np.float32]:
-        """See `Source`."""
-        if first != self._next:
-            self._file.seek(first)
-        x: NDArray[np.float32] = self._file.read(count, dtype="float32", always_2d=True)
-        self._next = first + len(x)
-        return np.ascontiguousarray(x[:, self._channel])
+    def channel_of(self, channels: int) -> int:
+        if not 0 <= self.channel < channels:
+            raise RecordingError(f"{self.name}: has channels 0..{channels - 1}, not {self.channel}")
+        return self.channel
 
 
 def open_recording(
-    name: str, sample_rate: float | None = None, dtype: str | None = None, channel: int = 0
+    name: str, sample_rate: float | None = None, dtype: str | None = None, channel: int = 0,
+    frequency: float | None = None, iq: bool = False,
 ) -> Recording:
-    """Open by suffix; `sample_rate` and `dtype` describe a raw file and are refused for the others.
+    """Open by suffix.
 
+    Args:
+        name: of the file. sample_rate, dtype: of raw samples; refused for the others.
+        channel: of a file with several.
+        frequency: Hz, line frequency of the centre of IQ samples; without it SigMF's core:frequency.
+        iq: the first two channels of a sound file are I and Q.
     Raises:
         RecordingError: one line that begins with the file's name.
     """
+    wanted = _Wanted(name, channel, frequency, iq)
     path = Path(name)
     suffix = path.suffix.lower()
     if suffix == ".sigmf":
@@ -146,13 +120,15 @@ def open_recording(
     is_sigmf = suffix in (SIGMF_META, SIGMF_DATA) or (not path.exists() and meta.exists())
     if (is_sigmf or suffix in WAV_SUFFIXES) and (sample_rate is not None or dtype is not None):
         raise RecordingError(f"{name}: --rate and --dtype are for raw files; this one tells its own")
+    if iq and (is_sigmf or suffix not in WAV_SUFFIXES):
+        raise RecordingError(f"{name}: --iq is for sound files with two channels; SigMF and --dtype tell by themselves")
     try:
         if is_sigmf:
-            return _open_sigmf(name, path, channel)
+            return _open_sigmf(wanted, path)
         if path.is_dir():
             raise RecordingError(f"{name}: is a directory")
         if suffix in WAV_SUFFIXES:
-            return _open_sound(name, path, channel)
+            return _open_sound(wanted, path)
         if not path.exists():
             raise RecordingError(f"{name}: no such file")
         if sample_rate is None or dtype is None:
@@ -161,7 +137,7 @@ def open_recording(
                 "raw samples need --rate and --dtype"
             )
         kind = _typed(name, dtype)
-        return _open_mapped(name, path, kind, sample_rate, 0, path.stat().st_size, 1, 0, None)
+        return _open_mapped(wanted, path, kind, sample_rate, 0, path.stat().st_size, 1, None)
     except OSError as error:
         raise RecordingError(f"{error.filename or name}: {error.strerror or error}") from None
 
@@ -173,15 +149,48 @@ def _typed(name: str, dtype: str) -> SampleType:
         raise RecordingError(f"{name}: {error}") from None
 
 
+def _recording(
+    wanted: _Wanted, path: Path, stored: Source, length: int, rate: float, is_complex: bool, frequency: float | None,
+    may_hold_nan: bool, sha512: str | None,
+) -> Recording:
+    """`frequency`: centre by the file itself."""
+    name = wanted.name
+    if not is_complex:
+        if wanted.frequency is not None:
+            raise RecordingError(f"{name}: --frequency is for IQ samples; this file holds real ones")
+        return Recording(
+            name, path, stored, length, rate, length, stored, 1, None, 0.0, rate / 2, may_hold_nan, sha512
+        )  # fmt: skip
+    centre = wanted.frequency
+    if centre is None:
+        if not frequency:
+            missing = "no core:frequency" if frequency is None else "core:frequency 0"
+            raise RecordingError(
+                f"{name}: IQ samples with {missing}: give the line frequency of their centre with --frequency HZ"
+            )
+        centre = frequency
+    try:
+        converter = PassbandConverter(rate, centre)
+    except ConfigurationError as error:
+        raise RecordingError(
+            f"{name}: IQ at {rate:g} Hz around {centre:.12g} Hz: {error}; behind a converter or tuner, give the frequency "
+            "on the line with --frequency HZ"
+        ) from None
+    return Recording(
+        name, path, stored, length, converter.sample_rate, length * converter.factor,
+        PassbandSamples(stored, length, converter), converter.factor, centre, converter.low_hz, converter.high_hz,
+        may_hold_nan, sha512,
+    )  # fmt: skip
+
+
 def _open_mapped(
-    name: str, path: Path, kind: SampleType, rate: float, offset: int, octets: int, channels: int, channel: int,
-    sha512: str | None,
+    wanted: _Wanted, path: Path, kind: SampleType, rate: float, offset: int, octets: int, channels: int,
+    sha512: str | None, frequency: float | None = None,
 ) -> Recording:
     if not 0 < rate < 1e9:
-        raise RecordingError(f"{name}: a sample rate of {rate} Hz is not possible")
-    if not 0 <= channel < channels:
-        raise RecordingError(f"{name}: has channels 0..{channels - 1}, not {channel}")
-    frame = kind.dtype.itemsize * channels
+        raise RecordingError(f"{wanted.name}: a sample rate of {rate} Hz is not possible")
+    channel = wanted.channel_of(channels)
+    frame = kind.dtype.itemsize * channels * (2 if kind.is_complex else 1)
     if octets <= 0:
         raise RecordingError(f"{path}: holds no samples")
     if octets % frame:
@@ -190,10 +199,11 @@ def _open_mapped(
         )
     length = octets // frame
     samples = MappedSamples(path, kind, offset, length, channels, channel)
-    return Recording(name, path, float(rate), length, samples, kind.dtype.kind == "f", sha512)
+    is_float = kind.dtype.kind == "f"
+    return _recording(wanted, path, samples, length, float(rate), kind.is_complex, frequency, is_float, sha512)
 
 
-def _open_sigmf(name: str, path: Path, channel: int) -> Recording:
+def _open_sigmf(wanted: _Wanted, path: Path) -> Recording:
     meta_path, data_path = sigmf_paths(path)
     try:
         meta = json.loads(meta_path.read_text(encoding="utf-8"))
@@ -225,16 +235,26 @@ def _open_sigmf(name: str, path: Path, channel: int) -> Recording:
     octets = data_path.stat().st_size - header - trailing
     sha512 = head.get("core:sha512")
     recording = _open_mapped(
-        name, data_path, kind, rate, header, octets, channels, channel, str(sha512) if sha512 else None
-    )
+        wanted, data_path, kind, rate, header, octets, channels, str(sha512) if sha512 else None,
+        _centre(meta_path, captures) if kind.is_complex and wanted.frequency is None else None,
+    )  # fmt: skip
     for item in [*captures, *annotations]:
         end = _number(meta_path, item, "core:sample_start", 0) + _number(meta_path, item, "core:sample_count", 0)
         end -= _number(meta_path, head, "core:offset", 0)
-        if end > recording.length:
+        if end > recording.stored_length:
             raise RecordingError(
-                f"{data_path}: holds {recording.length} samples, its metadata speak of sample {end:.0f}: truncated"
+                f"{data_path}: holds {recording.stored_length} samples, its metadata speak of sample {end:.0f}: truncated"
             )
     return recording
+
+
+def _centre(path: Path, captures: list[dict[str, Any]]) -> float | None:
+    """core:frequency of all captures, Hz."""
+    centres = {_number(path, item, "core:frequency", 0) if "core:frequency" in item else None for item in captures}
+    if len(centres) > 1:
+        told = ", ".join("none" if hz is None else f"{hz:.12g}" for hz in sorted(centres, key=lambda hz: hz or 0))
+        raise RecordingError(f"{path}: its captures have different core:frequency ({told}); only one is read")
+    return centres.pop() if centres else None
 
 
 def _number(path: Path, table: dict[str, Any], key: str, default: float | None) -> float:
@@ -244,9 +264,10 @@ def _number(path: Path, table: dict[str, Any], key: str, default: float | None) 
     return value
 
 
-def _open_sound(name: str, path: Path, channel: int) -> Recording:
+def _open_sound(wanted: _Wanted, path: Path) -> Recording:
     import soundfile
 
+    name = wanted.name
     if path.stat().st_size == 0:
         raise RecordingError(f"{name}: the file is empty")
     _check_riff(name, path)
@@ -257,10 +278,15 @@ def _open_sound(name: str, path: Path, channel: int) -> Recording:
         raise RecordingError(f"{name}: no sound file: {reason}") from None
     if file.frames == 0:
         raise RecordingError(f"{name}: holds no samples")
-    if not 0 <= channel < file.channels:
-        raise RecordingError(f"{name}: has channels 0..{file.channels - 1}, not {channel}")
+    if wanted.iq and file.channels != 2:
+        raise RecordingError(f"{name}: --iq needs two channels, I and Q; this file has {file.channels}")
+    if wanted.iq and wanted.frequency is None:
+        raise RecordingError(f"{name}: --iq needs the line frequency of the centre: --frequency HZ")
+    if wanted.frequency is not None and not wanted.iq and file.channels == 2:
+        raise RecordingError(f"{name}: --frequency is for IQ samples: add --iq when the two channels are I and Q")
+    samples = SoundSamples(file, None if wanted.iq else wanted.channel_of(file.channels))
     may_hold_nan = file.subtype in ("FLOAT", "DOUBLE")
-    return Recording(name, path, float(file.samplerate), file.frames, SoundSamples(file, channel), may_hold_nan)
+    return _recording(wanted, path, samples, file.frames, float(file.samplerate), wanted.iq, None, may_hold_nan, None)
 
 
 def _check_riff(name: str, path: Path) -> None:

@@ -8,6 +8,7 @@ import click
 
 from ..cli import ANSWER_IS_NO, DONE, USAGE, debug_option
 from ..errors import FlowgraphError
+from .recordings import FILES_HELP, open_with_options, recording_options
 
 if TYPE_CHECKING:
     from ..decoding import Decoded
@@ -27,19 +28,16 @@ def parse_settings(_context: click.Context, _parameter: click.Parameter, items: 
 
 @click.command(
     epilog="Example: osgp-sdr decode --json quiet.sigmf-meta",
-    help="""Find the packets of recordings and print them in order of time.
+    help=f"""Find the packets of recordings and print them in order of time.
 
-    FILE is SigMF (.sigmf-meta), WAV, or raw samples with --rate and --dtype. Exit code 0: packets were found,
-    1: none, 2: a file could not be read (the others still are).""",
+    {FILES_HELP} Exit code 0: packets were found, 1: none, 2: a file could not be read (the others still are).""",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--profile", default="auto", metavar="NAME|FILE", help="Channel; auto tries the A, then the C band.")
 @click.option("--all", "show_all", is_flag=True, help="Packets with a failed CRC, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each packet.")
 @click.option("--plot", metavar="DIR", help="Draw waveform, constellation and eye into DIR.")
-@click.option("--rate", type=float, metavar="HZ", help="Sample rate of a raw file.")
-@click.option("--dtype", metavar="TYPE", help="Sample type of a raw file: int16, float32, ri16_le ...")
-@click.option("--channel", type=int, default=0, show_default=True, help="Channel of a file with several.")
+@recording_options
 @click.option("--set", "settings", multiple=True, metavar="receiver.OPTION=VALUE", callback=parse_settings,
               help="Change an option of the receiver.")  # fmt: skip
 @debug_option
@@ -49,29 +47,25 @@ def command(
     show_all: bool,
     as_json: bool,
     plot: str | None,
-    rate: float | None,
-    dtype: str | None,
-    channel: int,
     settings: dict[str, str],
+    **file_options: Any,
 ) -> int:
     from phy.errors import PhyError
 
     from ..decoding import decode_recording, receiver_options
     from ..kernels import ensure_compiled
-    from ..recording import open_recording
 
     options = receiver_options(settings)
     unreadable = found = 0
     compiled = False
     for name in files:
         try:
-            recording = open_recording(name, rate, dtype, channel)
-            recording.check()
+            recording = open_with_options(name, file_options)
             if not compiled:
                 ensure_compiled()
                 compiled = True
             shown: list[Decoded] = []
-            for decoded in decode_recording(recording, profile, options):
+            for decoded in decode_recording(recording, profile, options, _note):
                 if decoded.packet.crc_ok:
                     found += 1
                 elif not show_all:
@@ -93,13 +87,17 @@ def command(
     return DONE
 
 
+def _note(text: str) -> None:
+    click.echo(f"osgp-sdr decode: {text}", err=True)
+
+
 def _print(recording: "Recording", decoded: "Decoded", as_json: bool, several: bool) -> None:
     packet = decoded.packet
     if as_json:
         line: dict[str, Any] = {
             "file": recording.name,
             "start_s": round(decoded.start_s, 6),
-            "start_sample": packet.start_sample,
+            "start_sample": decoded.start_sample,
             "carrier": packet.carrier,
             "lpdu": packet.lpdu.hex(),
             "crc_ok": packet.crc_ok,

@@ -9,6 +9,7 @@ import click
 
 from ..cli import ANSWER_IS_NO, DONE, USAGE, debug_option
 from ..errors import FlowgraphError, RecordingError
+from .recordings import FILES_HELP, open_with_options, recording_options
 
 if TYPE_CHECKING:
     from phy.identify import Burst, Identification
@@ -21,9 +22,9 @@ MOST_BURSTS: Final = 1500  # more teach nothing new, and their samples must fit 
 
 @click.command(
     epilog="Example: osgp-sdr identify line-monday.wav line-tuesday.wav -o line.toml",
-    help="""Learn the constants of an unknown line from recordings alone, and write them as a profile.
+    help=f"""Learn the constants of an unknown line from recordings alone, and write them as a profile.
 
-    FILE is SigMF (.sigmf-meta), WAV, or raw samples with --rate and --dtype. About a hundred packets at 20 dB are enough.
+    {FILES_HELP} About a hundred packets at 20 dB are enough.
     Prints every value with its confidence, and what could not be determined with about how much more recording it would
     need. Exit code 0: a profile was written, 1: too little was found for one, 2: a file could not be read (the others
     still are).""",
@@ -31,18 +32,13 @@ MOST_BURSTS: Final = 1500  # more teach nothing new, and their samples must fit 
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="PROFILE.toml", help="Profile to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each value and each open question.")
-@click.option("--rate", type=float, metavar="HZ", help="Sample rate of a raw file.")
-@click.option("--dtype", metavar="TYPE", help="Sample type of a raw file: int16, float32, ri16_le ...")
-@click.option("--channel", type=int, default=0, show_default=True, help="Channel of a file with several.")
+@recording_options
 @debug_option
-def command(
-    files: tuple[str, ...], output: str, as_json: bool, rate: float | None, dtype: str | None, channel: int
-) -> int:
+def command(files: tuple[str, ...], output: str, as_json: bool, **file_options: Any) -> int:
     from phy.errors import PhyError
     from phy.identify import identify
 
     from ..kernels import ensure_compiled
-    from ..recording import open_recording
 
     path = Path(output)
     if path.suffix != ".toml":
@@ -56,9 +52,7 @@ def command(
     unreadable = 0
     for name in files:
         try:
-            recording = open_recording(name, rate, dtype, channel)
-            recording.check()
-            seconds += _collect(recording, bursts)
+            seconds += _collect(open_with_options(name, file_options), bursts)
         except (FlowgraphError, PhyError) as error:
             unreadable += 1
             click.echo(f"osgp-sdr identify: {' '.join(str(error).split())}", err=True)
