@@ -3,7 +3,7 @@
 import heapq
 import math
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -54,7 +54,10 @@ def _convert(key: str, text: str, kind: Any) -> Any:
     try:
         if kind is bool:
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
-        return kind(text)
+        value = kind(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError
+        return value
     except (KeyError, ValueError):
         raise FlowgraphError(f"--set {key}: expected {kind.__name__}, got {text!r}") from None
 
@@ -144,6 +147,13 @@ def decode_recording(
     if not possible:
         missing = "; for ".join(what_is_missing(recording, profile) for profile in profiles)
         raise RecordingError(f"{_rate_text(recording)} is too low for {missing}")
+    return _decoded(recording, profiles, possible, options, note)
+
+
+def _decoded(
+    recording: Recording, profiles: Sequence[Profile], possible: Sequence[Profile], options: ReceiverOptions,
+    note: Callable[[str], None],
+) -> Iterator[Decoded]:
     held: list[Decoded] = []
     for profile in possible:
         if missing := what_is_missing(recording, profile):
@@ -161,10 +171,9 @@ def decode_recording(
         if good:
             return
         held = held or failed
-    if len(possible) < len(profiles):
-        for profile in profiles:
-            if profile not in possible:
-                note(f"{_rate_text(recording)} is too low for {what_is_missing(recording, profile)}: not tried")
+    for profile in profiles:
+        if profile not in possible:
+            note(f"{_rate_text(recording)} is too low for {what_is_missing(recording, profile)}: not tried")
     yield from held
 
 

@@ -21,6 +21,7 @@ from .errors import RecordingError
 from .recorder import SIGMF_DATA, SIGMF_META, file_sha512, sigmf_paths
 from .samples import MappedSamples, PassbandSamples, SampleType, SoundSamples, Source
 
+_UNKNOWN: Final = 0xFFFFFFFF  # size in a WAV that was written to a pipe, or in the first header of an RF64
 CHUNK: Final = 1 << 20  # samples that `check` looks at at a time
 WAV_SUFFIXES: Final = {".wav", ".wave", ".flac", ".w64", ".rf64", ".aiff", ".aif", ".caf"}
 
@@ -294,15 +295,18 @@ def _check_riff(name: str, path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
-        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
+        if start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
             return
-        position = 12
+        position, promised = 12, None
         while position + 8 <= size:
             file.seek(position)
             kind, length = struct.unpack("<4sI", file.read(8))
             position += 8
+            if kind == b"ds64" and position + 16 <= size:  # RF64 keeps its sizes here: file, samples
+                _, promised = struct.unpack("<QQ", file.read(16))
             if kind == b"data":
-                if length != 0xFFFFFFFF and position + length > size:  # that value: written to a pipe, size unknown
+                length = promised if promised is not None and length == _UNKNOWN else length
+                if length != _UNKNOWN and position + length > size:
                     raise RecordingError(f"{name}: truncated: {length} octets of samples promised, {size - position} held")
                 return
             position += length + length % 2

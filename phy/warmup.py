@@ -49,4 +49,10 @@ def warmup() -> None:
     receiver.push(np.concatenate([np.zeros(4000, np.float32), x]))
     receiver.flush()
     one = np.zeros(1, np.complex64)
-    notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)  # idle while there is no tone
+    # Idle while there is no tone, and while there is no echo.
+    notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)
+    bits = np.ones(2, np.float32)
+    burst.echo_metrics(
+        one, 0.0, 1.0, bits, bits, np.ones(2, np.complex64), np.zeros(0), np.zeros(0, np.complex64), bits, 1.0,
+        np.empty((0, 4, 2), np.float32),
+    )  # fmt: skip

@@ -61,11 +61,12 @@ def command(
     for name in files:
         try:
             recording = open_with_options(name, file_options)
+            packets = decode_recording(recording, profile, options, _note)
             if not compiled:
                 ensure_compiled()
                 compiled = True
             shown: list[Decoded] = []
-            for decoded in decode_recording(recording, profile, options, _note):
+            for decoded in packets:
                 if decoded.packet.crc_ok:
                     found += 1
                 elif not show_all:
