@@ -47,6 +47,7 @@ def warmup() -> None:
     x = Transmitter(profile, rate).modulate(append_crc(bytes(6)))
     receiver = Receiver(profile, rate)
     receiver.push(np.concatenate([np.zeros(4000, np.float32), x]))
+    _ = receiver.channel_busy  # sensed when it is asked for
     receiver.flush()
     one = np.zeros(1, np.complex64)
     # Idle while there is no tone, and while there is no echo.
