@@ -1,4 +1,4 @@
-"""Soft combining: packets that failed are remembered, and a later one that looks like their retransmission is decided with them."""
+"""Soft combining: failed packets are remembered, and a later one that looks like a retransmission is decided with them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

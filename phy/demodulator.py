@@ -278,6 +278,12 @@ class PacketDecoder:
         amplitude, square = turn_back(tracker.raw[:bits], phases[:bits], symbols)
         # Bits that were partly blanked or hit would spoil a mean; the median of a squared Gaussian is 0.4549 variances.
         variance = square / 0.4549
+        if not decoded.crc_ok:
+            # The tracker may have lost it, and its end may be wrong; only the header's bits are known.
+            signs = header_signs(self.profile)
+            known = symbols[: signs.size] * signs
+            amplitude = max(float(known.real.mean()), 1e-3 * amplitude)
+            variance = float(np.mean(np.abs(known - amplitude) ** 2)) * signs.size / (2 * signs.size - 1)
         freq = float(phases[bits - 1] - phases[0]) / max(1, bits - 1)
         half = SAMPLES_PER_BIT / 2
         return Packet(
