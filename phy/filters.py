@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from .errors import ConfigurationError
 from .profile import Profile
@@ -105,6 +104,11 @@ def _kaiser_length(attenuation_db: float, transition: float) -> int:
     return math.ceil((attenuation_db - 7.95) / (2.285 * 2.0 * math.pi * transition)) + 1
 
 
+def _kaiser_beta(attenuation_db: float) -> float:
+    """Shape of the Kaiser window for a stop band of more than 50 dB (Oppenheim & Schafer 7.75)."""
+    return 0.1102 * (attenuation_db - 8.7)
+
+
 def shaped_edge(alpha: float, t: NDArray[np.float64]) -> NDArray[np.float64]:
     """The transmitter's transition from 0 to 1 around t = 0, bit times: the integral of a Hann window of alpha bits."""
     if alpha == 0.0:
@@ -154,9 +158,9 @@ def plan_front_end(
     image = abs((2 * centre + sample_rate / 2) % sample_rate - sample_rate / 2)
     stop = min(wide_rate - offset - 2.5 * bit_rate, max(image - offset - 1.5 * bit_rate, passband + 3 * bit_rate))
     length = _kaiser_length(70.0, (stop - passband) / sample_rate) | 1
-    beta = signal.kaiser_beta(70.0)
-    low_pass = signal.firwin(length, (stop + passband) / 2, window=("kaiser", beta), fs=sample_rate)
     n = np.arange(length) - length // 2
+    low_pass = np.kaiser(length, _kaiser_beta(70.0)) * np.sinc((stop + passband) / sample_rate * n)
+    low_pass /= low_pass.sum()
     taps = 2.0 * low_pass * np.exp(2j * np.pi * -centre / sample_rate * n)
     return FrontEndPlan(centre, decimation, wide_rate, np.pad(taps, (0, -length % _LANES)), length // 2, low_pass)
 
@@ -182,7 +186,7 @@ def plan_baseband(
     bit_bank, noise_gain = _bit_bank(profile, front, sample_rate, mean_power, design_esn0_db)
     return BasebandPlan(
         wide_rate, narrow_rate, front.decimation, wide_rate / narrow_rate, carrier_hz, bit_bank,
-        _pulse_bank(profile, front, sample_rate), _low_pass_bank(span, cutoff / wide_rate, signal.kaiser_beta(80.0)),
+        _pulse_bank(profile, front, sample_rate), _low_pass_bank(span, cutoff / wide_rate, _kaiser_beta(80.0)),
         1.0, noise_gain, plan_wave(profile, front, sample_rate), mean_power, pulse, correlation,
     )  # fmt: skip
 
@@ -279,7 +283,7 @@ def _through_filters(
     fine = 64
     rate = fine * profile.bit_rate
     t = np.arange(-4 * fine, 4 * fine + 1) / rate
-    beta = signal.kaiser_beta(80.0)
+    beta = _kaiser_beta(80.0)
     width = span / front.wide_rate
     window = np.i0(beta * np.sqrt(np.maximum(0.0, 1.0 - (2.0 * t / width) ** 2))) * (np.abs(t) <= width / 2)
     narrow = np.sinc(2.0 * cutoff * t) * window

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 _ECHOES: Final = (-1.0, -0.5, 0.5, 1.0, 1.5, 2.0)  # bit times from the packet as it was found: a weaker path may be the first
 _COARSE: Final = 8.0  # sums of samples a bit from which echoes are fitted
@@ -105,13 +104,13 @@ def without_swept_tone(
     """
     residual = z - packet
     lag = max(1, round(samples_per_bit / 7))
-    window = signal.windows.hann(2 * round(width * samples_per_bit / 2) + 3)[1:-1].astype(np.float32)
+    window = np.hanning(2 * round(width * samples_per_bit / 2) + 3)[1:-1].astype(np.float32)
     reach = round(_HOLE * samples_per_bit)
     window[window.size // 2 - reach : window.size // 2 + reach + 1] = 0.0
     product = np.zeros(z.size, np.complex64)
     product[lag // 2 : lag // 2 + z.size - lag] = residual[lag:] * residual[:-lag].conj()
-    step = np.angle(signal.fftconvolve(product, window, "same")) / lag
+    step = np.angle(np.convolve(product, window, "same")) / lag
     turn = np.exp(1j * np.cumsum(step)).astype(np.complex64)
-    weight = np.maximum(signal.fftconvolve(np.ones(z.size, np.float32), window, "same"), 1e-3)
-    rest = signal.fftconvolve(residual * turn.conj(), window, "same") / weight
+    weight = np.maximum(np.convolve(np.ones(z.size, np.float32), window, "same"), 1e-3)
+    rest = np.convolve(residual * turn.conj(), window, "same") / weight
     return Cleaned(np.asarray(z - rest * turn, np.complex64), np.empty(0), np.empty(0, np.complex64))
