@@ -105,7 +105,8 @@ class Branch:
                 packet = self._decoder.decode(tracker, stream, self.mixer, not inside)
                 if packet.crc_ok:
                     self._good = [*self._good[-3:], (start, float(tracker.positions[-1]))]
-                concluded.append(Conclusion(tracker.oldest_needed, self._rank, packet))
+                if packet.crc_ok or tracker.candidate.sure:
+                    concluded.append(Conclusion(tracker.oldest_needed, self._rank, packet))
                 self.trackers.remove(tracker)
         starts = [int(t.candidate.position) for t in self.trackers]
         keep = min([self.detector.oldest_needed, *starts]) - _MARGIN

@@ -25,6 +25,7 @@ class Candidate:
         position: narrow sample of the centre of bit 0, fractional.
         phase: carrier phase at bit 0, rad. freq: rad per bit. amplitude: of a filtered bit, V.
         statistic: normalised correlation, 0..1. noise_power: of filtered bits before the packet, V^2; 0 if not known.
+        sure: False where noise may have looked like it: such a packet counts only with a good CRC.
     """
 
     position: float
@@ -33,6 +34,7 @@ class Candidate:
     amplitude: float
     statistic: float
     noise_power: float = 0.0
+    sure: bool = True
 
 
 @lru_cache(maxsize=16)
@@ -56,7 +58,8 @@ class HeaderDetector:
         profile: the channel. cycles_per_bit: carrier cycles per bit, ties clock error to frequency.
         threshold: of the statistic, (0, 1). White noise passes 0.5 less than once in five hours (the bit filter's colour and the
             bins included; simulated), a packet at 4 dB fails it once in ten thousand.
-        doubtful: statistic that is enough where the header stands out of what came before it.
+        doubtful: statistic that is enough to try; noise passes 0.4 some 30 times an hour. Interference lowers the statistic of
+            a packet that can still be decoded.
         hold_bits: a larger statistic within so many bits replaces an earlier one.
     """
 
@@ -115,9 +118,7 @@ class HeaderDetector:
         candidates = []
         for at in found[:number]:
             statistic = float(stat[at - self._next]) if at >= self._next else before
-            candidate = self._acquire(y, base, int(at), statistic)
-            if statistic > self._threshold or candidate.amplitude**2 > _STANDS_OUT * candidate.noise_power > 0:
-                candidates.append(candidate)
+            candidates.append(self._acquire(y, base, int(at), statistic))
         self._next += count
         return candidates
 
@@ -127,7 +128,8 @@ class HeaderDetector:
         position, phase, freq, amplitude, noise_power = acquire_header(
             window, at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0, _BEFORE
         )
-        return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic, noise_power)
+        sure = statistic > self._threshold or amplitude**2 > _STANDS_OUT * noise_power > 0
+        return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic, noise_power, sure)
 
 
 class CarrierSense:
