@@ -10,13 +10,26 @@ import time
 import numpy as np
 import pytest
 
-from flowgraphs.cli import COMMANDS
+from flowgraphs.cli import COMMANDS, run
 
 COMMAND = [sys.executable, "-m", "flowgraphs.cli"]
 
 
 def osgp_sdr(*arguments, **more):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False, **more)
+
+
+@pytest.fixture
+def inside(capsys):
+    """The same in this process, where all libraries are there already: exit code and what is printed."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, captured.out, captured.err)
+
+    return call
 
 
 def one_line(result):
@@ -68,14 +81,14 @@ def test_what_encode_writes_decode_finds(packet):
         assert abs(item["start_s"] - item["start_sample"] / 400_000) < 1e-6
 
 
-def test_wav_and_raw_decode_like_sigmf(packet, tmp_path):
+def test_wav_and_raw_decode_like_sigmf(packet, tmp_path, inside):
     wav = tmp_path / "p.wav"
-    assert osgp_sdr("encode", "01090a8b0c4d6e", "-o", wav, "--level", "0.5").returncode == 0
+    assert inside("encode", "01090a8b0c4d6e", "-o", wav, "--level", "0.5").returncode == 0
     raw = tmp_path / "p.raw"
     x = np.fromfile(str(packet).replace("-meta", "-data"), "<f4")
     np.round(x * 32000).astype("<i2").tofile(raw)
     for arguments in ([wav], ["--rate", 400000, "--dtype", "int16", raw]):
-        result = osgp_sdr("decode", "--json", *arguments)
+        result = inside("decode", "--json", *arguments)
         assert result.returncode == 0, result.stderr
         assert json.loads(result.stdout.splitlines()[0])["lpdu"].startswith("01090a8b0c4d6e")
 
@@ -106,8 +119,8 @@ def test_wav_and_raw_decode_like_sigmf(packet, tmp_path):
         (["read", "meter-1", "XX01", "--endpoint", "tcp://127.0.0.1:1"], "XX01"),
     ],
 )
-def test_wrong_usage_gives_exit_code_2_and_one_line_that_names_it(arguments, words, packet, tmp_path):
-    result = osgp_sdr(*(a.format(packet=packet, tmp=tmp_path) for a in arguments))
+def test_wrong_usage_gives_exit_code_2_and_one_line_that_names_it(arguments, words, packet, tmp_path, inside):
+    result = inside(*(a.format(packet=packet, tmp=tmp_path) for a in arguments))
     assert result.returncode == 2
     assert words in one_line(result) and result.stdout == ""
 
@@ -124,14 +137,14 @@ def test_nothing_decoded_is_exit_code_1(tmp_path):
     assert result.returncode == 1 and result.stdout == ""
 
 
-def test_debug_shows_the_traceback_before_and_after_the_command():
+def test_debug_shows_the_traceback_before_and_after_the_command(inside):
     for arguments in (["--debug", "run", "none.yaml"], ["run", "--debug", "none.yaml"]):
-        result = osgp_sdr(*arguments)
+        result = inside(*arguments)
         assert result.returncode == 2 and "Traceback" in result.stderr
 
 
-def test_plots_are_written(packet, tmp_path):
-    result = osgp_sdr("decode", packet, "--plot", tmp_path / "plots")
+def test_plots_are_written(packet, tmp_path, inside):
+    result = inside("decode", packet, "--plot", tmp_path / "plots")
     assert result.returncode == 0
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["packet-line.png", "packet-packet.png"]
 
