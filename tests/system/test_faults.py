@@ -42,12 +42,17 @@ class Log:
             if isinstance(e, StationEvent) and e.name == name and wanted in (None, e.values.get("unique_node_id"))
         ]  # fmt: skip
 
+    def newest(self):
+        """Sample of the latest event that a station told."""
+        return max(e.sample for e in self.events if isinstance(e, StationEvent) and e.station != "line")
+
     def readings(self, meter, after=0):
         return [e for e in self.events if isinstance(e, Reading) and e.unique_node_id == MEMBER[meter] and e.sample > after]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run():
+    """One line with its stations for all tests: each leaves it whole, and looks at nothing that was before it."""
     ensure_compiled()
     log = Log()
     with GraphRun(parse_graph(GRAPH), None, log.events.append, log.reports.append) as running:
@@ -81,13 +86,27 @@ def test_a_killed_meter_is_reported_while_the_other_is_read_and_found_again_when
     assert len(addresses) == 1  # it gets its old address back
 
 
+def test_a_frozen_station_holds_lock_step_until_its_heartbeat_is_missed(run):
+    running, log = run
+    wait_for(running, lambda: log.readings("meter-1") and log.readings("meter-2"))
+    frozen = child(running, "meter-2").process.pid
+    before = len(log.named("line"))
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        wait_for(running, lambda: any("meter-2 vanished" in e.text for e in log.named("line")[before:]), 30)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    vanished_at = log.newest()
+    wait_for(running, lambda: log.readings("meter-1", after=vanished_at))
+
+
 def test_a_killed_line_resumes_when_restarted_and_the_clock_never_goes_back(run):
     running, log = run
     wait_for(running, lambda: log.readings("meter-1"))
     os.kill(child(running, "line").process.pid, signal.SIGKILL)
     wait_for(running, lambda: any("line was killed" in text for text in log.reports), 5)
     died = len(log.events)
-    newest = max(e.sample for e in log.events if isinstance(e, StationEvent) and e.station != "line")
+    newest = log.newest()
     running.spawn("line", ["frontend", "line", str(running.graph_file), "--endpoint", running.endpoint])
     wait_for(running, lambda: log.readings("meter-1", after=newest + 400_000))
     assert all(child(running, name).process.poll() is None for name in ("concentrator", "meter-1", "meter-2"))
@@ -95,16 +114,3 @@ def test_a_killed_line_resumes_when_restarted_and_the_clock_never_goes_back(run)
     assert frames == sorted(frames) and frames[0] >= newest - 400_000
     starts = [e.text for e in log.named("line") if e.text.startswith("the line starts at sample")]
     assert len(starts) == 2 and int(starts[1].split()[-1]) > 0
-
-
-def test_a_frozen_station_holds_lock_step_until_its_heartbeat_is_missed(run):
-    running, log = run
-    wait_for(running, lambda: log.readings("meter-1") and log.readings("meter-2"))
-    frozen = child(running, "meter-2").process.pid
-    os.kill(frozen, signal.SIGSTOP)
-    try:
-        wait_for(running, lambda: any("meter-2 vanished" in e.text for e in log.named("line")), 30)
-    finally:
-        os.kill(frozen, signal.SIGCONT)
-    last = log.events[-1]
-    wait_for(running, lambda: log.readings("meter-1", after=getattr(last, "sample", 0)))
