@@ -75,8 +75,8 @@ class HeaderDetector:
         self._pattern = header_signs(profile)
         self.max_freq = 2 * math.pi * profile.search_ppm * 1e-6 * cycles_per_bit
         self._segment = 7
-        # Bins a fifth of the header's resolution apart: at most 0.15 dB between two of them.
-        count = 2 * math.ceil(self.max_freq / (2 * math.pi) * self._pattern.size / 0.2) + 1
+        # Bins three tenths of the header's resolution apart: at most 0.33 dB between two of them.
+        count = 2 * math.ceil(self.max_freq / (2 * math.pi) * self._pattern.size / 0.3) + 1
         segments = math.ceil(self._pattern.size / self._segment)
         freqs = np.linspace(-self.max_freq, self.max_freq, count) if count > 1 else np.zeros(1)
         self._rotations = np.exp(-1j * freqs[:, None] * self._segment * np.arange(segments)).astype(np.complex64)

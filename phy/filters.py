@@ -15,6 +15,7 @@ SAMPLES_PER_BIT: Final = 4  # of the narrow baseband; the pulse is below 2 bit r
 FINE_SAMPLES_PER_BIT: Final = 40  # of the second look: its front end's shorter filter smears an impulse less
 WIDE_SAMPLES_PER_BIT: Final = 24  # of the wide stream, where impulses are still short: about 80 kHz on the A band
 PHASES: Final = 64  # fractional positions of the resampler: image below -55 dB
+_FRONT_DB: Final = 66.0  # what the front end's filter takes from what would fold onto the carriers
 _LANES: Final = 16  # taps are padded with zeros to a multiple of this, so that no scalar remainder is left in a kernel
 _SPAN_BITS: Final = 3.0  # of the bit filter
 _STOP: Final = 2.2  # bit rates from the carrier from where on the bit filter also fends off foreign signals
@@ -157,9 +158,9 @@ def plan_front_end(
     # The image of the real passband signal falls at twice the carriers; it must not reach the blanker.
     image = abs((2 * centre + sample_rate / 2) % sample_rate - sample_rate / 2)
     stop = min(wide_rate - offset - 2.5 * bit_rate, max(image - offset - 1.5 * bit_rate, passband + 3 * bit_rate))
-    length = _kaiser_length(70.0, (stop - passband) / sample_rate) | 1
-    n = np.arange(length) - length // 2
-    low_pass = np.kaiser(length, _kaiser_beta(70.0)) * np.sinc((stop + passband) / sample_rate * n)
+    length = _kaiser_length(_FRONT_DB, (stop - passband) / sample_rate) | 1
+    n = np.arange(length) - length // 2  # the window is rounder than the length asks for: a flatter passband
+    low_pass = np.kaiser(length, _kaiser_beta(_FRONT_DB + 4.0)) * np.sinc((stop + passband) / sample_rate * n)
     low_pass /= low_pass.sum()
     taps = 2.0 * low_pass * np.exp(2j * np.pi * -centre / sample_rate * n)
     return FrontEndPlan(centre, decimation, wide_rate, np.pad(taps, (0, -length % _LANES)), length // 2, low_pass)

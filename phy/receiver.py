@@ -19,7 +19,7 @@ from .profile import CARRIERS, Carrier, Profile
 from .stream import Past, WideStream
 from .tones import ToneCanceller
 
-_BLOCK: Final = 1 << 17  # samples worked on at once: small enough for the caches
+_BLOCK: Final = 1 << 18  # samples worked on at once: small enough for the caches
 _BATCH: Final = 2  # ms: smaller blocks are gathered before the packet chain, to spare its calls
 _LARGEST_V: Final = 1e9  # nothing on a line; beyond it single precision would overflow
 _IDLE: Final = 0.3  # s without a tone after which the branch without tones may end

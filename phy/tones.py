@@ -11,8 +11,8 @@ from ._kernels.notch import find_lines, notch_cascade, window_frame
 from .errors import ConfigurationError
 
 _FRAME: Final = 4096  # wide samples looked at: 51 ms and 20 Hz at 80 kHz
-_EARLY: Final = (1024, 2048, 4096, 8192)  # the first looks, the first two at shorter frames
-_HOP: Final = 16384  # samples between later looks: a tone is steady, and every look costs
+_EARLY: Final = (1024, 2048, 4096, 8192, 16384)  # the first looks, the first two at shorter frames
+_HOP: Final = 32768  # samples between later looks: a tone is steady, and every look costs
 _BLOCK: Final = 32  # bins that share a floor
 _PATIENCE: Final = 1  # looks for which a tone is remembered
 _MEDIAN: Final = 0.693  # the threshold refers to the median of Gaussian noise, the floor is its mean
@@ -28,7 +28,7 @@ def _window(size: int) -> NDArray[np.float32]:
 class ToneCanceller:
     """Notches out narrow-band interference: TV line harmonics, radio stations, switching supplies.
 
-    Every 16384 samples, more often at first, the last 4096 are transformed (Hann window). A bin is a tone when it stands
+    Every 32768 samples, more often at first, the last 4096 are transformed (Hann window). A bin is a tone when it stands
     `threshold_db` above the floor around it and is no wider than the window makes it: the preamble is a pair of lines as
     well, but short, hence wide. A tone is removed by a first-order complex notch, which has no delay to speak of.
 

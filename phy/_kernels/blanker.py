@@ -26,7 +26,7 @@ def _reaches(values, first, last, rank, limit):
     return smaller <= rank
 
 
-@njit(cache=True, nogil=True, fastmath={"nsz"})
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
 def blank_impulses(z, size, first, window, fraction, factor, y, level, peak):
     """Zero the samples that stand out of their surroundings.
 
@@ -39,17 +39,17 @@ def blank_impulses(z, size, first, window, fraction, factor, y, level, peak):
     """
     blocks = z.size // size
     third = size // 3
-    powers = np.empty(size, np.float32)
+    powers = np.empty(blocks * size, np.float32)
+    for i in range(powers.size):
+        powers[i] = z[i].real * z[i].real + z[i].imag * z[i].imag
     for b in range(blocks):
-        v = z[b * size : (b + 1) * size]
-        for i in range(size):
-            powers[i] = v[i].real * v[i].real + v[i].imag * v[i].imag
+        p = powers[b * size : (b + 1) * size]
         largest = np.float32(0.0)
         for i in range(size):
-            largest = max(largest, powers[i])
+            largest = max(largest, p[i])
         total = np.float32(0.0)
         for i in range(third):
-            total += min(powers[i], min(powers[i + third], powers[i + 2 * third]))
+            total += min(p[i], min(p[i + third], p[i + 2 * third]))
         level[b] = np.float32(3.0) * total / np.float32(third)
         peak[b] = largest
     scratch = np.empty(window + 1, np.float32)

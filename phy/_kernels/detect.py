@@ -19,15 +19,20 @@ def correlate_header(y, pattern, stride, segment, rotations, stat):
     bins = rotations.shape[0]
     parts_re = np.empty((segments, tile), np.float32)
     parts_im = np.empty((segments, tile), np.float32)
-    powers = np.empty(tile + (length - 1) * stride, np.float32)
+    span = (length - 1) * stride
+    powers = np.empty(tile + span, np.float32)
+    y_re = np.empty(tile + span, np.float32)
+    y_im = np.empty(tile + span, np.float32)
     energy = np.empty(tile, np.float32)
     best = np.empty(tile, np.float32)
     total_re = np.empty(tile, np.float32)
     total_im = np.empty(tile, np.float32)
     for start in range(0, stat.size, tile):
         count = min(tile, stat.size - start)
-        v = y[start : start + count + (length - 1) * stride]
+        v = y[start : start + count + span]
         for n in range(v.size):
+            y_re[n] = v[n].real
+            y_im[n] = v[n].imag
             powers[n] = v[n].real * v[n].real + v[n].imag * v[n].imag
         for n in range(count):
             energy[n] = 0.0
@@ -39,12 +44,13 @@ def correlate_header(y, pattern, stride, segment, rotations, stat):
                 re[n] = 0.0
                 im[n] = 0.0
             for k in range(s * segment, min((s + 1) * segment, length)):
-                w = v[k * stride : k * stride + count]
+                a = y_re[k * stride : k * stride + count]
+                b = y_im[k * stride : k * stride + count]
                 p = powers[k * stride : k * stride + count]
                 sign = pattern[k]
                 for n in range(count):
-                    re[n] += sign * w[n].real
-                    im[n] += sign * w[n].imag
+                    re[n] += sign * a[n]
+                    im[n] += sign * b[n]
                     energy[n] += p[n]
         for b in range(bins):
             for n in range(count):
