@@ -18,6 +18,7 @@ from .tracking import Ending, LoopGains, PacketTracker
 
 _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet
 _BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a packet may have begun before the stream
+_COHERENT: Final = 0.2  # mean coherence of the last words, of which noise has less than 0.1
 _KEPT: Final = 4096  # narrow samples: less is not worth a copy
 
 
@@ -99,10 +100,11 @@ class Branch:
         concluded = []
         for tracker in list(self.trackers):
             if self._has_ended(tracker):
-                # What looks like a header in the data of a good packet is not worth a second look.
+                # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
                 start = tracker.candidate.position
+                likely = tracker.candidate.sure or tracker.coherence > _COHERENT
                 inside = any(first + SAMPLES_PER_BIT < start < last for first, last in self._good)
-                packet = self._decoder.decode(tracker, stream, self.mixer, not inside)
+                packet = self._decoder.decode(tracker, stream, self.mixer, likely and not inside)
                 if packet.crc_ok:
                     self._good = [*self._good[-3:], (start, float(tracker.positions[-1]))]
                 if packet.crc_ok or tracker.candidate.sure:

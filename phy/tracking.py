@@ -150,6 +150,11 @@ class PacketTracker:
         return int(self._state[0])
 
     @property
+    def coherence(self) -> float:
+        """In-phase less quadrature power over their sum, mean of the latest words: 1 without noise, 0 without a packet."""
+        return float(self._state[9])
+
+    @property
     def amplitude(self) -> float:
         """Present amplitude of a filtered bit, V."""
         return float(self._state[4])
