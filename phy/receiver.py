@@ -114,7 +114,7 @@ class Receiver:
     @property
     def channel_busy(self) -> bool:
         """Whether a carrier is present, of either frequency; what the MAC listens to."""
-        return any(chain.busy for chain in self.carriers.values())
+        return any([chain.busy for chain in self.carriers.values()])  # each of them listens on, whatever the others hear
 
     def push(self, x: NDArray[np.float32]) -> list[Packet]:
         """Next samples of the stream -> packets that ended, in the order of their ends; bad ones have crc_ok False.
