@@ -114,7 +114,8 @@ class Receiver:
     @property
     def channel_busy(self) -> bool:
         """Whether a carrier is present, of either frequency; what the MAC listens to."""
-        return any([chain.busy for chain in self.carriers.values()])  # each of them listens on, whatever the others hear
+        busy = [chain.busy for chain in self.carriers.values()]  # each listens on, whatever the others hear
+        return any(busy)
 
     def push(self, x: NDArray[np.float32]) -> list[Packet]:
         """Next samples of the stream -> packets that ended, in the order of their ends; bad ones have crc_ok False.
