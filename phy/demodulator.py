@@ -24,6 +24,7 @@ from .tracking import Ending, PacketTracker
 
 _BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
 _ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
+_TRIES = 10  # different readings of a packet that are held against its CRC: each may pass it wrongly once in 65536
 _TONE_SPREAD = 1.75  # what is left has less than this: there is a tone in it, swept or not
 _AROUND = 8  # bit times of the stream to either side of a packet that a second look gets
 
@@ -128,37 +129,48 @@ class PacketDecoder:
         decoded = self._check(tracker.soft, lengths, "tracked")
         if decoded.crc_ok or not look_again or not self.options.second_look or not lengths:
             return self._packet(tracker, decoded)
-        for again in self._looks(tracker, lengths, stream, mixer):
+        tried: set[bytes] = set()
+        view = self._view(tracker, max(lengths), stream, mixer)
+        estimate: Estimate | None = None
+        for estimate in view.estimates() if view is not None else ():
+            again = self._check_estimate(estimate, lengths, tracker)
             if again.crc_ok:
                 return self._packet(tracker, again)
-        return self._packet(tracker, decoded)
+            tried.add(again.octets)
+        for again in self._looks(tracker, lengths[:2], stream, mixer, view, estimate):
+            if again.crc_ok:
+                return self._packet(tracker, again)
+            tried.add(again.octets)
+            if len(tried) >= _TRIES:
+                break
+        joint = self._jointly(tracker, lengths[0], estimate) if estimate is not None else None
+        return self._packet(tracker, joint or decoded)
 
     def _looks(
-        self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer
-    ) -> Iterator[_Decoded]:
-        """What further looks at the packet find, the likeliest to succeed first."""
-        estimate: Estimate | None = None
-        view = self._view(tracker, max(lengths), stream, mixer)
-        if view is not None:
-            for estimate in view.estimates():
-                yield self._check_estimate(estimate, lengths, tracker)
+        self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer,
+        view: "_View | None", estimate: Estimate | None,
+    ) -> Iterator[_Decoded]:  # fmt: skip
+        """What further looks at the packet find, without what is in its way, the likeliest to succeed first."""
         cleaners = view.cleaners(estimate) if view is not None and estimate is not None else []
         for clean in cleaners:
+            assert view is not None
             for cleaned in view.estimates(estimate, clean):
                 yield self._check_estimate(cleaned, lengths, tracker)
         if (cleaners or estimate is None or estimate.distorted) and not self.profile.differential:
             yield from self._fitted(tracker, lengths, stream, mixer)
-        if estimate is not None and self.combiner is not None and len(estimate.scores) >= lengths[0]:
+
+    def _jointly(self, tracker: PacketTracker, length: int, estimate: Estimate) -> _Decoded | None:
+        """The packet together with an earlier reception, or from the list of the likeliest; both are options."""
+        scores = estimate.scores[:length]
+        line, method = None, "combined"
+        if self.combiner is not None:
             start_s = float(tracker.positions[0]) / self.plan.narrow_rate
-            joint = self.combiner.combine(estimate.scores[: lengths[0]], self.carrier, start_s, self._is_lpdu_on_line)
-            if joint is not None:
-                octets = order_octets(joint, self.profile)
-                yield _Decoded(octets, True, self._changed(tracker, joint), "combined", estimate.symbols)
-        if self.options.list_size and estimate is not None:
-            found = list_decode(estimate.scores[: lengths[0]], self._is_lpdu_on_line, self._syndrome, self.options.list_size)
-            if found is not None:
-                octets = order_octets(found, self.profile)
-                yield _Decoded(octets, True, self._changed(tracker, found), "list", estimate.symbols)
+            line = self.combiner.combine(scores, self.carrier, start_s, self._is_lpdu_on_line)
+        if line is None and self.options.list_size:
+            line, method = list_decode(scores, self._is_lpdu_on_line, self._syndrome, self.options.list_size), "list"
+        if line is None:
+            return None
+        return _Decoded(order_octets(line, self.profile), True, self._changed(tracker, line), method, estimate.symbols)
 
     def _view(self, tracker: PacketTracker, words: int, stream: WideStream, mixer: Mixer) -> "_View | None":
         """The packet as a whole: from the line samples where the stream is nothing but these, else from the wide stream."""
