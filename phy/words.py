@@ -52,6 +52,7 @@ class WordCode:
         syndrome: (r,) uint8, the value all words share (not zero where bits are inverted or constantly one).
         live: (n,) bool, False where the bit is the same in every word.
         signs: (256, n) float32, the table as soft bits: +1 for a 0.
+        inverse: (2^n,) int16, the octet of every word, first bit most significant; -1 for what is no word.
     Raises:
         ConfigurationError: the table has the wrong shape, holds other values than 0 and 1, or uses a word twice.
     """
@@ -62,6 +63,7 @@ class WordCode:
     syndrome: NDArray[np.uint8] = field(init=False)
     live: NDArray[np.bool_] = field(init=False)
     signs: NDArray[np.float32] = field(init=False)
+    inverse: NDArray[np.int16] = field(init=False)
 
     def __post_init__(self) -> None:
         table = np.ascontiguousarray(self.table, np.uint8)
@@ -78,6 +80,9 @@ class WordCode:
         object.__setattr__(self, "syndrome", (checks @ table[0] % 2).astype(np.uint8))
         object.__setattr__(self, "live", table.min(axis=0) != table.max(axis=0))
         object.__setattr__(self, "signs", (1.0 - 2.0 * table).astype(np.float32))
+        inverse = np.full(1 << table.shape[1], -1, np.int16)
+        inverse[table.astype(np.int64) @ (1 << np.arange(table.shape[1] - 1, -1, -1))] = np.arange(256)
+        object.__setattr__(self, "inverse", inverse)
 
     @property
     def length(self) -> int:
@@ -112,7 +117,7 @@ class WordCode:
         """(N, n) soft bits, + means 0 -> (N,) octets of the likeliest words and (N,) their correlations."""
         octets = np.empty(soft.shape[0], np.uint8)
         metrics = np.empty(soft.shape[0], np.float32)
-        best_words(np.ascontiguousarray(soft, np.float32), self.signs, octets, metrics)
+        best_words(np.ascontiguousarray(soft, np.float32), self.signs, self.inverse, octets, metrics)
         return octets, metrics
 
     def decode_weakest_flip(self, soft: NDArray[np.float32]) -> bytes:
