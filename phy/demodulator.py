@@ -137,12 +137,15 @@ class PacketDecoder:
             if again.crc_ok:
                 return self._packet(tracker, again)
             tried.add(again.octets)
-        for again in self._looks(tracker, lengths[:2], stream, mixer, view, estimate):
-            if again.crc_ok:
-                return self._packet(tracker, again)
-            tried.add(again.octets)
-            if len(tried) >= _TRIES:
-                break
+        try:
+            for again in self._looks(tracker, lengths[:2], stream, mixer, view, estimate):
+                if again.crc_ok:
+                    return self._packet(tracker, again)
+                tried.add(again.octets)
+                if len(tried) >= _TRIES:
+                    break
+        except np.linalg.LinAlgError:
+            pass  # silence within the packet: there is nothing to fit a filter to
         joint = self._jointly(tracker, lengths[0], estimate) if estimate is not None else None
         return self._packet(tracker, joint or decoded)
 
