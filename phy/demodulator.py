@@ -24,8 +24,10 @@ from .tracking import Ending, PacketTracker
 
 _BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
 _ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
-_TRIES = 10  # different readings of a packet that are held against its CRC: each may pass it wrongly once in 65536
+_ENDS = 4  # end words of one packet that are held against its CRC: behind a packet that is lost, noise has many
+_TRIES = 16  # different readings of a packet that are held against its CRC: each may pass it wrongly once in 65536
 _TONE_SPREAD = 1.75  # what is left has less than this: there is a tone in it, swept or not
+_TONE_BITS = 4.0  # bit times over which a swept tone is averaged
 _AROUND = 8  # bit times of the stream to either side of a packet that a second look gets
 
 
@@ -61,7 +63,7 @@ class _View:
         packet = self.demodulator.packet(self.z.size, self.at, self.step, estimate)
         cleaners: list[Clean] = []
         if envelope_spread(self.z - packet, samples) < _TONE_SPREAD:
-            cleaners += [lambda z, packet, width=width: without_swept_tone(z, packet, samples, width) for width in (3.0, 5.0)]
+            cleaners.append(lambda z, packet: without_swept_tone(z, packet, samples, _TONE_BITS))
         noise = estimate.variance * samples / self.demodulator.wave.noise * max(estimate.excess, 1.0)
         if echo_gain(self.z, packet, samples, noise) > _ECHO_GAIN:
             cleaners.append(lambda z, packet: without_echoes(z, packet, samples))
@@ -98,7 +100,10 @@ class PacketDecoder:
         self._complete: tuple[PacketTracker, _Decoded] | None = None  # the packet that `is_complete` has just found good
 
     def is_complete(self, tracker: PacketTracker) -> bool:
-        """Whether the words before the last one are an LPDU with a good CRC."""
+        """Whether the words before the last one are an LPDU with a good CRC; after a few tries in vain, no more."""
+        if tracker.ends_tried >= _ENDS:
+            return False
+        tracker.ends_tried += 1
         octets, changed = self._decode_words(tracker.soft[:-1])
         good = self._is_lpdu(octets)
         self._complete = (tracker, _Decoded(octets, True, changed, "tracked")) if good else None

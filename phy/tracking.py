@@ -77,6 +77,7 @@ class PacketTracker:
     Attributes:
         candidate: as given. raw: (B,) complex64 filtered bits. phases: (B,) carrier phase, rad. positions: (B,) narrow
         sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude. ending: Ending.
+        ends_tried: end words that turned out to be none, counted by whoever checks them.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class PacketTracker:
         self._state[9] = 0.5  # of a packet at 0 dB; noise brings it to nothing within some ten words
         self._state[10] = candidate.noise_power
         self.ending = Ending.OPEN
+        self.ends_tried = 0
 
     def _room(
         self, words: int
