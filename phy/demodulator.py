@@ -190,9 +190,9 @@ class PacketDecoder:
         signs = np.where((raw * np.exp(-1j * phases)).real >= 0, 1.0, -1.0).astype(np.float32)
         signs[: header.size] = header
         gains = tracker.amplitude / self.plan.bit_gain * np.exp(1j * smooth_phase(raw, phases, signs.astype(np.float64)))
-        unit = self.plan.ratio * self.plan.decimation if stream.line is not None else self.plan.ratio
+        unit = self.plan.ratio  # samples looked at per narrow sample
         if stream.line is not None:
-            unit /= self._fine.plan.decimation
+            unit *= self.plan.decimation / self._fine.plan.decimation
         k = np.arange(bits) - (bits - 1) / 2
         slope = float(k @ tracker.positions[:bits] / (k @ k))
         start = float(np.mean(tracker.positions[:bits])) - slope * (bits - 1) / 2

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -215,10 +216,14 @@ def _pulse_bank(profile: Profile, front: FrontEndPlan, sample_rate: float) -> ND
     return (pulse / np.sum(pulse**2, axis=1, keepdims=True)).astype(np.float32)
 
 
+@lru_cache(maxsize=16)
 def _received(
     profile: Profile, front: FrontEndPlan, sample_rate: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(instants in bit times, values) of the transition of `shaped_edge` behind the front end's filter, on a fine grid."""
+    """(instants in bit times, values) of the transition of `shaped_edge` behind the front end's filter, on a fine grid.
+
+    Kept, because every filter of a carrier is designed from it; the arrays are not to be changed.
+    """
     h = front.low_pass / front.low_pass.sum()
     delays = (np.arange(h.size) - front.half) / sample_rate * profile.bit_rate
     t = np.arange(-3072, 3073) / 2048

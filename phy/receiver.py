@@ -57,7 +57,7 @@ class Receiver:
         front = plan_front_end(profile, [profile.carrier_hz(name) for name in watched], self.sample_rate)
         samples_per_bit = front.wide_rate / profile.bit_rate
         self.down_converter = DownConverter(front)
-        self.tone_canceller = ToneCanceller(front.wide_rate / profile.bit_rate, self.options.tones_db)
+        self.tone_canceller = ToneCanceller(samples_per_bit, self.options.tones_db)
         self._line = Past(np.float32)
         self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker), self._line)
         self._combiner = Combiner(profile, self.options.combine_s) if self.options.combine_s else None
