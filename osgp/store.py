@@ -6,25 +6,12 @@ that the device lacks is answered 0x05, a missing right 0x03.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
+from .access import AccessLevel
 from .context import Context
 from .services import FullRead, FullWrite, PartialRead, PartialWrite, Response, ResultCode, TableRequest
 from .table import table, table_id
-
-
-class AccessLevel(StrEnum):
-    """Which key opened the request."""
-
-    OPEN = "open"  # no key
-    MBK = "MBK"  # MEP basic key
-    MAK = "MAK"  # MEP advanced key
-    RK = "RK"  # optical, read only
-    PK = "PK"  # optical, provisioning
-    MK = "MK"  # optical, master
-    OMAK = "OMAK"  # concentrator on the power line
-
 
 # The guides give rights per key of the MEP and the optical port only. A concentrator may do what MAK may: grade D.
 RIGHTS: Final = {
@@ -64,11 +51,31 @@ class TableStore:
         self._octets: dict[str, bytearray] = {}
         self._locked = locked
         self.context = Context()
+        self._changed: set[str] = set()
 
     def put(self, identifier: str, octets: bytes) -> None:
         """Set a table; it exists from then on."""
-        self._octets[identifier] = bytearray(octets)
+        new = bytearray(octets)
+        if self._octets.get(identifier) == new:
+            return
+        self._octets[identifier] = new
+        self._changed.add(identifier)
         self.context.put(identifier, octets)
+
+    def write(self, identifier: str, offset: int, octets: bytes) -> bytes:
+        """Change octets of a table from `offset`, 0 or more; what does not fit is cut off. Returns what was stored."""
+        table_octets = self._octets[identifier]
+        piece = octets[: max(0, len(table_octets) - offset)]
+        if piece:
+            table_octets[offset : offset + len(piece)] = piece
+            self._changed.add(identifier)
+            self.context.put(identifier, bytes(table_octets))
+        return piece
+
+    def take_changed(self) -> frozenset[str]:
+        """Ids of the tables put or written since this was asked last."""
+        changed, self._changed = frozenset(self._changed), set()
+        return changed
 
     def octets(self, identifier: str) -> bytes:
         """Octets of a table; KeyError when the device lacks it."""
@@ -103,7 +110,5 @@ class TableStore:
                 if not self.writable(identifier, level):
                     return Response(ResultCode.INSUFFICIENT_SECURITY)
                 offset = request.offset if isinstance(request, PartialWrite) else 0
-                piece = request.data[: max(0, len(octets) - offset)]
-                octets[offset : offset + len(piece)] = piece
-                self.context.put(identifier, bytes(octets))
+                self.write(identifier, offset, request.data)
                 return Response(ResultCode.OK)
