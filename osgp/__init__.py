@@ -7,6 +7,7 @@
 Standards: ETSI TS 104 001, CLC/TS 50586, ANSI C12.19 lineage; facts from the documents named in osgp/spec/index.json.
 """
 
+from .access import AccessLevel, Port, Session
 from .concentrator import (
     Action,
     Commission,
@@ -52,6 +53,8 @@ from .meter import (
     RefusalReason,
     RequestDenied,
     RequestServed,
+    Saved,
+    Subsystem,
 )
 from .plc import Limits, RequestMessage
 from .security import Key, OmaSuite, oma_digest
@@ -66,7 +69,7 @@ from .services import (
     decode_request,
 )
 from .sources import Source, source, sources
-from .store import AccessLevel, TableStore
+from .store import TableStore
 from .table import TableName, TableSpec, table, table_id, table_number, tables
 from .value import Record, TableValue
 
@@ -105,6 +108,7 @@ __all__ = [
     "PartialRead",
     "PartialWrite",
     "PassDone",
+    "Port",
     "Power",
     "Quantity",
     "Reading",
@@ -118,8 +122,11 @@ __all__ = [
     "RequestServed",
     "Response",
     "ResultCode",
+    "Saved",
     "Service",
+    "Session",
     "Source",
+    "Subsystem",
     "TableError",
     "TableName",
     "TableRead",

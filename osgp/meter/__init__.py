@@ -6,10 +6,15 @@ from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
 from .load import ConstantLoad, Energy, Household, LoadModel, Power
 from .mains import Mains
 from .registers import Registers
+from .saved import Saved
+from .signals import Signal
+from .subsystem import Clock, Host, Procedure, ProcedureResult, Subsystem
 
 __all__ = [
+    "Clock",
     "ConstantLoad",
     "Energy",
+    "Host",
     "Household",
     "LoadModel",
     "Mains",
@@ -17,8 +22,13 @@ __all__ = [
     "MeterConfig",
     "MeterEvent",
     "Power",
+    "Procedure",
+    "ProcedureResult",
     "RefusalReason",
     "Registers",
     "RequestDenied",
     "RequestServed",
+    "Saved",
+    "Signal",
+    "Subsystem",
 ]

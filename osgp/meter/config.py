@@ -91,6 +91,10 @@ class MeterConfig:
         """Local time of an instant."""
         return self.utc(now) + datetime.timedelta(minutes=self.utc_offset)
 
+    def instant(self, utc: datetime.datetime) -> float:
+        """The `now` of a naive UTC instant."""
+        return (utc - self.utc(0.0)).total_seconds()
+
     def second_of_day(self) -> float:
         """Seconds from local midnight to `now` = 0: where the load model begins."""
         local = self.local(0.0)

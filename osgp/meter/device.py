@@ -1,199 +1,267 @@
-"""The meter engine: measures, keeps tables and answers requests. Sans I/O; time is an argument.
+"""The meter engine: a list of subsystems around one table store. Sans I/O; time is an argument.
 
-    now ---> load model ---> registers, present values ---> tables
-    request ---> length, digest, sequence number, service, access ---> tables ---> response
+    now ----> advance ----> subsystems ----> tables
+    PDU ----> serve ------> rights, tables, procedures ----> Response         any port
+    APDU ---> receive_request ----> PlcPort ----> serve                       power line
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Final
 
-from ..errors import DecodeError, UnknownService
-from ..plc import MESSAGE_CODE, RequestMessage, seal_response
-from ..security import OmaSuite, SequenceWindow
-from ..security.oma import DIGEST_OCTETS
-from ..services import (
-    OTHER_SERVICES,
-    FullWrite,
-    PartialWrite,
-    Response,
-    ResultCode,
-    TableRequest,
-    decode_request,
-)
-from ..store import AccessLevel, TableStore
-from ..table import table_id
+from ..access import Session
+from ..errors import ConfigurationError, LocalProtocolError
+from ..services import MAX_COUNT, Response, ResultCode
+from ..store import TableStore
+from ..table import table
+from .composition import default_subsystems
 from .config import MeterConfig
-from .contents import LIVE, fill, put_clocks, put_present, put_registers, put_system
-from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
-from .load import Household, LoadModel
-from .mains import present_values
+from .events import MeterEvent, RefusalReason
+from .identity import Identity, put_root
+from .measuring import Measuring
+from .plc_port import PlcPort
 from .procedures import ProcedureMailbox
 from .registers import Registers
+from .saved import Saved
+from .serving import RequestServer
+from .signals import PowerDown, PowerUp, Signal
+from .subsystem import MAX_SIGNAL_DEPTH, Clock, ProcedureResult, S, Subsystem
 
 EVENTS_KEPT: Final = 1000  # when nobody asks for events the oldest are lost
-
-_REASONS: Final = {
-    ResultCode.INAPPROPRIATE_ACTION: RefusalReason.NO_SUCH_TABLE,
-    ResultCode.INSUFFICIENT_SECURITY: RefusalReason.NO_ACCESS,
-    ResultCode.OPERATION_NOT_POSSIBLE: RefusalReason.NOT_POSSIBLE,
-}
+MAX_STEPS: Final = 1_000_000  # timers one `advance` may pass before a subsystem that never moves its timer is suspected
+MAX_RESPONSE: Final = 3 + MAX_COUNT  # octets of the longest response PDU
 
 
 class Meter:
-    """A device on the power line that measures a home.
+    """A device that measures a home and answers at its ports.
+
+    Args:
+        config: identity, load, security.    subsystems: what it consists of behind its identity; None: the usual ones.
+        saved: state to go on from.
 
     Attributes:
-        config: as given.    store: its tables.    registers: its billing registers.
-        refusals: refused requests by reason.    served: requests carried out.    repeats: stored responses sent again.
+        config: as given.    store: its tables.    clock: its idea of the time.    subsystems: its parts.
+        powered: whether the mains are there.    plc: its power-line port.
 
     Example:
         meter = Meter(MeterConfig(serial="42"))
         answer = meter.receive_request(request, subnet=1, node=2, now=10.0)
+        response = meter.serve(b"\\x30\\x00\\x17", Session(AccessLevel.MAK, Port.MEP1), now=11.0)
     """
 
-    def __init__(self, config: MeterConfig | None = None) -> None:
+    def __init__(
+        self, config: MeterConfig | None = None, subsystems: Sequence[Subsystem] | None = None, saved: Saved | None = None
+    ) -> None:
         self.config = config or MeterConfig()
-        self.refusals: Counter[RefusalReason] = Counter()
-        self.served = 0
-        self.repeats = 0
-        self._now = 0.0
-        self._origin = self.config.second_of_day()
-        self._load: LoadModel = self.config.load or Household(
-            self.config.seed, phases=self.config.phases, pv_peak=self.config.pv_peak, size=self.config.size
-        )
-        self.registers = Registers(self._load, self._origin, self.config.initial_registers, self.config.tariff)
-        self._suite = OmaSuite(self.config.key)
-        self._sequence = SequenceWindow(self.config.sequence, self.config.sequence_window)
-        self._address = (0, 0)
-        self._last: tuple[bytes, bytes, float] | None = None  # request, response, instant
-        self._mailbox = ProcedureMailbox()
-        self._events: deque[MeterEvent] = deque(maxlen=EVENTS_KEPT)
+        self.clock: Clock = self.config
         self.store = TableStore(self.config.locked)
-        fill(self.store, self.config)
-        for identifier in LIVE:
-            self._refresh(identifier)
+        self.powered = True
+        self.plc = PlcPort(self, self.config)
+        self._now = saved.at if saved is not None else 0.0
+        self._down_since = 0.0
+        self._events: deque[MeterEvent] = deque(maxlen=EVENTS_KEPT)
+        self._depth = 0
+        own = Identity(lambda: (self.plc.sequence, *self.plc.address))
+        self.subsystems: tuple[Subsystem, ...] = (
+            own, *(default_subsystems(self.config) if subsystems is None else subsystems),
+        )  # fmt: skip
+        names = [subsystem.name for subsystem in self.subsystems]
+        if len(set(names)) != len(names) or "" in names or "meter" in names:
+            raise ConfigurationError(f"every subsystem needs a name of its own, got {names}")
+        self._mailbox = ProcedureMailbox()
+        self._server = RequestServer(self.store, self._mailbox, self.subsystems, self._events)
+        self._attach()
+        if saved is not None:
+            self._restore(saved)
+        self._saved_revisions = {subsystem.name: subsystem.revision for subsystem in self.subsystems}
+        self.store.take_changed()
+        for subsystem in self.subsystems:
+            subsystem.start(self._now)
+
+    def _attach(self) -> None:
+        put_root(self.store)
+        for subsystem in self.subsystems:
+            subsystem.attach(self)
+            self._mailbox.add(subsystem.procedures())
+        for name in ("BT07", "BT08"):
+            self.store.put(name, table(name).encode({}, self.store.context))
+        put_root(self.store, self._mailbox.known())
+
+    # what the world sees
 
     @property
     def now(self) -> float:
-        """The last instant the meter was told, s since it started."""
+        """The last instant the meter was told, s since it was first started."""
         return self._now
 
     @property
     def sequence(self) -> int:
-        """The last sequence number used."""
-        return self._sequence.last
+        """The last sequence number used on the power line."""
+        return self.plc.sequence
+
+    @property
+    def refusals(self) -> Counter[RefusalReason]:
+        """Refused requests by reason."""
+        return self._server.refusals
+
+    @property
+    def served(self) -> int:
+        """Requests carried out."""
+        return self._server.served
+
+    @property
+    def repeats(self) -> int:
+        """Stored responses sent again on the power line."""
+        return self.plc.repeats
+
+    @property
+    def registers(self) -> Registers:
+        """The billing registers of the plain measuring subsystem; LocalProtocolError when the meter has another one."""
+        measuring = self.find(Measuring)
+        if measuring is None:
+            raise LocalProtocolError("this meter has no plain measuring subsystem")
+        return measuring.registers
 
     def advance(self, now: float) -> None:
-        """Measure up to `now`. An instant before the last one changes nothing."""
-        if now > self._now:
+        """Live up to `now`, stopping at every timer on the way. An instant before the last one changes nothing."""
+        if now <= self._now:
+            return
+        if not self.powered:
             self._now = now
-            self.registers.advance(self._origin + now)
+            return
+        for _ in range(MAX_STEPS):
+            timer = self.next_timer()
+            self._now = now if timer is None else min(now, max(timer, self._now))
+            for subsystem in self.subsystems:
+                subsystem.advance(self._now)
+            if self._now >= now and (timer is None or timer > now or self._idle(now)):
+                return
+        raise LocalProtocolError(f"a subsystem's timer stands still at {self._now} s")
+
+    def _idle(self, now: float) -> bool:
+        timer = self.next_timer()
+        return timer is None or timer > now
+
+    def next_timer(self) -> float | None:
+        """When `advance` is wanted at the latest, None: nothing is due."""
+        if not self.powered:
+            return None
+        timers = [timer for subsystem in self.subsystems if (timer := subsystem.next_timer()) is not None]
+        return min(timers, default=None)
 
     def next_event(self) -> MeterEvent | None:
         """What happened, oldest first; None when there is nothing."""
         return self._events.popleft() if self._events else None
 
-    def table_octets(self, identifier: str, now: float) -> bytes:
-        """Table data as a reader would get it at that instant; KeyError when the meter lacks the table."""
+    def serve(self, pdu: bytes, session: Session, now: float, *, max_response: int = MAX_RESPONSE) -> Response:
+        """Carry out one request PDU (service code to data, no sequence number, no digest) of any port.
+
+        The port has verified who asks; the request may do exactly what `session.level` may. Never raises for what is in
+        `pdu`: refusals are answered 0x01 malformed or unknown, 0x02 service of another layer, 0x03 rights or hardware lock,
+        0x04 not possible (an answer longer than `max_response` octets included), 0x05 no such table; counted and told.
+
+        Raises:
+            LocalProtocolError: the meter is without power; ports do not answer then.
+        """
+        if not self.powered:
+            raise LocalProtocolError("the meter is without power")
         self.advance(now)
-        self._refresh(identifier)
-        return self.store.octets(identifier)
+        return self._server.serve(pdu, session, self._now, max_response)
 
     def receive_request(self, request: bytes, subnet: int, node: int, now: float) -> bytes | None:
         """Answer a 14908 application PDU (message code 0x00 to digest) sent to subnet/node; None: no answer.
 
-        Refusals are answered with their code and counted: 0x01 malformed, 0x02 service of another port, 0x03 access,
-        0x05 no such table, 0x0B digest, 0x0C sequence number (with the last one used). Never raises for what is in `request`.
+        Refusals are answered with their code and counted: those of `serve`, 0x0B digest, 0x0C sequence number (with the last
+        one used). Never raises for what is in `request`.
         """
         self.advance(now)
-        address = (subnet, node)
-        if not request or request[0] != MESSAGE_CODE:
-            self._count(RefusalReason.NOT_OSGP, None, request)
-            return None
+        return self.plc.receive(request, subnet, node, self._now) if self.powered else None
+
+    def table_octets(self, identifier: str, now: float) -> bytes:
+        """Table data as a reader would get it at that instant; KeyError when the meter lacks the table."""
+        self.advance(now)
+        return self.octets(identifier, self._now)
+
+    def power_down(self, now: float) -> None:
+        """The mains go: until `power_up` nothing is measured or answered."""
+        if self.powered:
+            self.advance(now)
+            self.signal(PowerDown(), self._now)
+            self.powered, self._down_since = False, self._now
+
+    def power_up(self, now: float) -> None:
+        """The mains are back."""
+        if not self.powered:
+            self._now = max(self._now, now)
+            self.powered = True
+            self.signal(PowerUp(self._now - self._down_since), self._now)
+
+    # what must survive
+
+    def saved(self) -> Saved:
+        """The whole state, for a later `Meter(config, saved=...)`."""
+        names = [name for name in self.store.known() if not self._server.is_live(name)]
+        states = {subsystem.name: subsystem.snapshot() for subsystem in self.subsystems}
+        return Saved(self._now, {name: self.store.octets(name) for name in names}, states | {"meter": self._state()})
+
+    def changes(self) -> Saved:
+        """What changed since this was asked last: written away before a request is answered, nothing acknowledged is lost."""
+        tables = {name: self.store.octets(name) for name in self.store.take_changed() if not self._server.is_live(name)}
+        states = {"meter": self._state()}
+        for subsystem in self.subsystems:
+            if self._saved_revisions[subsystem.name] != subsystem.revision:
+                self._saved_revisions[subsystem.name] = subsystem.revision
+                states[subsystem.name] = subsystem.snapshot()
+        return Saved(self._now, tables, states)
+
+    def _state(self) -> bytes:
+        subnet, node = self.plc.address
+        return bytes((1,)) + self.plc.sequence.to_bytes(4, "big") + bytes((subnet, node))
+
+    def _restore(self, saved: Saved) -> None:
+        for name, octets in saved.tables.items():
+            if name in self.store and not self._server.is_live(name):
+                self.store.put(name, octets)
+        state = saved.states.get("meter", b"")
+        if len(state) == 7 and state[0] == 1:
+            self.plc.restore(int.from_bytes(state[1:5], "big"), (state[5], state[6]))
+        for subsystem in self.subsystems:
+            if subsystem.name in saved.states:
+                subsystem.restore(saved.states[subsystem.name], self._now)
+
+    # what subsystems see (Host), and the ports
+
+    def octets(self, identifier: str, now: float) -> bytes:
+        """See `Host`."""
+        if identifier in self.store:
+            self._server.refresh(identifier, now)
+        return self.store.octets(identifier)
+
+    def signal(self, signal: Signal, now: float) -> None:
+        """See `Host`."""
+        if self._depth >= MAX_SIGNAL_DEPTH:
+            raise LocalProtocolError(f"signals go round in a circle: {signal}")
+        self._depth += 1
         try:
-            message = RequestMessage.decode(request)
-        except DecodeError:
-            # Nothing tells who sent it; the digest of the answer covers what arrived.
-            return self._deny(RefusalReason.TRUNCATED, ResultCode.ERROR, request, request, address)
-        covered = message.covered
-        if len(request) > self.config.limits.apdu:
-            return self._deny(RefusalReason.TOO_LONG, ResultCode.ERROR, request, covered, address)
-        if not message.authentic(self._suite, subnet, node):
-            return self._deny(RefusalReason.BAD_DIGEST, ResultCode.AUTHENTICATION_FAILURE, request, covered, address)
-        if self._last is not None and self._last[0] == request and self._now - self._last[2] <= self.config.repeat_time:
-            self.repeats += 1
-            self._events.append(RequestServed(self._now, message.pdu[0], _table_of(message.pdu), repeated=True))
-            return self._last[1]
-        before = self._sequence.last
-        if not self._sequence.accept(message.sequence):
-            ahead = (message.sequence - before) & 0xFFFFFFFF
-            reason = RefusalReason.SEQUENCE_AHEAD if 0 < ahead < 1 << 31 else RefusalReason.REPLAYED
-            return self._deny(reason, ResultCode.INVALID_SEQUENCE, request, covered, address)
-        self._address = address
-        answer = self._serve(message, request, address)
-        self._last = (request, answer, self._now)
-        return answer
+            for subsystem in self.subsystems:
+                subsystem.on_signal(signal, now)
+        finally:
+            self._depth -= 1
 
-    def _serve(self, message: RequestMessage, octets: bytes, address: tuple[int, int]) -> bytes:
-        covered = message.covered
-        try:
-            request = decode_request(message.pdu)
-        except UnknownService:
-            if message.pdu[0] in OTHER_SERVICES:
-                code, reason = ResultCode.SERVICE_NOT_SUPPORTED, RefusalReason.UNSUPPORTED_SERVICE
-            else:
-                code, reason = ResultCode.ERROR, RefusalReason.UNKNOWN_SERVICE
-            return self._deny(reason, code, octets, covered, address)
-        except DecodeError:
-            return self._deny(RefusalReason.MALFORMED, ResultCode.ERROR, octets, covered, address)
-        response = self._carry_out(request)
-        if response.result is not ResultCode.OK:
-            return self._deny(_REASONS[response.result], response.result, octets, covered, address)
-        if 1 + len(response.encode()) + DIGEST_OCTETS > self.config.limits.apdu:
-            # What a real meter says here is not published; grade D.
-            code = ResultCode.OPERATION_NOT_POSSIBLE
-            return self._deny(RefusalReason.ANSWER_TOO_LONG, code, octets, covered, address)
-        self.served += 1
-        self._events.append(RequestServed(self._now, message.pdu[0], request.table))
-        return seal_response(response, covered, self._suite, *address)
+    def tell(self, event: MeterEvent) -> None:
+        """See `Host`."""
+        self._events.append(event)
 
-    def _carry_out(self, request: TableRequest) -> Response:
-        identifier = table_id(request.table)
-        self._refresh(identifier)
-        if identifier == "BT07" and isinstance(request, FullWrite | PartialWrite):
-            if not self.store.writable(identifier, AccessLevel.OMAK):
-                return Response(ResultCode.INSUFFICIENT_SECURITY)
-            if isinstance(request, PartialWrite) and request.offset:
-                return Response(ResultCode.OPERATION_NOT_POSSIBLE)
-            return Response(self._mailbox.start(request.data, self.store))
-        return self.store.serve(request, AccessLevel.OMAK)
+    def deny(self, reason: RefusalReason, result: ResultCode | None, octets: bytes, session: Session) -> None:
+        """A port refused something: counted and told."""
+        self._server.deny(reason, result, octets, session, self._now)
 
-    def _refresh(self, identifier: str) -> None:
-        at = self._origin + self._now
-        match identifier:
-            case "BT23":
-                put_registers(self.store, self.registers)
-            case "BT28":
-                put_present(self.store, present_values(self._load.power(at), self.config.mains, at))
-            case "BT52" | "BT55":
-                tier = self.registers.tier(at)
-                put_clocks(self.store, self.config.utc(self._now), self.config.local(self._now), tier)
-            case "ET04":
-                put_system(self.store, self.config, self._sequence.last, self._address)
+    def post_result(self, number: int, sequence: int, result: ProcedureResult, data: bytes, session: Session) -> None:
+        """See `Host`."""
+        self._mailbox.renew(number, sequence, result, data, self.store)
 
-    def _count(self, reason: RefusalReason, code: ResultCode | None, request: bytes) -> None:
-        self.refusals[reason] += 1
-        self._events.append(RequestDenied(self._now, reason, code, request))
-
-    def _deny(
-        self, reason: RefusalReason, code: ResultCode, request: bytes, covered: bytes, address: tuple[int, int]
-    ) -> bytes:
-        self._count(reason, code, request)
-        sequence = self._sequence.last if code is ResultCode.INVALID_SEQUENCE else None
-        return seal_response(Response(code, sequence=sequence), covered, self._suite, *address)
-
-
-def _table_of(pdu: bytes) -> int:
-    return int.from_bytes(pdu[1:3], "big")
+    def find(self, kind: type[S]) -> S | None:
+        """See `Host`."""
+        return next((subsystem for subsystem in self.subsystems if isinstance(subsystem, kind)), None)

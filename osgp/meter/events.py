@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ..access import Port
 from ..services import ResultCode
 
 
@@ -34,6 +35,7 @@ class RequestDenied:
     reason: RefusalReason
     result: ResultCode | None
     request: bytes
+    port: Port = Port.PLC
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class RequestServed:
     service: int
     table: int
     repeated: bool = False
+    port: Port = Port.PLC
 
 
 MeterEvent = RequestDenied | RequestServed

@@ -3,7 +3,7 @@
 import pytest
 
 from osgp import TableError, source, sources
-from osgp.meter.contents import PRESENT_SOURCES
+from osgp.meter.measuring import PRESENT_SOURCES
 from osgp.meter.registers import SUMMATIONS
 
 SUFFIXES = {"Wh": "_wh", "varh": "_varh", "W": "_w", "var": "_var", "VA": "_va", "mA": "_ma", "mV": "_mv", "mHz": "_mhz"}

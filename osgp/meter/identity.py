@@ -1,0 +1,175 @@
+"""Who the meter is: nameplate, system information and alarm bits; and the root table that lists all tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
+
+from ..access import AccessLevel
+from ..context import pack_firmware
+from ..store import TableStore
+from ..table import EXTENDED, table, table_number
+from .config import MeterConfig
+from .signals import Alarm, DimensionsChanged, LogEntry, Signal
+from .subsystem import Host, Subsystem
+
+# Octets of the bitmaps of BT00 in firmware 3.x, and of the maker's status in BT03; grade A (defaults of the guide).
+BITMAP_OCTETS: Final = {"dim_basic_tables": 10, "dim_extended_tables": 13}
+PROCEDURE_OCTETS: Final = {"dim_basic_procedures": 2, "dim_extended_procedures": 12}
+STATUS_OCTETS: Final = 9
+DIMENSION_EVENT: Final = 88  # "log dimension changed"; grade B
+IDT_OCTETS: Final = 1  # idt_version is one octet and wraps
+
+
+def put(store: TableStore, name: str, values: dict[str, Any]) -> None:
+    """Encode a table and put it."""
+    store.put(name, table(name).encode(values, store.context))
+
+
+def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
+    """BT00: formats, dimensions and the bitmaps of what exists. Called again when tables come or go."""
+    store.put("BT00", store.octets("BT00") if "BT00" in store else b"")
+    numbers = {table_number(name) for name in store.known()}
+    writable = {table_number(name) for name in store.known() if store.writable(name, AccessLevel.OMAK)}
+    known = frozenset(procedures)
+    values = {
+        "char_format": 1,
+        "time_format": 2,
+        "data_access_method": 1,
+        "id_format": 1,
+        "ni_format_1": 8,
+        "ni_format_2": 8,
+        "manufacturer": "SIM ",
+        "nameplate_type": 2,
+        "procedure_param_length": 255,
+        "response_data_length": 12,
+        "standard_version": 1,
+        "manufacturer_status_length": STATUS_OCTETS,
+        **BITMAP_OCTETS,
+        **PROCEDURE_OCTETS,
+        "basic_tables_used": _basic(numbers),
+        "extended_tables_used": _extended(numbers),
+        "basic_procedures_used": _basic(known),
+        "extended_procedures_used": _extended(known),
+        "basic_tables_writable": _basic(writable),
+        "extended_tables_writable": _extended(writable),
+    }
+    put(store, "BT00", values)
+
+
+def _basic(numbers: Iterable[int]) -> frozenset[int]:
+    return frozenset(number for number in numbers if number < EXTENDED)
+
+
+def _extended(numbers: Iterable[int]) -> frozenset[int]:
+    return frozenset(number - EXTENDED for number in numbers if number >= EXTENDED)
+
+
+class Identity(Subsystem):
+    """BT01, BT03, ET03 and ET04.
+
+    Alarm signals set and clear bits of BT03; DimensionsChanged raises idt_version, logs event 88 and sets dimension_change.
+
+    Args:
+        plc: gives (last sequence number, subnet, node) of the power-line port.
+    """
+
+    name: ClassVar[str] = "identity"
+    live = frozenset(("ET04",))
+
+    def __init__(self, plc: Callable[[], tuple[int, int, int]]) -> None:
+        super().__init__()
+        self._plc = plc
+        self._idt_version = 0
+
+    def attach(self, host: Host) -> None:
+        self._host = host
+        config, store = host.config, host.store
+        self._idt_version = config.idt_version
+        put(store, "BT01", _maker(config))
+        put(store, "ET03", {"utility_serial": config.utility_serial})
+        put(store, "BT03", {"metering_mode": True} | dict.fromkeys(config.alarms, True))
+        store.put("ET04", b"")
+        self.refresh("ET04", host.now)
+
+    def on_signal(self, signal: Signal, now: float) -> None:
+        if isinstance(signal, Alarm):
+            self._set_alarm(signal)
+        elif isinstance(signal, DimensionsChanged):
+            self._idt_version = (self._idt_version + 1) % (1 << 8 * IDT_OCTETS)
+            self.touch()
+            self._host.signal(LogEntry(DIMENSION_EVENT), now)
+            self._host.signal(Alarm("dimension_change"), now)
+
+    def _set_alarm(self, alarm: Alarm) -> None:
+        store = self._host.store
+        values = table("BT03").decode(store.octets("BT03"), store.context).plain()
+        if values.get(alarm.name) != alarm.raised:
+            put(store, "BT03", values | {alarm.name: alarm.raised})
+
+    def refresh(self, identifier: str, now: float) -> None:
+        """ET04: address, sequence number and ratings. What a host wrote into its own fields stays."""
+        store, config = self._host.store, self._host.config
+        sequence, subnet, node = self._plc()
+        values: dict[str, Any] = {}
+        if store.octets("ET04"):
+            values.update(table("ET04").decode(store.octets("ET04"), store.context))
+        else:
+            values.update(
+                rated_frequency=round(config.mains.nominal_frequency),
+                rated_voltage=round(config.mains.nominal_voltage),
+                max_power_outages=10,
+                unused54=4,
+                te_registers=4,
+                registration_current=10,
+                max_current=100,
+                inactive_voltage_l2=config.phases == 1,
+                inactive_voltage_l3=config.phases == 1,
+                phase_rotation=2 if config.phases == 1 else 0,
+                plc_inactive_threshold=1440,
+                max_key_usage=1_000_000,
+                fcm_message_count=0,
+            )
+        configured = (subnet, node) != (0, 0)
+        values.update(
+            plc_sequence_number=sequence,
+            transceiver_id=tuple(config.unique_node_id),
+            subnet_id=subnet,
+            node_id=node,
+            explicit_message_received=configured,
+            program_id=tuple(config.program_id),
+            self_identification=tuple(_identification(config)),
+            neuron_state=4 if configured else 2,
+            plc_signal_quality=4 if configured else 0,
+            idt_version=self._idt_version,
+            security_mode=0,
+        )
+        put(store, "ET04", values)
+
+    def snapshot(self) -> bytes:
+        return bytes((1, self._idt_version)) + self._host.store.octets("ET04")
+
+    def restore(self, octets: bytes, now: float) -> None:
+        if len(octets) >= 2 and octets[0] == 1:
+            self._idt_version = octets[1]
+            self._host.store.write("ET04", 0, octets[2:])
+
+
+def _maker(config: MeterConfig) -> dict[str, Any]:
+    high, low = pack_firmware(*config.firmware)
+    return {
+        "manufacturer": config.manufacturer.ljust(4),
+        "model": config.model.ljust(8),
+        "hardware_version": config.hardware[0],
+        "hardware_revision": config.hardware[1],
+        "firmware_version": high,
+        "firmware_revision": low,
+        "manufacturer_serial": config.serial.zfill(16),
+    }
+
+
+def _identification(config: MeterConfig) -> bytes:
+    """Self-identification, 30 octets: maker (3), class 5 = OSGP, program id and unique id with their lengths; features A."""
+    maker = bytes((0x80, 0, 0))
+    program, unique = config.program_id[2:6], config.unique_node_id
+    return (maker + bytes((5, len(program))) + program + bytes((len(unique),)) + unique).ljust(30, b"\0")
