@@ -10,6 +10,7 @@ from . import management
 from .access import AccessState
 from .address import Broadcast, Destination, DomainId, Group, GroupReply, SubnetNode, UniqueId
 from .apdu import Apdu, ApduFamily
+from .authentication import AuthenticationKeys
 from .authpdu import AuthPdu, AuthPduType
 from .configuration import NodeConfig
 from .entries import DomainEntry, GroupEntry
@@ -55,6 +56,7 @@ __all__ = [
     "ApduFamily",
     "AuthPdu",
     "AuthPduType",
+    "AuthenticationKeys",
     "Broadcast",
     "ChannelTiming",
     "ConfigurationError",

@@ -30,7 +30,7 @@ class DropReason(StrEnum):
     NO_RECEIVE_RECORD = "no_receive_record"  # all receive records in use
     STRAY_REMINDER = "stray_reminder"  # reminder without a record
     LATE_RESPONSE = "late_response"  # our application answered after the receive record was freed
-    AUTHENTICATION = "authentication"  # challenge or reply, which this version does not process
+    AUTHENTICATION = "authentication"  # challenge or reply that fits no message waiting for it
     OFFLINE = "offline"  # message for an application that is not running
     UNKNOWN_MESSAGE = "unknown_message"  # management message that needs no answer and means nothing to us
 

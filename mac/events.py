@@ -37,7 +37,8 @@ class Via:
         destination: what it was addressed to.
         domain_index: row of our domain table it came on, None for a domain that is not ours.
         priority: in the priority class.    alt_path: over the alternate path.
-        auth_asked: the sender asked to be authenticated. This version delivers without having done so.
+        auth_asked: the sender asked to be authenticated.
+        authenticated: and it was: it knows the key of the domain. A message that asked in vain is delivered too.
     """
 
     destination: Destination
@@ -45,6 +46,7 @@ class Via:
     priority: bool = False
     alt_path: bool = False
     auth_asked: bool = False
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -29,10 +30,10 @@ class OutgoingFrame:
 
 @dataclass(slots=True)
 class QueuedFrame:
-    """A frame waiting for access. `ticket` names what it belongs to: own messages have positive ones, answers negative."""
+    """A frame waiting for access. `ticket` names what it belongs to: positive numbers are own messages."""
 
     lpdu: Lpdu
-    ticket: int | None = None
+    ticket: Hashable | None = None
     collisions: int = 0
 
 
@@ -62,12 +63,12 @@ class LinkLayer:
         """Frames waiting for access."""
         return sum(map(len, self._queues.values()))
 
-    def submit(self, lpdu: Lpdu, ticket: int | None, now: float) -> None:
+    def submit(self, lpdu: Lpdu, ticket: Hashable | None, now: float) -> None:
         """Queue a frame behind those of its priority class."""
         self._queues[lpdu.header.priority].append(QueuedFrame(lpdu, ticket))
         self._update_access(now)
 
-    def replace(self, lpdu: Lpdu, ticket: int, now: float) -> None:
+    def replace(self, lpdu: Lpdu, ticket: Hashable, now: float) -> None:
         """Put a frame in the place of one with the same ticket that still waits, or queue it."""
         for frame in self._queues[lpdu.header.priority]:
             if frame.ticket == ticket:
@@ -75,7 +76,7 @@ class LinkLayer:
                 return
         self.submit(lpdu, ticket, now)
 
-    def withdraw(self, ticket: int, now: float) -> None:
+    def withdraw(self, ticket: Hashable, now: float) -> None:
         """Take back the frames of a transaction that has ended while they were waiting."""
         for priority, queue in self._queues.items():
             self._queues[priority] = deque(frame for frame in queue if frame.ticket != ticket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from .address import (
     check_range,
 )
 from .apdu import Apdu
+from .authentication import BLANK_KEY, AuthenticationKeys
 from .entries import DomainEntry, GroupEntry
 from .errors import DropReason, LocalProtocolError
 from .link import LinkLayer
@@ -37,6 +39,7 @@ class Arrival:
         domain_index: row of the domain table, None on a "flex" domain, one that is not in the table.
         own_address: our source address for answers, 0/0 on a flex domain.
         member: the group row through which a multicast was accepted.
+        authenticated: the sender has shown that it knows the key of the domain.
     """
 
     npdu: Npdu
@@ -44,6 +47,7 @@ class Arrival:
     domain_index: int | None
     own_address: SubnetNode
     member: GroupEntry | None = None
+    authenticated: bool = False
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -74,6 +78,7 @@ class NetworkLayer:
 
     Attributes:
         configured: an unconfigured node listens to broadcasts and its unique id only, and answers without address.
+        spare_keys: keys of rows that are blank; OMA uses both keys even when only one row is in use.
     """
 
     def __init__(
@@ -89,9 +94,18 @@ class NetworkLayer:
         self.domains: list[DomainEntry | None] = [*domains, *[None] * (DOMAIN_TABLE_SIZE - len(domains))]
         self.groups: list[GroupEntry] = list(groups)
         self.configured = False
+        self.spare_keys: list[bytes] = [BLANK_KEY] * DOMAIN_TABLE_SIZE
         self._link = link
         self._statistics = statistics
         self._hear_service_messages = hear_service_messages
+
+    @property
+    def keys(self) -> AuthenticationKeys:
+        """Keys of both rows of the domain table."""
+        first, second = (
+            spare if entry is None else entry.key for entry, spare in zip(self.domains, self.spare_keys, strict=True)
+        )
+        return AuthenticationKeys((first, second))
 
     def domain_index(self, domain: DomainId) -> int | None:
         """Row of `domain` in the table of a configured node."""
@@ -157,13 +171,13 @@ class NetworkLayer:
         pdu: EnclosedPdu,
         header: LpduHeader,
         now: float,
-        ticket: int | None = None,
+        ticket: Hashable | None = None,
     ) -> None:
         """Hand a packet of our own to the link layer."""
         self._statistics.l3_transmitted += 1
         self._link.submit(Lpdu(header, Npdu(source, destination, domain, pdu)), ticket, now)
 
-    def answer(self, arrival: Arrival, source: SubnetNode, pdu: EnclosedPdu, now: float, ticket: int) -> None:
+    def answer(self, arrival: Arrival, source: SubnetNode, pdu: EnclosedPdu, now: float, ticket: Hashable) -> None:
         """Send an answer the way its message came: same priority, path, version and domain; it causes no backlog.
 
         An answer with this ticket that still waits for the line is replaced: two copies would help nobody.

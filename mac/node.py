@@ -9,20 +9,18 @@ from typing import Final
 
 from . import timers
 from .access import AccessState
-from .address import NO_ADDRESS, Broadcast, Destination, DomainId, Group, GroupReply, SubnetNode, check_range
-from .apdu import FOREIGN_OFFLINE, OFFLINE, Apdu, ApduFamily
+from .address import NO_ADDRESS, Broadcast, Destination, DomainId, Group, SubnetNode, check_range
+from .apdu import Apdu
+from .application import ApplicationLayer
 from .authpdu import AuthPdu
+from .challenge import Challenger
 from .configuration import NodeConfig
 from .entries import DomainEntry
-from .errors import ConfigurationError, DecodeError, DropReason, LocalProtocolError
+from .errors import ConfigurationError, LocalProtocolError
 from .events import (
     Event,
-    MessageReceived,
     NodeState,
-    RequestReceived,
     Service,
-    ServiceMessage,
-    Via,
     WasReset,
 )
 from .link import LinkLayer, OutgoingFrame
@@ -31,7 +29,7 @@ from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer
 from .receive_record import ReceiveRecords
 from .reception import Reception
 from .reports import IdReport
-from .responder import ManagementResponder, Reset
+from .responder import AUTHENTICATION_ERROR, ManagementResponder, Reset
 from .session import SessionLayer
 from .spdu import Spdu
 from .statistics import Statistics
@@ -59,13 +57,21 @@ class Node:
         config: identity and tables.
         timing: times of the channel.
         rng: draws the random slots; the same seed gives the same run.
+        challenges: gives so many octets for a challenge; `secrets.token_bytes` on a real line, where nobody may foresee
+            them. None: from `rng`, for simulations.
 
     Attributes:
         statistics: counters.
         last_reception: how the newest frame was received, for Query Transceiver Status; set it before `receive_frame`.
     """
 
-    def __init__(self, config: NodeConfig, timing: ChannelTiming, rng: Random) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        timing: ChannelTiming,
+        rng: Random,
+        challenges: Callable[[int], bytes] | None = None,
+    ) -> None:
         self.config = config
         self.statistics = Statistics()
         self._events: deque[Event] = deque()
@@ -89,19 +95,15 @@ class Node:
             config.alternate_repeats,
         )
         self._records = ReceiveRecords(config.receive_records, config.receive_code, self.statistics)
-        self._transport = TransportLayer(self._network, self._records, self._control, self.statistics)
-        self._session = SessionLayer(self._network, self._records, self._control, self.statistics)
+        self._challenger = Challenger(self._network, self._records, self.statistics, challenges or rng.randbytes)
+        receiving = self._network, self._records, self._challenger, self._control, self.statistics
+        self._transport = TransportLayer(*receiving)
+        self._session = SessionLayer(*receiving)
         self._responder = ManagementResponder(
             config, timing, self._network, self._records, self.statistics, self._events
         )
         self._next_handle = 1
-        self._applications: Final[dict[ApduFamily, Callable[[Delivery, float], None]]] = {
-            ApduFamily.APPLICATION: self._to_application,
-            ApduFamily.FOREIGN: self._to_application,
-            ApduFamily.NETWORK_VARIABLE: self._to_application,
-            ApduFamily.DIAGNOSTIC: self._to_management,
-            ApduFamily.MANAGEMENT: self._to_management,
-        }
+        self._application = ApplicationLayer(self._responder, self._session, self.statistics, self._events)
 
     # --- state -------------------------------------------------------------------------------------------------
 
@@ -169,8 +171,10 @@ class Node:
         if arrival is None:
             return
         delivery = self._take(arrival, now)
-        if delivery is not None:
-            self._deliver(delivery, now)
+        reset = Reset.NONE if delivery is None else self._application.receive(delivery, now)
+        if reset is not Reset.NONE:
+            self.reset(now)
+            self._events.append(WasReset(reset is Reset.PHYSICAL))
 
     def receive_error(self, now: float) -> None:
         """A frame with bad CRC ended."""
@@ -183,7 +187,7 @@ class Node:
     def on_collision(self, now: float) -> None:
         """The transceiver gave up our frame during its preamble."""
         frame = self._link.on_collision(now)
-        if frame is not None and frame.ticket is not None:
+        if frame is not None and isinstance(frame.ticket, int):
             self._control.on_given_up(frame.ticket, now)
 
     def frames_to_send(self, now: float) -> list[OutgoingFrame]:
@@ -193,7 +197,7 @@ class Node:
     def transmission_done(self, now: float) -> None:
         """Our frame has left the line."""
         frame = self._link.transmission_done(now)
-        if frame.ticket is not None:
+        if isinstance(frame.ticket, int):
             self._control.on_sent(frame.ticket, now)
 
     def next_timer(self) -> float | None:
@@ -224,6 +228,7 @@ class Node:
         backlog: int = 0,
         priority: bool = False,
         alternate: bool | None = None,
+        authenticated: bool = False,
     ) -> int:
         """Send a request; `ResponseReceived` and `TransactionDone` carry the returned handle.
 
@@ -237,6 +242,8 @@ class Node:
             backlog: answers announced by a broadcast, 0..63; 0 means 15.
             priority: use the priority queue.
             alternate: path of all tries; None: alternate path on the last two.
+            authenticated: ask to be authenticated, with the key of the domain. A receiver that does not ask for the
+                proof, or finds it wrong, may answer all the same.
         """
         return self._send(
             Service.REQUEST,
@@ -250,6 +257,7 @@ class Node:
             backlog=backlog,
             priority=priority,
             alternate=alternate,
+            authenticated=authenticated,
         )
 
     def send_acknowledged(
@@ -263,6 +271,7 @@ class Node:
         backlog: int = 0,
         priority: bool = False,
         alternate: bool | None = None,
+        authenticated: bool = False,
     ) -> int:
         """Send a message that each receiver acknowledges; arguments as `send_request`."""
         return self._send(
@@ -276,6 +285,7 @@ class Node:
             backlog=backlog,
             priority=priority,
             alternate=alternate,
+            authenticated=authenticated,
         )
 
     def send_repeated(
@@ -343,6 +353,7 @@ class Node:
         backlog: int = 0,
         priority: bool = False,
         alternate: bool | None = None,
+        authenticated: bool = False,
     ) -> int:
         _check_apdu(apdu)
         check_range("retries", retries, 0, MAX_RETRIES)
@@ -371,7 +382,7 @@ class Node:
             source=source,
             apdu=bytes(apdu),
             priority=priority,
-            auth=False,
+            auth=authenticated,
             retries=retries,
             interval=interval,
             max_responses=max_responses,
@@ -391,71 +402,25 @@ class Node:
                 return self._transport.receive(arrival, tpdu, now)
             case Spdu() as spdu:
                 return self._session.receive(arrival, spdu, now)
-            case AuthPdu():
-                self.statistics.drops[DropReason.AUTHENTICATION] += 1
-                return None
+            case AuthPdu() as pdu:
+                return self._take_authentication(arrival, pdu, now)
             case Apdu() as apdu:
                 return Delivery(arrival, apdu.encode(), Service.UNACKNOWLEDGED)
 
-    def _deliver(self, delivery: Delivery, now: float) -> None:
-        if not delivery.apdu:
-            self.statistics.drops[DropReason.TRUNCATED] += 1
-            if delivery.request_id is not None:
-                self.decline(delivery.request_id, now)
-            return
-        self._applications[Apdu.decode(delivery.apdu).family](delivery, now)
-
-    def _to_application(self, delivery: Delivery, now: float) -> None:
-        if self.state is not NodeState.CONFIGURED:
-            self._answer_offline(delivery, now)
-            return
-        arrival = delivery.arrival
-        source, domain = arrival.npdu.source, arrival.npdu.domain
-        if delivery.request_id is not None:
-            self._events.append(RequestReceived(delivery.request_id, source, domain, delivery.apdu, _via(delivery)))
-        else:
-            self._events.append(MessageReceived(source, domain, delivery.apdu, _via(delivery), delivery.service))
-
-    def _answer_offline(self, delivery: Delivery, now: float) -> None:
-        self.statistics.drops[DropReason.OFFLINE] += 1
-        if delivery.request_id is not None:
-            code = _OFFLINE_ANSWERS.get(Apdu.decode(delivery.apdu).family)
-            self._session.respond(delivery.request_id, None if code is None else bytes([code]), now)
-
-    def _to_management(self, delivery: Delivery, now: float) -> None:
-        arrival = delivery.arrival
-        if delivery.apdu[0] == SERVICE_MESSAGE_CODE and delivery.request_id is None:
-            self._take_service_message(delivery)
-            return
-        reply = self._responder.execute(delivery.apdu, arrival, delivery.request_id is not None)
-        if delivery.request_id is not None:
-            self._session.respond(delivery.request_id, reply.apdu, now, reply.without_address)
-        if reply.reset is not Reset.NONE:
-            self.reset(now)
-            self._events.append(WasReset(reply.reset is Reset.PHYSICAL))
-
-    def _take_service_message(self, delivery: Delivery) -> None:
-        npdu = delivery.arrival.npdu
-        try:
-            report = IdReport.decode(delivery.apdu)
-        except DecodeError as error:
-            self.statistics.drops[error.reason] += 1
-            return
-        self._events.append(ServiceMessage(report.unique_node_id, report.program_id, npdu.source, npdu.domain))
+    def _take_authentication(self, arrival: Arrival, pdu: AuthPdu, now: float) -> Delivery | None:
+        if pdu.is_challenge:
+            self._control.on_challenge(arrival, pdu, now)
+            return None
+        record = self._challenger.on_reply(arrival, pdu, now)
+        if record is None:
+            return None
+        if not record.arrival.authenticated:
+            self._responder.last_error = AUTHENTICATION_ERROR
+        return self._session.deliver(record) if isinstance(record.pdu, Spdu) else self._transport.deliver(record, now)
 
 
 _ANSWERED_SERVICES: Final = frozenset({Service.REQUEST, Service.ACKNOWLEDGED})
-_OFFLINE_ANSWERS: Final = {ApduFamily.APPLICATION: OFFLINE, ApduFamily.FOREIGN: FOREIGN_OFFLINE}
 
 
 def _check_apdu(apdu: bytes) -> None:
     check_range("APDU length", len(apdu), 1, MAX_APDU)
-
-
-def _via(delivery: Delivery) -> Via:
-    arrival = delivery.arrival
-    destination = arrival.npdu.destination
-    header = arrival.header
-    # A message never travels in format 2b; should one do so, it was meant for this node.
-    to = destination.address if isinstance(destination, GroupReply) else destination
-    return Via(to, arrival.domain_index, header.priority, header.alt_path, delivery.auth_asked)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
-from .address import NO_ADDRESS, SubnetNode, UniqueId
+from .address import NO_ADDRESS, Broadcast, Group, SubnetNode, UniqueId
+from .authpdu import AuthPdu
 from .errors import DropReason
 from .network import Arrival
 from .spdu import Spdu
@@ -16,8 +17,9 @@ from .tpdu import Tpdu
 
 
 class RecordState(Enum):
-    """How far a received message has come. AUTHENTICATING will stand before DELIVERED."""
+    """How far a received message has come."""
 
+    AUTHENTICATING = auto()  # challenged, the reply has not come yet
     DELIVERED = auto()
     RESPONDED = auto()
     DONE = auto()
@@ -34,6 +36,7 @@ class ReceiveRecord:
         response: stored response, sent again for a duplicate.
         request_id: names the record to the application.
         without_address: answer from 0/0 whatever our address is.
+        challenge: 8 octets sent to whoever wants to be authenticated; not shown by `repr`.
     """
 
     arrival: Arrival
@@ -43,6 +46,7 @@ class ReceiveRecord:
     state: RecordState = RecordState.DELIVERED
     response: bytes | None = None
     without_address: bool = False
+    challenge: bytes = field(default=b"", repr=False)
 
     def is_duplicate(self, pdu: Tpdu | Spdu) -> bool:
         """Same number, same layer, same octets; anything else is a new message (grade L)."""
@@ -61,6 +65,10 @@ class ReceiveRecord:
     def note_alternate_path(self) -> None:
         """A copy came over the alternate path: answers take it from now on."""
         self.arrival = replace(self.arrival, header=replace(self.arrival.header, alt_path=True))
+
+    def note_authenticated(self) -> None:
+        """The sender has shown that it knows the key."""
+        self.arrival = replace(self.arrival, authenticated=True)
 
 
 class ReceiveRecords:
@@ -83,6 +91,26 @@ class ReceiveRecords:
         """Living record of this sender, or None."""
         record = self._records.get(arrival.key)
         return record if record is not None and now < record.expires_at else None
+
+    def awaiting_reply(self, arrival: Arrival, reply: AuthPdu, now: float) -> ReceiveRecord | None:
+        """Living record whose challenge this replies to, or None.
+
+        A reply travels in format 2a and names the format of the message in question, and its group. For a broadcast
+        it may name the subnet; if it does not, the message to our subnet comes before that to the domain.
+        """
+        if type(arrival.npdu.destination) is not SubnetNode:
+            return None
+        for key in _keys_of_reply(arrival, reply):
+            record = self._records.get(key)
+            if (
+                record is not None
+                and record.state is RecordState.AUTHENTICATING
+                and record.pdu.number == reply.number
+                and record.arrival.npdu.version == arrival.npdu.version
+                and now < record.expires_at
+            ):
+                return record
+        return None
 
     def accept(self, arrival: Arrival, pdu: Tpdu | Spdu, now: float) -> tuple[ReceiveRecord, bool] | None:
         """Record of this message and whether it is new; None when the table is full."""
@@ -124,3 +152,14 @@ class ReceiveRecords:
         if len(self._records) >= self._size:
             self._records = {key: record for key, record in self._records.items() if now < record.expires_at}
         return len(self._records) < self._size
+
+
+def _keys_of_reply(arrival: Arrival, reply: AuthPdu) -> list[tuple[object, ...]]:
+    """Keys that the record in question may have; as `Arrival.key` makes them."""
+    start = arrival.header.priority, arrival.npdu.domain, reply.address_format, arrival.npdu.source
+    if reply.address_format == Group.FORMAT:
+        return [(*start, None if reply.group is None else Group(reply.group))]
+    if reply.address_format != Broadcast.FORMAT:
+        return [(*start, None)]
+    subnets = (arrival.own_address.subnet, 0) if reply.group is None else (reply.group,)
+    return [(*start, Broadcast(subnet)) for subnet in subnets]

@@ -153,7 +153,8 @@ class ManagementResponder:
         if command is None or not (command.by_request if is_request else command.by_message):
             self._statistics.drops[DropReason.UNKNOWN_MESSAGE] += 1
             return _refusal(code)
-        if self.configured and self.configuration.management_authentication and not command.open:
+        must_authenticate = self.configured and self.configuration.management_authentication and not command.open
+        if must_authenticate and not arrival.authenticated:
             self.last_error = AUTHENTICATION_ERROR
             return _refusal(code)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from .challenge import Challenger
 from .errors import DropReason, LocalProtocolError
 from .events import Service
 from .network import Arrival, NetworkLayer
@@ -19,10 +20,16 @@ class SessionLayer:
     """Takes SPDUs, delivers each request once, and repeats the stored response for its duplicates."""
 
     def __init__(
-        self, network: NetworkLayer, records: ReceiveRecords, control: TransactionControl, statistics: Statistics
+        self,
+        network: NetworkLayer,
+        records: ReceiveRecords,
+        challenger: Challenger,
+        control: TransactionControl,
+        statistics: Statistics,
     ) -> None:
         self._network = network
         self._records = records
+        self._challenger = challenger
         self._control = control
         self._statistics = statistics
         self._receivers: Final[dict[SpduType, Callable[[Arrival, Spdu, float], Delivery | None]]] = {
@@ -35,6 +42,10 @@ class SessionLayer:
     def receive(self, arrival: Arrival, spdu: Spdu, now: float) -> Delivery | None:
         """Process an SPDU; returns the request when it is a new one."""
         return self._receivers[spdu.type](arrival, spdu, now)
+
+    def deliver(self, record: ReceiveRecord) -> Delivery:
+        """A request that need not wait, or no longer, for its sender to be authenticated."""
+        return Delivery(record.arrival, record.pdu.apdu, Service.REQUEST, record.pdu.auth, record.request_id)
 
     def respond(self, request_id: int, apdu: bytes | None, now: float, without_address: bool = False) -> None:
         """Answer a request; None is the null response, after which duplicates stay unanswered too.
@@ -61,8 +72,10 @@ class SessionLayer:
         if accepted is None:
             return None
         record, is_new = accepted
+        if self._challenger.holds(record, is_new, now):
+            return None
         if is_new:
-            return Delivery(record.arrival, spdu.apdu, Service.REQUEST, spdu.auth, record.request_id)
+            return self.deliver(record)
         if record.state is RecordState.RESPONDED:
             self._send_response(record, now)
         return None

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from .address import Broadcast, Destination, DomainId, Group, SubnetNode
+from .authentication import AuthenticationKeys
 from .errors import LocalProtocolError
 from .events import Service
 from .member_list import encode_members
@@ -19,6 +20,7 @@ from .transaction_header import MAX_NUMBER
 
 DEFAULT_BROADCAST_BACKLOG: Final = 15  # announced by a broadcast that expects answers, when nothing else is given (L)
 _LAST_MEMBER_IN_REM_MSG: Final = 15  # beyond, the member list goes into a REMINDER of its own (grade L)
+MAX_CHALLENGERS: Final = 64  # of one message: as many as a group has members; our bound (grade D)
 _ALTERNATE_TRIES: Final = 2  # how many of the last tries take the alternate path (grade B, L)
 
 
@@ -72,12 +74,14 @@ class OutgoingMessage:
         handle: names the message to the user.
         service: one of the four services.
         source: our subnet/node on the domain.    domain_index: row of the domain table, None for a flex domain.
+        auth: ask to be authenticated.
         retries: tries after the first (copies after the first for the repeated service), 0..15.
         interval: transmit or repeat timer, s.
         max_responses: answers after which a broadcast request is complete.
         backlog: answers that a broadcast announces; 0 means 15.
         alternate: path of all tries; None: the rule of the last two tries.
         group_size, own_member: of a multicast.
+        keys: keys to authenticate with; None: those of the domain table when the challenge comes.
     """
 
     handle: int
@@ -96,11 +100,19 @@ class OutgoingMessage:
     alternate: bool | None
     group_size: int = 0
     own_member: int | None = None
+    keys: AuthenticationKeys | None = None
 
     @property
     def number_key(self) -> tuple[object, ...]:
         """Destination as the number table sees it: domain, address type, address."""
         return self.domain, type(self.destination), self.destination
+
+
+class ReplyTicket(NamedTuple):
+    """Names the reply to a challenge to the link layer."""
+
+    handle: int
+    challenger: SubnetNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,7 @@ class Transaction:
         timer_at: end of the transmit or repeat timer, s.
         members: group members that have answered.    responses: answers of a broadcast, to know a repeated one.
         answers: how many answers counted.
+        challengers: who challenged us, and the last try they did so for.
     """
 
     message: OutgoingMessage
@@ -194,6 +207,7 @@ class Transaction:
     members: set[int] = field(default_factory=set)
     responses: set[tuple[SubnetNode, bytes]] = field(default_factory=set)
     answers: int = 0
+    challengers: dict[SubnetNode, int] = field(default_factory=dict)
 
     def on(self, event: TransactionEvent) -> None:
         """Step through the table."""

@@ -8,6 +8,8 @@ from typing import Final
 
 from .address import Broadcast, DomainId, Group, GroupReply, SubnetNode
 from .apdu import Apdu
+from .authentication import oma_destination
+from .authpdu import AuthPdu, AuthPduType
 from .errors import DropReason
 from .events import Event, ResponseReceived, Service, TransactionDone
 from .link import LinkLayer
@@ -16,7 +18,18 @@ from .network import Arrival, NetworkLayer
 from .spdu import Spdu
 from .statistics import Statistics
 from .tpdu import Tpdu
-from .transaction import SERVICE_RULES, OutgoingMessage, Transaction, TransactionEvent, TransactionNumbers, TransactionState
+from .transaction import (
+    MAX_CHALLENGERS,
+    SERVICE_RULES,
+    OutgoingMessage,
+    ReplyTicket,
+    Transaction,
+    TransactionEvent,
+    TransactionNumbers,
+    TransactionState,
+)
+
+_REPLIES: Final = {AuthPduType.CHALLENGE: AuthPduType.REPLY, AuthPduType.CHALLENGE_OMA: AuthPduType.REPLY_OMA}
 
 
 class TransactionControl:
@@ -133,6 +146,28 @@ class TransactionControl:
         if transaction.timer_at is not None:
             transaction.timer_at = now + message.interval
 
+    def on_challenge(self, arrival: Arrival, challenge: AuthPdu, now: float) -> None:
+        """Somebody wants us to prove that we sent the message of the running transaction.
+
+        The transmit timer starts anew with the first challenge of everybody to each try; were it to do so with every
+        copy, a stranger could keep the transaction alive for ever (our choice, grade D).
+        """
+        transaction = self._running[arrival.header.priority]
+        if transaction is None or not self._may_challenge(transaction, arrival, challenge):
+            self._statistics.drops[DropReason.AUTHENTICATION] += 1
+            return
+        message, challenger = transaction.message, arrival.npdu.source
+        keys = message.keys or self._network.keys
+        oma = challenge.type is AuthPduType.CHALLENGE_OMA
+        block = oma_destination(message.destination, message.domain) if oma else None
+        value = keys.reply(challenge.value, message.apdu, message.domain_index or 0, block)
+        reply = AuthPdu(_REPLIES[challenge.type], challenge.number, challenge.address_format, value, challenge.group)
+        self._network.answer(arrival, message.source, reply, now, ReplyTicket(message.handle, challenger))
+        is_first = transaction.challengers.get(challenger) != transaction.tries
+        if is_first and transaction.timer_at is not None and message.service is not Service.REPEATED:
+            transaction.timer_at = now + message.interval
+        transaction.challengers[challenger] = transaction.tries
+
     def reset(self, now: float) -> None:
         """Give up everything, forget the numbers and be silent, as after power-up."""
         for handle in [message.handle for message in self._unnumbered] + sorted(self._unnumbered_sent):
@@ -205,6 +240,8 @@ class TransactionControl:
         self._running[transaction.message.priority] = None
         if in_access:
             self._link.withdraw(transaction.message.handle, now)
+        for challenger in transaction.challengers:
+            self._link.withdraw(ReplyTicket(transaction.message.handle, challenger), now)
         if not success:
             self._statistics.transaction_timeouts += 1
         self._report(transaction, success)
@@ -216,10 +253,26 @@ class TransactionControl:
 
     def _fits(self, transaction: Transaction, arrival: Arrival, pdu: Tpdu | Spdu) -> bool:
         """Current number, right kind of answer, same domain, and from somebody who was asked."""
-        message = transaction.message
-        if not transaction.attempts or pdu.number != transaction.number:
+        if pdu.type is not SERVICE_RULES[transaction.message.service].answer:
             return False
-        if pdu.type is not SERVICE_RULES[message.service].answer or not self._same_domain(message, arrival):
+        return self._was_asked(transaction, arrival, pdu.number)
+
+    def _may_challenge(self, transaction: Transaction, arrival: Arrival, challenge: AuthPdu) -> bool:
+        """Current number, same domain and destination, from somebody who was asked, and we did ask for it."""
+        message = transaction.message
+        to = message.destination
+        if not message.auth or challenge.address_format != to.FORMAT:
+            return False
+        if isinstance(to, Group) and challenge.group != to.group:
+            return False
+        if len(transaction.challengers) >= MAX_CHALLENGERS and arrival.npdu.source not in transaction.challengers:
+            return False
+        return self._was_asked(transaction, arrival, challenge.number)
+
+    def _was_asked(self, transaction: Transaction, arrival: Arrival, number: int) -> bool:
+        """Whether this comes from somebody to whom the running transaction went, under its number and domain."""
+        message = transaction.message
+        if not transaction.attempts or number != transaction.number or not self._same_domain(message, arrival):
             return False
         source, to = arrival.npdu.source, arrival.npdu.destination
         match message.destination:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from .challenge import Challenger
 from .errors import DropReason
 from .events import Service
 from .member_list import has_answered
@@ -32,10 +33,16 @@ class TransportLayer:
     """Takes TPDUs, acknowledges, and delivers each message once."""
 
     def __init__(
-        self, network: NetworkLayer, records: ReceiveRecords, control: TransactionControl, statistics: Statistics
+        self,
+        network: NetworkLayer,
+        records: ReceiveRecords,
+        challenger: Challenger,
+        control: TransactionControl,
+        statistics: Statistics,
     ) -> None:
         self._network = network
         self._records = records
+        self._challenger = challenger
         self._control = control
         self._statistics = statistics
         self._receivers: Final[dict[TpduType, Callable[[Arrival, Tpdu, float], Delivery | None]]] = {
@@ -50,16 +57,26 @@ class TransportLayer:
         """Process a TPDU; returns the message when it is a new one."""
         return self._receivers[tpdu.type](arrival, tpdu, now)
 
+    def deliver(self, record: ReceiveRecord, now: float) -> Delivery:
+        """A message that need not wait, or no longer, for its sender to be authenticated."""
+        repeated = record.pdu.type is TpduType.UNACKD_RPT
+        if not repeated:
+            self._acknowledge(record, now)
+        service = Service.REPEATED if repeated else Service.ACKNOWLEDGED
+        return Delivery(record.arrival, record.pdu.apdu, service, record.pdu.auth)
+
     def _on_message(self, arrival: Arrival, tpdu: Tpdu, now: float) -> Delivery | None:
         accepted = self._records.accept(arrival, tpdu, now)
         if accepted is None:
             return None
         record, is_new = accepted
-        repeated = tpdu.type is TpduType.UNACKD_RPT
-        if not repeated and record.state is RecordState.DELIVERED:
+        if self._challenger.holds(record, is_new, now):
+            return None
+        if is_new:
+            return self.deliver(record, now)
+        if tpdu.type is not TpduType.UNACKD_RPT and record.state is RecordState.DELIVERED:
             self._acknowledge(record, now)
-        service = Service.REPEATED if repeated else Service.ACKNOWLEDGED
-        return Delivery(record.arrival, tpdu.apdu, service, tpdu.auth) if is_new else None
+        return None
 
     def _on_ack(self, arrival: Arrival, tpdu: Tpdu, now: float) -> None:
         self._control.on_answer(arrival, tpdu, now)

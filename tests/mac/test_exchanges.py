@@ -54,7 +54,7 @@ SCENARIOS = read_scenarios()
 class Peer:
     """Our node with the test application of the recorded stack: it echoes the payload of requests reversed."""
 
-    def __init__(self, **options):
+    def __init__(self, challenges=(), **options):
         config = {
             "unique_node_id": bytes.fromhex("02FC0000000C"),
             "program_id": bytes.fromhex("9FFFFF0000000001"),
@@ -66,7 +66,8 @@ class Peer:
             "reset_silence": 0.0,
             **options,
         }
-        self.node = Node(NodeConfig(**config), INSTANT, Random(1))
+        challenges = iter(challenges)
+        self.node = Node(NodeConfig(**config), INSTANT, Random(1), challenges=lambda count: next(challenges))
         self.sent, self.events = [], []
 
     def run(self, until):
@@ -92,10 +93,15 @@ class Peer:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+def apdu_of(octets):
+    """APDU in a TPDU or SPDU."""
+    return getattr(Lpdu.decode(octets).npdu.pdu, "apdu", b"")
+
+
 def without_counters(octets):
     """Blank what belongs to the recorded stack in a status report: its counters and its last error."""
-    pdu = Lpdu.decode(octets).npdu.pdu
-    if pdu.apdu[:1] in (b"\x31", b"\x36") and len(pdu.apdu) == 16:
+    apdu = apdu_of(octets)
+    if apdu[:1] in (b"\x31", b"\x36") and len(apdu) == 16:
         return octets[:-15] + bytes(10) + octets[-5:-2] + b"\0" + octets[-1:]
     return octets
 
@@ -105,7 +111,7 @@ def replay(peer, frames, skip=()):
     recorded, skipping = [], False
     for at, direction, octets in frames:
         if direction == ">":
-            skipping = Lpdu.decode(octets).npdu.pdu.apdu.hex() in skip
+            skipping = apdu_of(octets).hex() in skip
             if not skipping:
                 peer.run(at)
                 peer.receive(octets, at)
@@ -168,6 +174,19 @@ def test_answers_as_recorded(scenario):
     replay(peer, SCENARIOS[scenario])
     if scenario in DELIVERED:
         assert len(peer.of(RequestReceived)) + len(peer.of(MessageReceived)) == DELIVERED[scenario]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "authenticated"),
+    [("auth_ackd_std", True), ("auth_req_std", True), ("auth_ackd_std_bad", False), ("group_auth", True)],
+)
+def test_challenges_as_recorded(scenario, authenticated):
+    frames = SCENARIOS[scenario]
+    challenges = [Lpdu.decode(octets).npdu.pdu.value for _, direction, octets in frames[1:2] if direction == "<"]
+    peer = Peer(challenges)
+    replay(peer, frames)
+    (event,) = peer.events
+    assert (event.via.auth_asked, event.via.authenticated) == (True, authenticated)
 
 
 def test_offline_node_acknowledges_but_says_it_is_offline():
@@ -254,6 +273,12 @@ def test_acknowledged_without_answer_is_tried_four_times():
     assert peer.events == [TransactionDone(1, False, 4)]
     assert peer.node.statistics.transaction_timeouts == 1
     assert peer.node.statistics.transmit_retries == 3
+
+
+@pytest.mark.parametrize(("scenario", "number"), [("peer_auth_ackd_std", 8), ("peer_auth_ackd_oma", 0)])
+def test_challenges_are_replied_to_as_recorded(scenario, number):
+    peer = asking(scenario, lambda node: node.send_acknowledged(TESTER, b"\x05\xa7", 0.0, authenticated=True), number)
+    assert peer.events == [TransactionDone(1, True, 1, 1)]
 
 
 def test_request_is_answered():

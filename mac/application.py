@@ -1,0 +1,101 @@
+"""Application layer: hands each message to the application or to the node's own network management."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from .address import GroupReply
+from .apdu import FOREIGN_OFFLINE, OFFLINE, Apdu, ApduFamily
+from .errors import DecodeError, DropReason
+from .events import Event, MessageReceived, NodeState, RequestReceived, ServiceMessage, Via
+from .network import SERVICE_MESSAGE_CODE
+from .reports import IdReport
+from .responder import ManagementResponder, Reset
+from .session import SessionLayer
+from .statistics import Statistics
+from .transport import Delivery
+
+_OFFLINE_ANSWERS: Final = {ApduFamily.APPLICATION: OFFLINE, ApduFamily.FOREIGN: FOREIGN_OFFLINE}
+
+
+class ApplicationLayer:
+    """Sorts messages by the family of their code.
+
+    Args:
+        responder: answers network management and diagnostics.
+        session: sends the answers.
+        statistics: counters to keep.    events: where to report what is for the application.
+    """
+
+    def __init__(
+        self, responder: ManagementResponder, session: SessionLayer, statistics: Statistics, events: deque[Event]
+    ) -> None:
+        self._responder = responder
+        self._session = session
+        self._statistics = statistics
+        self._events = events
+        self._receivers: Final[dict[ApduFamily, Callable[[Delivery, float], Reset]]] = {
+            ApduFamily.APPLICATION: self._to_application,
+            ApduFamily.FOREIGN: self._to_application,
+            ApduFamily.NETWORK_VARIABLE: self._to_application,
+            ApduFamily.DIAGNOSTIC: self._to_management,
+            ApduFamily.MANAGEMENT: self._to_management,
+        }
+
+    def receive(self, delivery: Delivery, now: float) -> Reset:
+        """Process a message; returns the reset that the node must do next."""
+        if delivery.apdu:
+            return self._receivers[Apdu.decode(delivery.apdu).family](delivery, now)
+        self._statistics.drops[DropReason.TRUNCATED] += 1
+        if delivery.request_id is not None:
+            self._session.respond(delivery.request_id, None, now)
+        return Reset.NONE
+
+    def _to_application(self, delivery: Delivery, now: float) -> Reset:
+        if self._responder.state is not NodeState.CONFIGURED:
+            self._answer_offline(delivery, now)
+            return Reset.NONE
+        npdu = delivery.arrival.npdu
+        source, domain = npdu.source, npdu.domain
+        if delivery.request_id is not None:
+            self._events.append(RequestReceived(delivery.request_id, source, domain, delivery.apdu, _via(delivery)))
+        else:
+            self._events.append(MessageReceived(source, domain, delivery.apdu, _via(delivery), delivery.service))
+        return Reset.NONE
+
+    def _answer_offline(self, delivery: Delivery, now: float) -> None:
+        self._statistics.drops[DropReason.OFFLINE] += 1
+        if delivery.request_id is not None:
+            code = _OFFLINE_ANSWERS.get(Apdu.decode(delivery.apdu).family)
+            self._session.respond(delivery.request_id, None if code is None else bytes([code]), now)
+
+    def _to_management(self, delivery: Delivery, now: float) -> Reset:
+        if delivery.apdu[0] == SERVICE_MESSAGE_CODE and delivery.request_id is None:
+            self._take_service_message(delivery)
+            return Reset.NONE
+        reply = self._responder.execute(delivery.apdu, delivery.arrival, delivery.request_id is not None)
+        if delivery.request_id is not None:
+            self._session.respond(delivery.request_id, reply.apdu, now, reply.without_address)
+        return reply.reset
+
+    def _take_service_message(self, delivery: Delivery) -> None:
+        npdu = delivery.arrival.npdu
+        try:
+            report = IdReport.decode(delivery.apdu)
+        except DecodeError as error:
+            self._statistics.drops[error.reason] += 1
+            return
+        self._events.append(ServiceMessage(report.unique_node_id, report.program_id, npdu.source, npdu.domain))
+
+
+def _via(delivery: Delivery) -> Via:
+    arrival = delivery.arrival
+    destination = arrival.npdu.destination
+    header = arrival.header
+    # A message never travels in format 2b; should one do so, it was meant for this node.
+    to = destination.address if isinstance(destination, GroupReply) else destination
+    return Via(
+        to, arrival.domain_index, header.priority, header.alt_path, delivery.auth_asked, arrival.authenticated
+    )
