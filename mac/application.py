@@ -57,6 +57,7 @@ class ApplicationLayer:
         if self._responder.state is not NodeState.CONFIGURED:
             self._answer_offline(delivery, now)
             return Reset.NONE
+        self._statistics.messages += 1
         npdu = delivery.arrival.npdu
         source, domain = npdu.source, npdu.domain
         if delivery.request_id is not None:
@@ -75,7 +76,11 @@ class ApplicationLayer:
         if delivery.apdu[0] == SERVICE_MESSAGE_CODE and delivery.request_id is None:
             self._take_service_message(delivery)
             return Reset.NONE
+        self._statistics.messages += 1  # before, because the message may clear the counters
+        dropped = self._statistics.drops.total()
         reply = self._responder.execute(delivery.apdu, delivery.arrival, delivery.request_id is not None)
+        if self._statistics.drops.total() > dropped:
+            self._statistics.messages -= 1
         if delivery.request_id is not None:
             self._session.respond(delivery.request_id, reply.apdu, now, reply.without_address)
         return reply.reset
@@ -87,6 +92,7 @@ class ApplicationLayer:
         except DecodeError as error:
             self._statistics.drops[error.reason] += 1
             return
+        self._statistics.messages += 1
         self._events.append(ServiceMessage(report.unique_node_id, report.program_id, npdu.source, npdu.domain))
 
 

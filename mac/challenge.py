@@ -45,6 +45,10 @@ class Challenger:
             record.challenge = self._draw(CHALLENGE_LENGTH)
         if record.state is not RecordState.AUTHENTICATING:
             return False
+        if is_new:
+            self._statistics.held += 1
+        else:
+            self._statistics.duplicates += 1
         kind, _ = _KINDS[self._uses_oma]
         arrival = record.arrival
         group = None if arrival.member is None else arrival.member.group

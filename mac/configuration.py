@@ -40,6 +40,7 @@ class NodeConfig:
         hear_service_messages: report service messages from any domain.
         alternate_repeats: every other copy of a repeated message over the alternate path (choice, D: off by default,
             as in the stacks read for this).
+        enhanced_numbers: originate with 12-bit transaction numbers (NPDU version 2). Answers always follow the request.
         started_at: instant of power-up, s.
     """
 
@@ -60,6 +61,7 @@ class NodeConfig:
     reset_silence: float = RESET_SILENCE
     hear_service_messages: bool = True
     alternate_repeats: bool = False
+    enhanced_numbers: bool = False
     started_at: float = 0.0
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .address import (
@@ -23,7 +23,7 @@ from .entries import DomainEntry, GroupEntry
 from .errors import DropReason, LocalProtocolError
 from .link import LinkLayer
 from .lpdu import Lpdu, LpduHeader
-from .npdu import EnclosedPdu, Npdu
+from .npdu import NORMAL_VERSION, EnclosedPdu, Npdu
 from .statistics import Statistics
 
 DOMAIN_TABLE_SIZE: Final = 2
@@ -92,7 +92,7 @@ class NetworkLayer:
     ) -> None:
         self.unique_node_id = unique_node_id
         self.domains: list[DomainEntry | None] = [*domains, *[None] * (DOMAIN_TABLE_SIZE - len(domains))]
-        self.groups: list[GroupEntry] = list(groups)
+        self.groups = list(groups)
         self.configured = False
         self.spare_keys: list[bytes] = [BLANK_KEY] * DOMAIN_TABLE_SIZE
         self._link = link
@@ -115,9 +115,23 @@ class NetworkLayer:
                     return index
         return None
 
+    @property
+    def groups(self) -> list[GroupEntry]:
+        """Group memberships; assign a new list to change them."""
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: list[GroupEntry]) -> None:
+        self._groups = groups
+        self._members: dict[tuple[int, int], GroupEntry] = {}
+        for entry in groups:
+            known = self._members.setdefault((entry.group, entry.domain_index), entry)
+            if entry.receive_code > known.receive_code:  # of several rows the longest receive timer counts (grade B)
+                self._members[entry.group, entry.domain_index] = replace(known, receive_code=entry.receive_code)
+
     def group_entry(self, group: int, domain_index: int) -> GroupEntry | None:
         """Our membership of a group."""
-        return next((e for e in self.groups if e.group == group and e.domain_index == domain_index), None)
+        return self._members.get((group, domain_index))
 
     def is_member(self, group: int, domain_index: int) -> bool:
         """Whether we belong to a group."""
@@ -172,10 +186,11 @@ class NetworkLayer:
         header: LpduHeader,
         now: float,
         ticket: Hashable | None = None,
+        version: int = NORMAL_VERSION,
     ) -> None:
         """Hand a packet of our own to the link layer."""
         self._statistics.l3_transmitted += 1
-        self._link.submit(Lpdu(header, Npdu(source, destination, domain, pdu)), ticket, now)
+        self._link.submit(Lpdu(header, Npdu(source, destination, domain, pdu, version)), ticket, now)
 
     def answer(self, arrival: Arrival, source: SubnetNode, pdu: EnclosedPdu, now: float, ticket: Hashable) -> None:
         """Send an answer the way its message came: same priority, path, version and domain; it causes no backlog.
@@ -196,6 +211,8 @@ class NetworkLayer:
                 return DropReason.FOREIGN_DOMAIN if self.configured else DropReason.NOT_ADDRESSED
         elif arrival.domain_index == 0 and entry.nonclone and npdu.source == entry.address:
             return DropReason.OWN_SOURCE  # checked on row 0 only; a clone shares its address (grade B)
+        if entry is not None and not entry.nonclone and isinstance(npdu.destination, SubnetNode | GroupReply):
+            return DropReason.NOT_ADDRESSED  # the address of a clone names nobody (grade L)
         return None if self._accepts(arrival) else DropReason.NOT_ADDRESSED
 
     def _is_service_message(self, npdu: Npdu) -> bool:

@@ -26,6 +26,7 @@ from .events import (
 from .link import LinkLayer, OutgoingFrame
 from .lpdu import MAX_DELTA_BACKLOG, LpduHeader
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer
+from .npdu import ENHANCED_VERSION, NORMAL_VERSION
 from .receive_record import ReceiveRecords
 from .reception import Reception
 from .reports import IdReport
@@ -166,6 +167,7 @@ class Node:
 
     def receive_frame(self, octets: bytes, now: float) -> None:
         """A frame with good CRC ended. Whatever is in it, this does not raise."""
+        self.statistics.frames += 1
         lpdu = self._link.receive(octets, now)
         arrival = None if lpdu is None else self._network.receive(lpdu)
         if arrival is None:
@@ -229,6 +231,7 @@ class Node:
         priority: bool = False,
         alternate: bool | None = None,
         authenticated: bool = False,
+        enhanced: bool | None = None,
     ) -> int:
         """Send a request; `ResponseReceived` and `TransactionDone` carry the returned handle.
 
@@ -244,6 +247,8 @@ class Node:
             alternate: path of all tries; None: alternate path on the last two.
             authenticated: ask to be authenticated, with the key of the domain. A receiver that does not ask for the
                 proof, or finds it wrong, may answer all the same.
+            enhanced: with a 12-bit transaction number; None: as configured. The expanded Query Version tells whether a
+                node understands them.
         """
         return self._send(
             Service.REQUEST,
@@ -258,6 +263,7 @@ class Node:
             priority=priority,
             alternate=alternate,
             authenticated=authenticated,
+            enhanced=enhanced,
         )
 
     def send_acknowledged(
@@ -272,6 +278,7 @@ class Node:
         priority: bool = False,
         alternate: bool | None = None,
         authenticated: bool = False,
+        enhanced: bool | None = None,
     ) -> int:
         """Send a message that each receiver acknowledges; arguments as `send_request`."""
         return self._send(
@@ -286,6 +293,7 @@ class Node:
             priority=priority,
             alternate=alternate,
             authenticated=authenticated,
+            enhanced=enhanced,
         )
 
     def send_repeated(
@@ -298,6 +306,7 @@ class Node:
         repeat_time: float = timers.transmit_time(timers.DEFAULT_REPEAT_CODE),
         priority: bool = False,
         alternate: bool | None = None,
+        enhanced: bool | None = None,
     ) -> int:
         """Send `repeats` + 1 copies of a message, `repeat_time` s from the end of one to the queueing of the next."""
         return self._send(
@@ -310,6 +319,7 @@ class Node:
             repeat_time,
             priority=priority,
             alternate=alternate,
+            enhanced=enhanced,
         )
 
     def send_unacknowledged(
@@ -354,6 +364,7 @@ class Node:
         priority: bool = False,
         alternate: bool | None = None,
         authenticated: bool = False,
+        enhanced: bool | None = None,
     ) -> int:
         _check_apdu(apdu)
         check_range("retries", retries, 0, MAX_RETRIES)
@@ -371,6 +382,7 @@ class Node:
                 raise LocalProtocolError(f"no answer could reach us on domain {domain_id}: it is not in the table")
             if isinstance(destination, Group) and group_size < 2:
                 raise LocalProtocolError(f"size of group {destination.group} must be 2 or more, got {group_size}")
+        with_long_number = self.config.enhanced_numbers if enhanced is None else enhanced
         handle = self._next_handle
         self._next_handle += 1
         message = OutgoingMessage(
@@ -390,6 +402,7 @@ class Node:
             alternate=alternate,
             group_size=group_size,
             own_member=own_member,
+            version=ENHANCED_VERSION if with_long_number and service is not Service.UNACKNOWLEDGED else NORMAL_VERSION,
         )
         self._control.submit(message, now)
         return handle

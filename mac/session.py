@@ -76,6 +76,7 @@ class SessionLayer:
             return None
         if is_new:
             return self.deliver(record)
+        self._statistics.duplicates += 1
         if record.state is RecordState.RESPONDED:
             self._send_response(record, now)
         return None
@@ -84,7 +85,9 @@ class SessionLayer:
         self._control.on_answer(arrival, spdu, now)
 
     def _on_reminder(self, arrival: Arrival, spdu: Spdu, now: float) -> None:
-        if not settle_by_reminder(self._records, arrival, spdu, now):
+        if settle_by_reminder(self._records, arrival, spdu, now):
+            self._statistics.reminders += 1
+        else:
             self._statistics.drops[DropReason.STRAY_REMINDER] += 1
 
     def _on_rem_msg(self, arrival: Arrival, spdu: Spdu, now: float) -> Delivery | None:

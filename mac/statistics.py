@@ -25,6 +25,8 @@ STATISTIC_WORDS: Final = (  # order of statistics-relative memory reads; Query S
     "collisions",
 )
 
+_FATES: Final = ("frames", "messages", "held", "duplicates", "answers", "challenges", "reminders")
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -40,7 +42,15 @@ class Statistics:
         backlog_overflows: how often the backlog hit its upper limit.
         late_acknowledgements: answers that fit no running transaction.
         collisions: reported by the transceiver.
-        drops: what was not passed on, by reason; not part of the standard's set.
+        frames: frames handed to the node, whatever became of them.
+        messages: those that brought a new message to the application or to network management.
+        held: those whose message waits for its sender to be authenticated.
+        duplicates: copies of a message or answer that is known already.
+        answers: acknowledgements and responses to running transactions.
+        challenges: challenges that were replied to.    reminders: reminders that named a known message.
+        drops: what was not passed on, by reason.
+
+    Those from `frames` on are not part of the standard's set.
     """
 
     transmission_errors: int = 0
@@ -55,11 +65,23 @@ class Statistics:
     backlog_overflows: int = 0
     late_acknowledgements: int = 0
     collisions: int = 0
+    frames: int = 0
+    messages: int = 0
+    held: int = 0
+    duplicates: int = 0
+    answers: int = 0
+    challenges: int = 0
+    reminders: int = 0
     drops: Counter[DropReason] = field(default_factory=Counter)
+
+    @property
+    def accepted(self) -> int:
+        """Frames that were understood and used; the others are in `drops`, but for answers given too late."""
+        return self.messages + self.held + self.duplicates + self.answers + self.challenges + self.reminders
 
     def clear(self) -> None:
         """Set everything to zero (ND Clear Status)."""
-        for name in STATISTIC_WORDS:
+        for name in (*STATISTIC_WORDS, *_FATES):
             setattr(self, name, 0)
         self.drops.clear()
 

@@ -13,10 +13,11 @@ from .authentication import AuthenticationKeys
 from .errors import LocalProtocolError
 from .events import Service
 from .member_list import encode_members
+from .npdu import ENHANCED_VERSION, NORMAL_VERSION
 from .spdu import Spdu, SpduType
 from .timers import NUMBER_LIFETIME
 from .tpdu import Tpdu, TpduType
-from .transaction_header import MAX_NUMBER
+from .transaction_header import MAX_ENHANCED_NUMBER, MAX_NUMBER
 
 DEFAULT_BROADCAST_BACKLOG: Final = 15  # announced by a broadcast that expects answers, when nothing else is given (L)
 _LAST_MEMBER_IN_REM_MSG: Final = 15  # beyond, the member list goes into a REMINDER of its own (grade L)
@@ -27,8 +28,9 @@ _ALTERNATE_TRIES: Final = 2  # how many of the last tries take the alternate pat
 class TransactionNumbers:
     """Numbers of one priority class: 0 once after reset, then 1..15 in turn, one counter for all destinations.
 
-    A number last used towards the same destination is skipped. A destination is remembered for 24 s; when the
-    table is full of younger ones, a new destination must wait.
+    In enhanced mode they go up to 4095 and have a counter of their own (our choice, grade D: the stacks read for this
+    originate no such numbers). A number last used towards the same destination is skipped. A destination is
+    remembered for 24 s; when the table is full of younger ones, a new destination must wait.
 
     Args:
         size: destinations remembered. The source that was read has 10; a larger table only removes the wait.
@@ -40,30 +42,26 @@ class TransactionNumbers:
 
     def reset(self) -> None:
         """As after power-up."""
-        self._next = 0
+        self._next = {MAX_NUMBER: 0, MAX_ENHANCED_NUMBER: 0}
         self._last: dict[object, tuple[int, float]] = {}
 
-    def allocate(self, destination: object, now: float) -> int | None:
-        """Number for a new transaction, or None when the destination must wait (see `free_at`)."""
+    def allocate(self, destination: object, now: float, limit: int = MAX_NUMBER) -> int | None:
+        """Number 0..limit (15 or 4095) for a new transaction, or None when the destination must wait (see `free_at`)."""
         if destination not in self._last and len(self._last) >= self._size:
             self._last = {key: entry for key, entry in self._last.items() if now < entry[1]}
             if len(self._last) >= self._size:
                 return None
-        number = self._next
+        number = self._next[limit]
         last = self._last.get(destination)
         if last is not None and last[0] == number and now < last[1]:
-            number = self._successor(number)
+            number = number % limit + 1
         self._last[destination] = number, now + NUMBER_LIFETIME
-        self._next = self._successor(number)
+        self._next[limit] = number % limit + 1
         return number
 
     def free_at(self) -> float:
         """When the oldest destination will be forgotten."""
         return min(forgotten_at for _, forgotten_at in self._last.values())
-
-    @staticmethod
-    def _successor(number: int) -> int:
-        return number % MAX_NUMBER + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,7 @@ class OutgoingMessage:
         alternate: path of all tries; None: the rule of the last two tries.
         group_size, own_member: of a multicast.
         keys: keys to authenticate with; None: those of the domain table when the challenge comes.
+        version: of the NPDU, 0 or 2 for a 12-bit transaction number.
     """
 
     handle: int
@@ -101,11 +100,17 @@ class OutgoingMessage:
     group_size: int = 0
     own_member: int | None = None
     keys: AuthenticationKeys | None = None
+    version: int = NORMAL_VERSION
 
     @property
     def number_key(self) -> tuple[object, ...]:
         """Destination as the number table sees it: domain, address type, address."""
         return self.domain, type(self.destination), self.destination
+
+    @property
+    def number_limit(self) -> int:
+        """Highest transaction number that fits its NPDU."""
+        return MAX_ENHANCED_NUMBER if self.version == ENHANCED_VERSION else MAX_NUMBER
 
 
 class ReplyTicket(NamedTuple):

@@ -74,6 +74,7 @@ class TransportLayer:
             return None
         if is_new:
             return self.deliver(record, now)
+        self._statistics.duplicates += 1
         if tpdu.type is not TpduType.UNACKD_RPT and record.state is RecordState.DELIVERED:
             self._acknowledge(record, now)
         return None
@@ -82,7 +83,9 @@ class TransportLayer:
         self._control.on_answer(arrival, tpdu, now)
 
     def _on_reminder(self, arrival: Arrival, tpdu: Tpdu, now: float) -> None:
-        if not settle_by_reminder(self._records, arrival, tpdu, now):
+        if settle_by_reminder(self._records, arrival, tpdu, now):
+            self._statistics.reminders += 1
+        else:
             self._statistics.drops[DropReason.STRAY_REMINDER] += 1
 
     def _on_rem_msg(self, arrival: Arrival, tpdu: Tpdu, now: float) -> Delivery | None:

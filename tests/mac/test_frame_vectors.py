@@ -24,8 +24,12 @@ from mac import (
     UniqueId,
     UnknownPdu,
 )
+from phy.crc import append_crc, crc_ok
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "mac" / "frames.txt"
+CRC_ROWS = [
+    line.split("; ") for line in (VECTORS.parent / "crc.txt").read_text().splitlines() if not line.startswith("#")
+]
 ROWS = [line for line in VECTORS.read_text().splitlines() if not line.startswith("#")]
 
 
@@ -79,6 +83,14 @@ def test_vector_both_ways(row):
     octets, lpdu = frame_of(row)
     assert Lpdu.decode(octets) == lpdu
     assert lpdu.encode() == octets
+
+
+@pytest.mark.parametrize("row", CRC_ROWS, ids=lambda row: row[0])
+def test_crc_vector(row):
+    octets, crc = bytes.fromhex(row[0]), bytes.fromhex(row[1])
+    assert append_crc(octets) == octets + crc
+    assert crc_ok(octets + crc)
+    assert not crc_ok(octets + crc[:1] + bytes([crc[1] ^ 1]))
 
 
 def test_vectors_cover_every_pdu_and_address_format():

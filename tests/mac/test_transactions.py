@@ -1,12 +1,28 @@
 """Own transactions: numbers, the state table, tries and what is in their frames."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mac import Broadcast, DomainId, Group, LocalProtocolError, Service, Spdu, SpduType, SubnetNode, Tpdu, TpduType
+from mac import (
+    Broadcast,
+    ConfigurationError,
+    DomainId,
+    Group,
+    LocalProtocolError,
+    Service,
+    Spdu,
+    SpduType,
+    SubnetNode,
+    Tpdu,
+    TpduType,
+    receive_time,
+    transmit_time,
+)
+from mac.timers import UNIQUE_ID_RECEIVE_TIME
 from mac.transaction import (
     TRANSITIONS,
     OutgoingMessage,
@@ -145,3 +161,37 @@ def test_group_retry_beyond_member_15_is_a_reminder_and_the_plain_message():
     assert reminder == Spdu(SpduType.REMINDER, 5, m_list=bytes.fromhex("000010"))
     assert plain == Spdu(SpduType.REQUEST, 5, apdu=b"\x05\xe2")
     assert (nothing, outstanding) == (0, 28)
+
+
+TIMERS = {
+    name: [int(ms) / 1000 for ms in values.split()]
+    for line in (Path(__file__).parents[1] / "vectors" / "mac" / "timers.txt").read_text().splitlines()
+    if not line.startswith("#")
+    for name, values in [line.split("; ")]
+}
+
+
+def test_timers_are_those_of_the_tables():
+    assert [transmit_time(code) for code in range(16)] == TIMERS["transmit"] == TIMERS["repeat"]
+    assert [receive_time(code) for code in range(16)] == TIMERS["receive"]
+    assert [transmit_time(16 + code) for code in range(5)] == TIMERS["long transmit"]
+    assert TIMERS["unique id receive"] == [UNIQUE_ID_RECEIVE_TIME]
+    for outside in (-1, 32):
+        with pytest.raises(ConfigurationError, match="timer code"):
+            transmit_time(outside)
+    with pytest.raises(ConfigurationError, match="timer code"):
+        receive_time(16)
+
+
+def test_enhanced_numbers_have_their_own_counter_up_to_4095():
+    numbers = TransactionNumbers(10)
+    assert [numbers.allocate("a", 0.0, 4095) for _ in range(4098)] == [*range(4096), 1, 2]
+    assert [numbers.allocate("a", 0.0) for _ in range(3)] == [0, 1, 2]
+    assert numbers.allocate("b", 0.0, 4095) == 3
+
+
+def test_the_number_last_used_is_skipped_whatever_the_mode():
+    numbers = TransactionNumbers(10)
+    assert numbers.allocate("a", 0.0) == 0
+    assert numbers.allocate("a", 0.0, 4095) == 1
+    assert numbers.allocate("a", 0.0) == 2
