@@ -41,7 +41,7 @@ def destination(
 ) -> bytes:
     """The 9 octets that the OMA variant puts in front of the message: to whom it is addressed.
 
-    Give a unique node id (6 octets); else the domain (0, 1, 3 or 6 octets) with subnet and node, a group, or neither: broadcast.
+    Give a unique node id (6 octets), or the domain (0, 1, 3 or 6) with subnet and node, a group, or neither: a broadcast.
     """  # fmt: skip
     if unique_node_id is not None:
         return unique_node_id + bytes((_PAD,) * 3)
