@@ -6,6 +6,7 @@
                           v                       v                          |
                     PRIORITY_WAIT --> START_TX   RANDOM_IDLE ----------------+
     carrier in any state --> BUSY; a running or expired draw is discarded
+    frame refused by whoever sends it --> BETA1 anew
 
 Source: informative reference implementation for special-purpose-mode transceivers, single source (grade B);
 ISO/IEC 14908-1 MAC sublayer, clause unverified.
@@ -14,11 +15,12 @@ ISO/IEC 14908-1 MAC sublayer, clause unverified.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from random import Random
 from typing import Final
 
+from .access_rule import AccessRule
 from .backlog import Backlog
 from .errors import LocalProtocolError
 from .statistics import Statistics
@@ -49,6 +51,11 @@ class AccessEvent(Enum):
     SLOT_REACHED = auto()
     ACCEPTED = auto()  # the frame was taken and goes on the line
 
+
+# Changes of the line as `ChannelAccess.overhear` takes them; a frame with good CRC is its delta backlog, 0..63.
+BECAME_BUSY: Final = -3
+BECAME_IDLE: Final = -2
+BAD_FRAME: Final = -1
 
 _ROUNDING: Final = 1e-6  # of a window: a wait of exactly n windows counts n, however the sum was rounded
 _IDLE_STATES: Final = tuple(state for state in AccessState if state is not AccessState.BUSY)
@@ -83,10 +90,11 @@ class ChannelAccess:
     """One access machine per node, shared by the priority and the ordinary queue.
 
     Every method takes `now` in s, never smaller than before. Timers that ran out before `now` are worked off first,
-    each at its own instant, so the result does not depend on how late the caller is, except for the start of a frame.
+    each at its own instant, so the result does not depend on how late or how often the caller looks, except for the
+    start of a frame.
 
     Args:
-        timing: times of the channel.
+        timing: times of the channel; its access rule, if it has one, stands in front of START_TX.
         rng: source of the slot draws.
         statistics: counters to keep.
         node_priority: priority slot of this node, 1.., or 0 for none.
@@ -110,14 +118,17 @@ class ChannelAccess:
         self._beta1 = {False: timing.beta1_post_rx, True: timing.beta1_post_tx}
         self._area = {False: timing.priority_area_post_rx, True: timing.priority_area_post_tx}
         self._statistics = statistics
+        self._rule = None if timing.access_rule is None else AccessRule(timing.access_rule, rng, started_at)
         self.backlog = Backlog(timing.limits, statistics)
         self._carrier = False
         self._transmitting = False
         self._last_was_own = False  # kind of the last activity, chooses beta1 and the priority area
+        self._kind_before = False  # the same before the frame on the line, in case it is refused
         self._ready = False
         self._priority_ready = False
         self._cycle_left = self._cycle
-        self._counted_at = started_at  # up to here the waiting time has been counted into the backlog
+        self._since = started_at  # start of the waiting or idling that is being counted into the backlog
+        self._counted = 0  # windows or packet cycles counted of it so far
         self._due_at: float | None = None
         self._expire: Final[dict[AccessState, Callable[[float], None]]] = {
             AccessState.BETA1: self._end_of_beta1,
@@ -138,9 +149,17 @@ class ChannelAccess:
         """Our own frame is on the line."""
         return self._transmitting
 
-    def next_timer(self) -> float | None:
-        """When to call `on_timer`; None when only an input can change anything."""
+    @property
+    def state_ends_at(self) -> float | None:
+        """When the present state ends by itself; None when only an input can end it."""
         return self._due_at
+
+    def next_timer(self) -> float | None:
+        """When to call `on_timer` for the sake of a waiting packet; None when only an input can change anything.
+
+        Without a packet the states pass unseen; they are worked off at the next input.
+        """
+        return self._due_at if self._ready else None
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out up to `now`."""
@@ -163,6 +182,8 @@ class ChannelAccess:
             return
         self.on_timer(now)
         self._carrier = busy
+        if self._rule is not None:
+            self._rule.on_channel(busy, now)
         if self._transmitting:
             return
         if busy:
@@ -177,7 +198,69 @@ class ChannelAccess:
         self._set_received_last()
         if delta_backlog is not None:
             self.backlog.packet_on_line(delta_backlog)
-            self._cycle_left = self._cycle
+            self._restart_cycle(now)
+
+    def overhear(self, changes: Sequence[tuple[int, float]]) -> None:
+        """The same as `on_channel` and `on_frame` for each change in turn, at a fraction of the time.
+
+        For a simulation of many nodes of which few have something to send: the others need not follow the line, but
+        can make up for it when they are asked for something.
+
+        Args:
+            changes: (what, when) in order of time; what is BECAME_BUSY, BECAME_IDLE, BAD_FRAME or the delta backlog of a
+                frame with good CRC; when in s.
+        """
+        first = 0
+        if not (self._ready or self._transmitting or self._rule):
+            # From the first busy line on, idle stretches are worked off without the machine.
+            while first < len(changes) and not (changes[first][0] == BECAME_BUSY or self._carrier):
+                self._follow(*changes[first])
+                first += 1
+            if first < len(changes):
+                self._follow(*changes[first])
+                first = self._overhear_quickly(changes, first + 1)
+        for change in changes[first:]:
+            self._follow(*change)
+
+    def _follow(self, what: int, at: float) -> None:
+        if what <= BECAME_IDLE:
+            self.on_channel(what == BECAME_BUSY, at)
+        else:
+            self.on_frame(None if what == BAD_FRAME else what, at)
+
+    def _overhear_quickly(self, changes: Sequence[tuple[int, float]], first: int) -> int:
+        """Changes from `first` on, the line being busy now; returns the index of the first one not worked off."""
+        if self.state is not AccessState.BUSY:
+            return first
+        beta1, area, cycle, left = self._beta1[False], self._area[False], self._cycle, self._cycle_left
+        backlog, busy, idle_from = self.backlog, True, 0.0
+        index = first
+        for index in range(first, len(changes)):
+            what, at = changes[index]
+            if what >= 0:
+                if not busy:
+                    break
+                backlog.packet_on_line(what)
+                left = cycle
+            elif what == BECAME_BUSY:
+                if not busy:
+                    busy = True
+                    idle = at - (idle_from + beta1 + area)
+                    if idle >= 0.0:
+                        expired, left = _cycles(idle, left, cycle)
+                        backlog.subtract(expired)
+            elif what == BECAME_IDLE:
+                if busy:
+                    busy, idle_from = False, at
+            elif not busy:
+                break
+        else:
+            index = len(changes)
+        self._cycle_left = left
+        if not busy:
+            self._carrier = False
+            self._begin_idle(idle_from)
+        return index
 
     def on_collision(self, now: float) -> None:
         """The transceiver gave up our frame during its preamble."""
@@ -186,25 +269,35 @@ class ChannelAccess:
         self._statistics.collisions += 1
         self._end_transmission(now)
 
+    def on_refused(self, now: float) -> None:
+        """Our frame was not accepted, nothing went on the line: the access starts over (how far back: choice, grade D)."""
+        self.on_timer(now)
+        self._last_was_own = self._kind_before
+        self._end_transmission(now)
+
     def transmission_started(self, now: float) -> None:
         """The frame was taken at START_TX and is on the line from `now`."""
         self.on_timer(now)
         self._enter(AccessEvent.ACCEPTED, now)
         self._transmitting = True
-        self._last_was_own = True
+        self._kind_before, self._last_was_own = self._last_was_own, True
 
     def transmission_done(self, delta_backlog: int, now: float) -> None:
         """The frame has left the line completely."""
         self.on_timer(now)
         self.backlog.packet_on_line(delta_backlog)
-        self._cycle_left = self._cycle
+        self._restart_cycle(now)
+        if self._rule is not None:
+            self._rule.own_frame_ended(now)
         self._end_transmission(now)
 
     def _end_transmission(self, now: float) -> None:
         if not self._transmitting:
             raise LocalProtocolError("no transmission is under way")
         self._transmitting = False
-        if not self._carrier:
+        if self._carrier:
+            self._last_was_own = False  # the last thing seen while busy is another's carrier
+        else:
             self._begin_idle(now)
 
     def _set_received_last(self) -> None:
@@ -214,9 +307,12 @@ class ChannelAccess:
 
     def _enter(self, event: AccessEvent, at: float, due_at: float | None = None) -> None:
         self._count_waiting(at)
+        if self.state is AccessState.RANDOM_IDLE:
+            self._cycle_left = _cycles(at - self._since, self._cycle_left, self._cycle)[1]
+        if event is not AccessEvent.SLOT_REACHED:  # waiting goes on being counted at START_TX
+            self._since, self._counted = at, 0
         self.state = next_state(self.state, event)
         self._due_at = due_at
-        self._counted_at = at
 
     def _begin_idle(self, at: float) -> None:
         self._enter(AccessEvent.LINE_IDLE, at, at + self._beta1[self._last_was_own])
@@ -238,20 +334,38 @@ class ChannelAccess:
         self._enter(AccessEvent.PACKET_DRAWS, at, at + slot * self._beta2)
 
     def _slot_reached(self, at: float) -> None:
-        self._enter(AccessEvent.SLOT_REACHED if self._ready else AccessEvent.NOTHING_TO_SEND, at)
+        if not self._ready:
+            self._enter(AccessEvent.NOTHING_TO_SEND, at)
+            return
+        if self._rule is not None and (opens_at := self._rule.opens_at()) > at:
+            self._due_at = opens_at
+            return
+        self._enter(AccessEvent.SLOT_REACHED, at)
+
+    def _restart_cycle(self, at: float) -> None:
+        self._cycle_left = self._cycle
+        if self.state is AccessState.RANDOM_IDLE:
+            self._since, self._counted = at, 0
 
     def _count_waiting(self, now: float) -> None:
-        """Lower the backlog by the windows waited in RANDOM_WAIT, or the packet cycles idled in RANDOM_IDLE."""
-        if self.state is AccessState.RANDOM_WAIT:
-            windows = math.floor((now - self._counted_at) / self._window + _ROUNDING)
-            self.backlog.subtract(windows)
-            self._counted_at += windows * self._window
-        elif self.state is AccessState.RANDOM_IDLE:
-            idle = now - self._counted_at
-            if idle < self._cycle_left:
-                self._cycle_left -= idle
-            else:
-                cycles, into_next = divmod(idle - self._cycle_left, self._cycle)
-                self.backlog.subtract(1 + int(cycles))
-                self._cycle_left = self._cycle - into_next
-            self._counted_at = now
+        """Lower the backlog by the windows waited since the draw, or the packet cycles idled in RANDOM_IDLE.
+
+        Counted from the start of the waiting each time, so that looking in between changes no rounding.
+        """
+        if self.state is AccessState.RANDOM_IDLE:
+            total = _cycles(now - self._since, self._cycle_left, self._cycle)[0]
+        elif self.state in (AccessState.RANDOM_WAIT, AccessState.START_TX):
+            total = math.floor((now - self._since) / self._window + _ROUNDING)
+        else:
+            return
+        if total != self._counted:
+            self.backlog.subtract(total - self._counted)
+            self._counted = total
+
+
+def _cycles(idle: float, left: float, cycle: float) -> tuple[int, float]:
+    """Packet cycles that run out in `idle` s of which the first has `left` s to go, and what the next one has to go then."""
+    if idle < left:
+        return 0, left - idle
+    cycles, into_next = divmod(idle - left, cycle)
+    return 1 + int(cycles), cycle - into_next

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from .access import ChannelAccess
+from .access import BAD_FRAME, BECAME_BUSY, BECAME_IDLE, ChannelAccess
 from .errors import DecodeError, DropReason, LocalProtocolError
 from .lpdu import MIN_LPDU, Lpdu, LpduHeader
 from .statistics import Statistics
@@ -123,6 +123,27 @@ class LinkLayer:
             self._queues[frame.lpdu.header.priority].appendleft(frame)
         self._update_access(now)
         return frame if given_up else None
+
+    def on_refused(self, now: float) -> None:
+        """The frame that was handed out was not taken after all: it stays first in its queue, the access starts over."""
+        frame = self._on_line
+        if frame is None:
+            raise LocalProtocolError("refusal reported without a frame on the line")
+        self._on_line = None
+        self.access.on_refused(now)
+        self._queues[frame.lpdu.header.priority].appendleft(frame)
+        self._update_access(now)
+
+    def overhear(self, changes: Sequence[tuple[int, float]]) -> None:
+        """What happened on the line since this node last looked; see `ChannelAccess.overhear`.
+
+        The same as carrier sense and `receive` or `receive_error` of each frame, of which none was for this node.
+        """
+        kinds = [what for what, _ in changes]
+        bad = kinds.count(BAD_FRAME)
+        self._statistics.transmission_errors += bad
+        self._statistics.l2_received += len(kinds) - bad - kinds.count(BECAME_BUSY) - kinds.count(BECAME_IDLE)
+        self.access.overhear(changes)
 
     def receive(self, octets: bytes, now: float) -> Lpdu | None:
         """Count a frame with good CRC, note its backlog and decode it; None when it was dropped."""

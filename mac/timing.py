@@ -5,12 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from .access_rule import AccessRuleTimes
 from .address import check_range
 from .errors import ConfigurationError
+
+_ALTERNATE_PATH: Final = 0x80  # bit of the first transceiver register that chooses the secondary carrier (grade B)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class ChannelTiming:
 
     Args:
         name: name of the channel in the data file.
+        xid: transceiver id of the installation tools, None for a channel of one's own.
         formulas, limits: constants common to all channels.
         input_clock_hz: input clock of the node processor the octets were made for.
         clock_code: its code in the configuration data.
@@ -60,6 +65,7 @@ class ChannelTiming:
         channel_priorities: number of priority slots; 0 on the OSGP line.
         comm_type: octet of the configuration data.
         transceiver: seven configuration octets of the transceiver.
+        access_rule: the band's own rule in front of every frame, None where there is none or it is switched off.
     """
 
     name: str
@@ -75,6 +81,8 @@ class ChannelTiming:
     channel_priorities: int
     comm_type: int
     transceiver: bytes
+    xid: int | None = None
+    access_rule: AccessRuleTimes | None = None
 
     def __post_init__(self) -> None:
         if self.input_clock_hz <= 0:
@@ -84,8 +92,14 @@ class ChannelTiming:
         check_range("channel_priorities", self.channel_priorities, 0, 255)
 
     @classmethod
-    def load(cls, channel: str | Path) -> Self:
-        """Channel by its name in the shipped data ("pl20a_nes"), or the single channel of another TOML file."""
+    def load(cls, channel: str | int | Path) -> Self:
+        """Channel by its name in the shipped data ("pl20a_nes"), by its transceiver id (222), or the single one of a TOML file.
+
+        Raises:
+            ConfigurationError: no such channel, or the file does not describe one.
+        """
+        if isinstance(channel, int):
+            return cls._from_document(_shipped(), _name_of(channel))
         if isinstance(channel, Path) or channel.endswith(".toml"):
             try:
                 document = tomllib.loads(Path(channel).read_text(encoding="utf-8"))
@@ -100,15 +114,30 @@ class ChannelTiming:
             raise ConfigurationError(f"channel must be one of {', '.join(document['channels'])}, got {channel!r}")
         return cls._from_document(document, channel)
 
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Channels of the shipped data."""
+        return tuple(_shipped()["channels"])
+
+    def transceiver_registers(self, alternate: bool) -> bytes:
+        """The seven configuration registers as they must stand when a frame is sent on a path.
+
+        The first is written again before each frame; its highest bit chooses the secondary carrier (grade B).
+        """
+        first = self.transceiver[0] & ~_ALTERNATE_PATH | (_ALTERNATE_PATH if alternate else 0)
+        return bytes([first]) + self.transceiver[1:]
+
     @classmethod
     def _from_document(cls, document: Mapping[str, Any], name: str) -> Self:
         shipped = _shipped()
-        notes = ("source", "grade", "title")
+        notes = ("source", "grade", "title", "like")
 
-        def table(key: str) -> dict[str, int]:
+        def table(key: str) -> dict[str, Any]:
             return {k: v for k, v in {**shipped[key], **document.get(key, {})}.items() if k not in notes}
 
-        row = {k: v for k, v in document["channels"][name].items() if k not in notes}
+        own = document["channels"][name]
+        row = {k: v for k, v in {**document["channels"].get(own.get("like"), {}), **own}.items() if k not in notes}
+        has_rule = row.pop("access_rule", False)
         try:
             return cls(
                 name=name,
@@ -116,6 +145,7 @@ class ChannelTiming:
                 limits=BacklogLimits(**table("backlog")),
                 packet_cycle_octet=row.pop("packet_cycle"),
                 transceiver=bytes.fromhex(row.pop("transceiver")),
+                access_rule=AccessRuleTimes(**table("access_rule")) if has_rule else None,
                 **row,
             )
         except (TypeError, KeyError, ValueError) as error:
@@ -174,5 +204,14 @@ class ChannelTiming:
         return self._seconds((self.channel_priorities + self.formulas.post_tx_head_start) * self.beta2_cycles)
 
 
+def _name_of(xid: int) -> str:
+    channels: dict[str, Any] = _shipped()["channels"]
+    known = {row["xid"]: name for name, row in channels.items()}
+    if xid not in known:
+        raise ConfigurationError(f"transceiver id must be one of {', '.join(map(str, sorted(known)))}, got {xid}")
+    return known[xid]
+
+
+@cache
 def _shipped() -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("spec/channels.toml").read_text(encoding="utf-8"))
