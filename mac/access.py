@@ -233,7 +233,7 @@ class ChannelAccess:
         if self.state is not AccessState.BUSY:
             return first
         beta1, area, cycle, left = self._beta1[False], self._area[False], self._cycle, self._cycle_left
-        backlog, busy, idle_from = self.backlog, True, 0.0
+        backlog, busy, since = self.backlog, True, self._since
         index = first
         for index in range(first, len(changes)):
             what, at = changes[index]
@@ -244,22 +244,21 @@ class ChannelAccess:
                 left = cycle
             elif what == BECAME_BUSY:
                 if not busy:
-                    busy = True
-                    idle = at - (idle_from + beta1 + area)
+                    busy, idle, since = True, at - (since + beta1 + area), at
                     if idle >= 0.0:
                         expired, left = _cycles(idle, left, cycle)
                         backlog.subtract(expired)
             elif what == BECAME_IDLE:
                 if busy:
-                    busy, idle_from = False, at
+                    busy, since = False, at
             elif not busy:
                 break
         else:
             index = len(changes)
-        self._cycle_left = left
+        self._cycle_left, self._since = left, since
         if not busy:
             self._carrier = False
-            self._begin_idle(idle_from)
+            self._begin_idle(since)
         return index
 
     def on_collision(self, now: float) -> None:

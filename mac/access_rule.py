@@ -3,7 +3,7 @@
 A device may start only after the band was free for an interval that it draws anew on each occasion, and not sooner than a
 pause after its own last transmission. The rule does not exist on the A band.
 
-That the rule exists for 125..140 kHz, and the detector (86 dBuV, 4 ms), are grade C; the times are grade D, see `spec/channels.toml`.
+That the rule exists for 125..140 kHz, and the detector (86 dBuV, 4 ms), are grade C; the times are grade D: `spec/channels.toml`.
 """
 
 from __future__ import annotations

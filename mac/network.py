@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from .address import (
 from .apdu import Apdu
 from .authentication import BLANK_KEY, AuthenticationKeys
 from .entries import DomainEntry, GroupEntry
-from .errors import DropReason, LocalProtocolError
+from .errors import DecodeError, DropReason, LocalProtocolError
 from .link import LinkLayer
 from .lpdu import Lpdu, LpduHeader
 from .npdu import NORMAL_VERSION, EnclosedPdu, Npdu
@@ -28,6 +28,29 @@ from .statistics import Statistics
 
 DOMAIN_TABLE_SIZE: Final = 2
 SERVICE_MESSAGE_CODE: Final = 0x7F
+
+
+@dataclass(frozen=True, slots=True)
+class OverheardPacket:
+    """What decides why a packet that is not for a node goes no further there: its domain, and whether it names a unique id."""
+
+    domain: DomainId
+    by_unique_id: bool
+
+
+Overheard = OverheardPacket | DropReason
+
+
+def overheard(octets: bytes) -> Overheard:
+    """How a frame counts at a node that it is not addressed to and whose address is not its source.
+
+    A broadcast is addressed to everybody. The frame is an LPDU without CRC; one that cannot be decoded is its `DropReason`.
+    """
+    try:
+        npdu = Lpdu.decode(octets).npdu
+    except DecodeError as error:
+        return error.reason
+    return OverheardPacket(npdu.domain, isinstance(npdu.destination, UniqueId))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +199,15 @@ class NetworkLayer:
             return None
         self._statistics.l3_received += 1
         return arrival
+
+    def overhear(self, packets: Mapping[Overheard, int]) -> None:
+        """Count packets that were for others, as `receive` would have done one by one; see `overheard`."""
+        for packet, number in packets.items():
+            self._statistics.drops[packet if isinstance(packet, DropReason) else self._not_for_us(packet)] += number
+
+    def _not_for_us(self, packet: OverheardPacket) -> DropReason:
+        known = self.domain_index(packet.domain) is not None
+        return DropReason.NOT_ADDRESSED if known or packet.by_unique_id or not self.configured else DropReason.FOREIGN_DOMAIN
 
     def send(
         self,

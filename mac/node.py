@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -15,7 +15,7 @@ from .application import ApplicationLayer
 from .authpdu import AuthPdu
 from .challenge import Challenger
 from .configuration import NodeConfig
-from .entries import DomainEntry
+from .entries import DomainEntry, GroupEntry
 from .errors import ConfigurationError, LocalProtocolError
 from .events import (
     Event,
@@ -25,7 +25,7 @@ from .events import (
 )
 from .link import LinkLayer, OutgoingFrame
 from .lpdu import MAX_DELTA_BACKLOG, LpduHeader
-from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer
+from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
 from .npdu import ENHANCED_VERSION, NORMAL_VERSION
 from .receive_record import ReceiveRecords
 from .reception import Reception
@@ -119,6 +119,11 @@ class Node:
         return tuple(self._network.domains)
 
     @property
+    def groups(self) -> tuple[GroupEntry, ...]:
+        """Group memberships."""
+        return tuple(self._network.groups)
+
+    @property
     def last_reception(self) -> Reception | None:
         """How the newest frame was received."""
         return self._responder.last_reception
@@ -191,6 +196,23 @@ class Node:
         frame = self._link.on_collision(now)
         if frame is not None and isinstance(frame.ticket, int):
             self._control.on_given_up(frame.ticket, now)
+
+    def on_refused(self, now: float) -> None:
+        """The frame of `frames_to_send` was not taken after all; it is handed out again when it has won access anew."""
+        self._link.on_refused(now)
+
+    def overhear(self, changes: Sequence[tuple[int, float]], packets: Mapping[Overheard, int]) -> None:
+        """Make up for a time in which this node was not told what happened on the line, none of it being for this node.
+
+        The same as `on_channel`, `receive_frame` and `receive_error` one by one, at a fraction of the time, for simulations
+        of many nodes. Allowed while this node has no frame on the line.
+
+        Args:
+            changes: see `mac.access.ChannelAccess.overhear`.
+            packets: how many good frames of each kind were among them, see `mac.network.overheard`.
+        """
+        self._link.overhear(changes)
+        self._network.overhear(packets)
 
     def frames_to_send(self, now: float) -> list[OutgoingFrame]:
         """At most one frame: the one that has won access and starts now."""

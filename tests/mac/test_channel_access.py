@@ -369,6 +369,141 @@ def test_backlog_stays_between_1_and_63_and_counts_overflows(deltas):
     assert statistics.backlog_overflows == overflows
 
 
+def test_waiting_at_start_tx_lowers_the_backlog_too():
+    """Windows count from the draw on, across the slot that was reached."""
+    access = idle_machine(slot=8)
+    access.on_frame(5, 20.0)
+    access.set_ready(True, False, 20.0)
+    access.on_timer(20.0 + 8 * NES.beta2 + 1e-9)
+    assert access.may_transmit and access.backlog.value == 6
+    for windows in (1, 2, 3):
+        access.on_timer(20.0 + windows * NES.w_base_window - 1e-6)
+        assert access.backlog.value == 6 - (windows - 1)
+        access.on_timer(20.0 + windows * NES.w_base_window + 1e-9)
+        assert access.backlog.value == 6 - windows
+
+
+def test_looking_often_changes_no_rounding():
+    """Exactly, not approximately: a simulation that looks rarely must give the same run."""
+    often, rarely = idle_machine(), idle_machine()
+    for access in (often, rarely):
+        access.on_frame(40, 20.0)
+    for step in range(1, 1000):
+        often.on_timer(20.0 + step * 0.0017)
+    for access in (often, rarely):
+        access.on_channel(True, 21.9)
+    assert often.backlog.value == rarely.backlog.value < 30
+    assert often._cycle_left == rarely._cycle_left
+
+
+def test_refused_frame_starts_the_access_over_as_after_what_was_heard_before():
+    access = idle_machine(slot=0)
+    access.set_ready(True, False, 20.0)
+    access.on_timer(20.0)
+    backlog = access.backlog.value
+    access.transmission_started(20.0)
+    access.on_refused(20.001)
+    assert access.state is AccessState.BETA1 and not access.transmitting
+    assert access.next_timer() == pytest.approx(20.001 + NES.beta1_post_rx)
+    assert access.backlog.value == backlog
+
+
+def test_carrier_that_outlasts_our_frame_is_the_last_thing_heard():
+    access = idle_machine(slot=0)
+    access.set_ready(True, False, 20.0)
+    access.on_timer(20.0)
+    access.transmission_started(20.0)
+    access.on_channel(True, 20.003)
+    access.transmission_done(0, 20.1)
+    access.on_channel(False, 20.15)
+    assert access.state_ends_at == pytest.approx(20.15 + NES.beta1_post_rx)
+
+
+RULED = ChannelTiming.load("pl20c")
+
+
+def test_access_rule_waits_85_to_115_ms_in_seven_steps_after_the_band_was_used():
+    starts = set()
+    for seed in range(300):
+        access = ChannelAccess(RULED, Random(seed), Statistics())
+        access.set_ready(True, False, 0.0)
+        access.on_channel(True, 1.0)
+        access.on_channel(False, 1.2)
+        at = access.next_timer()
+        while not access.may_transmit:
+            at = access.next_timer()
+            access.on_timer(at)
+        starts.add(round(at - 1.2, 6))
+    assert starts == {round(0.085 + 0.005 * step, 6) for step in range(7)}
+
+
+def test_access_rule_is_not_on_the_other_channels():
+    with_rule = {name for name in ChannelTiming.names() if ChannelTiming.load(name).access_rule is not None}
+    assert with_rule == {"pl20c", "pl20c_low"}
+
+
+def test_access_rule_ignores_a_carrier_shorter_than_4_ms_and_pauses_after_own_frames():
+    access = ChannelAccess(RULED, FixedSlot(0), Statistics())
+    access.on_channel(True, 1.0)
+    access.on_channel(False, 1.0039)
+    access.set_ready(True, False, 1.0039)
+    access.on_timer(1.1)
+    assert access.may_transmit, "nothing used the band since power-up"
+    access.transmission_started(1.1)
+    access.transmission_done(0, 1.2)
+    while not access.may_transmit:
+        access.on_timer(at := access.next_timer())
+    assert at == pytest.approx(1.2 + 0.125)
+
+
+line_changes = st.lists(
+    st.tuples(
+        st.one_of(st.sampled_from([-3, -2, -3, -2, -1, 0, 0, 1, 2, 15, 63])), st.floats(0.0, 0.5), st.booleans()
+    ),
+    max_size=60,
+)
+
+
+@given(line_changes, st.sampled_from([NES, SLOTTED, RULED]), st.booleans(), st.integers(0, 5))
+def test_overhearing_is_exactly_what_one_by_one_would_have_done(changes, timing, sends_first, seed):
+    """Every attribute of the machine, floats included, however the changes are cut into pieces."""
+    machines = [ChannelAccess(timing, Random(seed), Statistics()) for _ in range(2)]
+    now = 0.0
+    for access in machines:
+        if sends_first:
+            access.set_ready(True, False, 0.0)
+            while not access.may_transmit:
+                access.on_timer(access.next_timer())
+            access.transmission_started(0.5)
+            access.set_ready(False, False, 0.5)
+            access.transmission_done(9, 0.6)
+            now = 0.6
+    one_by_one, at_once = machines
+    piece = []
+    for what, wait, cut in changes:
+        now += wait
+        if what in (-3, -2):
+            one_by_one.on_channel(what == -3, now)
+        else:
+            one_by_one.on_frame(None if what == -1 else what, now)
+        piece.append((what, now))
+        if cut:
+            at_once.overhear(piece)
+            piece = []
+            assert _state_of(at_once, now) == _state_of(one_by_one, now)
+    at_once.overhear(piece)
+    for later in (now, now + 0.01, now + 3.0):
+        assert _state_of(at_once, later) == _state_of(one_by_one, later)
+
+
+def _state_of(access, now):
+    access.on_timer(now)
+    hidden = ("_rng", "_expire", "_statistics", "backlog", "_rule", "_beta1", "_area")
+    plain = {name: value for name, value in vars(access).items() if name not in hidden}
+    rule = access._rule and {name: value for name, value in vars(access._rule).items() if name != "_rng"}
+    return plain, rule, access.backlog.value, access._statistics.backlog_overflows
+
+
 inputs = st.one_of(
     st.tuples(st.just("carrier"), st.booleans()),
     st.tuples(st.just("ready"), st.booleans()),

@@ -30,6 +30,78 @@ def test_times_of_channel(channel):
     assert [1000 * t for t in times] == pytest.approx(FIGURES[channel], abs=6e-5)
 
 
+# Origin: the same separate program; in cycles of the input clock / 6.
+CYCLES = {
+    "pl20a": (4640, 11209, 10162, 161460, 74240, 37120, 111360),
+    "pl20a_alternate_clock": (3040, 7354, 6676, 105846, 48640, 24320, 72960),
+    "pl20a_nes": (3040, 7354, 6676, 105846, 48640, 0, 0),
+    "pl20n": (3360, 8863, 8185, 113022, 53760, 26880, 80640),
+}
+
+
+@pytest.mark.parametrize("channel", CYCLES)
+def test_times_are_whole_cycles(channel):
+    timing = ChannelTiming.load(channel)
+    cycle = 6 / timing.input_clock_hz
+    times = (
+        timing.beta2,
+        timing.beta1_post_tx,
+        timing.beta1_post_rx,
+        timing.packet_cycle,
+        timing.w_base_window,
+        timing.priority_area_post_rx,
+        timing.priority_area_post_tx,
+    )
+    assert [t / cycle for t in times] == pytest.approx(CYCLES[channel], abs=1e-6)
+
+
+# Transceiver table of an MIT C++ stack: id, channel, octets of the configuration structure from clock to transceiver.
+TRANSCEIVERS = {
+    14: ("pl20a_low", 5, "5e 00 5a e6 a9 78", 8, "0e 01 00 12 00 01 00"),
+    15: ("pl20a", 5, "5e 00 5a e6 a9 78", 8, "0e 01 00 10 00 01 00"),
+    16: ("pl20c", 5, "5e 00 3f a6 77 67", 8, "4a 00 00 10 00 00 00"),
+    17: ("pl20n", 5, "5e 00 3f a6 77 67", 8, "0e 01 00 10 00 00 00"),
+    19: ("pl20c_low", 5, "5e 00 3f a6 77 67", 8, "4a 00 00 12 00 00 00"),
+    20: ("pl20n_low", 5, "5e 00 3f a6 77 67", 8, "0e 01 00 12 00 00 00"),
+    207: ("pl20a_alternate_clock", 4, "5f 00 3b 96 5a 4a", 8, "0e 01 00 10 00 01 00"),
+    222: ("pl20a_nes", 4, "5b 00 3b 96 5a 4a", 0, "0e 01 00 12 00 01 00"),
+    223: ("pl20a_nes_internal", 4, "5b 00 3b 96 5a 4a", 0, "1e 01 00 12 00 01 00"),
+}
+
+
+@pytest.mark.parametrize("xid", TRANSCEIVERS)
+def test_channels_by_transceiver_id(xid):
+    timing = ChannelTiming.load(xid)
+    octets = bytes(
+        (
+            timing.comm_type,
+            timing.preamble,
+            timing.packet_cycle_octet,
+            timing.beta2_control,
+            timing.xmit_interpacket,
+            timing.recv_interpacket,
+        )
+    )
+    found = (timing.name, timing.clock_code, octets.hex(" "), timing.channel_priorities, timing.transceiver.hex(" "))
+    assert found == TRANSCEIVERS[xid]
+    assert timing == ChannelTiming.load(timing.name)
+
+
+def test_all_channels_have_a_transceiver_id():
+    assert sorted(ChannelTiming.load(name).xid for name in ChannelTiming.names()) == sorted(TRANSCEIVERS)
+
+
+def test_unknown_transceiver_id_names_the_known_ones():
+    with pytest.raises(ConfigurationError, match="14, 15, 16, 17, 19, 20, 207, 222, 223, got 5"):
+        ChannelTiming.load(5)
+
+
+def test_alternate_path_is_the_highest_bit_of_the_first_register():
+    timing = ChannelTiming.load("pl20a_nes")
+    assert timing.transceiver_registers(True).hex() == "8e010012000100"
+    assert timing.transceiver_registers(False).hex() == "0e010012000100"
+
+
 def test_two_unrelated_octet_sets_give_the_same_a_band():
     a, b = ChannelTiming.load("pl20a"), ChannelTiming.load("pl20a_alternate_clock")
     for name in ("beta2", "beta1_post_rx", "beta1_post_tx", "packet_cycle", "w_base_window"):

@@ -93,3 +93,13 @@ def test_access_is_asked_for_only_while_something_waits(link):
     link.access.on_timer(6.0)
     assert link.access.state is AccessState.RANDOM_IDLE
     assert link.frames_to_send(6.0) == []
+
+
+def test_refused_frame_stays_first_and_counts_no_collision(link):
+    for number in (1, 2):
+        link.submit(lpdu(number), number, 0.0)
+    number, at = start_next(link)
+    assert number == 1
+    link.on_refused(at)
+    assert all_numbers(link) == [1, 2]
+    assert link.access._statistics.collisions == 0

@@ -435,7 +435,9 @@ def test_frame_given_up_after_too_many_collisions_counts_as_a_lost_try(make_node
 def test_frames_heard_while_transmitting_are_ignored(make_node):
     node = make_node(1)
     node.send_acknowledged(SERVER, ECHO, 0.0)
-    while not (sent := node.frames_to_send(now := node.next_timer())):
+    now = 0.0
+    while not (sent := node.frames_to_send(now)):
+        now = node.next_timer()
         node.on_timer(now)
     node.receive_frame(sent[0].octets, now)
     node.receive_error(now)
