@@ -8,6 +8,7 @@ and `LENGTH` (octets).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Final, Self
 
 from .errors import ConfigurationError, MalformedPdu
@@ -50,6 +51,11 @@ class DomainId:
         """The two-bit code of the length in the NPDU."""
         return DOMAIN_LENGTHS.index(len(self.octets))
 
+    @classmethod
+    def decode(cls, octets: bytes) -> DomainId:
+        """From 0, 1, 3 or 6 octets."""
+        return _domain(octets)
+
     def __str__(self) -> str:
         return self.octets.hex() or "zero-length"
 
@@ -74,15 +80,19 @@ class SubnetNode:
         return bytes([self.subnet, NODE_MARK | self.node])
 
     @classmethod
-    def decode(cls, octets: bytes) -> Self:
+    def decode(cls, octets: bytes) -> SubnetNode:
         """From `LENGTH` destination octets."""
-        return cls(octets[0], octets[1] & MAX_NODE)
+        return subnet_node(octets[0], octets[1] & MAX_NODE)
 
     def __str__(self) -> str:
         return f"{self.subnet}/{self.node}"
 
 
 NO_ADDRESS: Final = SubnetNode(0, 0)
+
+# The few addresses of a network come again and again: each is built once, not for every frame.
+subnet_node: Final = lru_cache(4096)(SubnetNode)
+_domain: Final = lru_cache(256)(DomainId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +113,9 @@ class Broadcast:
         return bytes([self.subnet])
 
     @classmethod
-    def decode(cls, octets: bytes) -> Self:
+    def decode(cls, octets: bytes) -> Broadcast:
         """From `LENGTH` destination octets."""
-        return cls(octets[0])
+        return _broadcast(octets[0])
 
     def __str__(self) -> str:
         return f"broadcast {self.subnet or 'domain'}"
@@ -136,9 +146,9 @@ class Group:
         return bytes([self.group])
 
     @classmethod
-    def decode(cls, octets: bytes) -> Self:
+    def decode(cls, octets: bytes) -> Group:
         """From `LENGTH` destination octets."""
-        return cls(octets[0])
+        return _group(octets[0])
 
     def __str__(self) -> str:
         return f"group {self.group}"
@@ -208,6 +218,9 @@ class UniqueId:
     def __str__(self) -> str:
         return f"unique id {self.unique_node_id.hex()}"
 
+
+_broadcast: Final = lru_cache(256)(Broadcast)
+_group: Final = lru_cache(256)(Group)
 
 Destination = Broadcast | Group | SubnetNode | UniqueId
 """What a message of ours may be addressed to."""

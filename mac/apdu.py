@@ -33,6 +33,11 @@ FAMILY_RANGES: Final = (  # first code, last code; ISO/IEC 14908-1, clause unver
 _FAMILIES: Final = tuple(family for first, last, family in FAMILY_RANGES for _ in range(first, last + 1))
 
 
+def family_of(code: int) -> ApduFamily:
+    """Family of a message code 0..255, when it opens a request or a message."""
+    return _FAMILIES[code]
+
+
 @dataclass(frozen=True, slots=True)
 class Apdu:
     """Application PDU.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .address import GroupReply
-from .apdu import FOREIGN_OFFLINE, OFFLINE, Apdu, ApduFamily
+from .apdu import FOREIGN_OFFLINE, OFFLINE, ApduFamily, family_of
 from .errors import DecodeError, DropReason
 from .events import Event, MessageReceived, NodeState, RequestReceived, ServiceMessage, Via
 from .network import SERVICE_MESSAGE_CODE
@@ -47,7 +47,7 @@ class ApplicationLayer:
     def receive(self, delivery: Delivery, now: float) -> Reset:
         """Process a message; returns the reset that the node must do next."""
         if delivery.apdu:
-            return self._receivers[Apdu.decode(delivery.apdu).family](delivery, now)
+            return self._receivers[family_of(delivery.apdu[0])](delivery, now)
         self._statistics.drops[DropReason.TRUNCATED] += 1
         if delivery.request_id is not None:
             self._session.respond(delivery.request_id, None, now)
@@ -69,7 +69,7 @@ class ApplicationLayer:
     def _answer_offline(self, delivery: Delivery, now: float) -> None:
         self._statistics.drops[DropReason.OFFLINE] += 1
         if delivery.request_id is not None:
-            code = _OFFLINE_ANSWERS.get(Apdu.decode(delivery.apdu).family)
+            code = _OFFLINE_ANSWERS.get(family_of(delivery.apdu[0]))
             self._session.respond(delivery.request_id, None if code is None else bytes([code]), now)
 
     def _to_management(self, delivery: Delivery, now: float) -> Reset:

@@ -6,7 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Self
 
 from . import timers
-from .address import DOMAIN_LENGTHS, MAX_GROUP, MAX_MEMBER, MAX_NODE, MAX_SUBNET, DomainId, SubnetNode, check_length, check_range
+from .address import (
+    DOMAIN_LENGTHS,
+    MAX_GROUP,
+    MAX_MEMBER,
+    MAX_NODE,
+    MAX_SUBNET,
+    DomainId,
+    SubnetNode,
+    check_length,
+    check_range,
+    subnet_node,
+)
 from .errors import MalformedPdu, TruncatedPdu
 
 _ID_FIELD: Final = 6  # octets reserved for the domain id, whatever its length
@@ -57,7 +68,7 @@ class DomainEntry:
     @property
     def address(self) -> SubnetNode:
         """Subnet and node as one value."""
-        return SubnetNode(self.subnet, self.node)
+        return subnet_node(self.subnet, self.node)
 
     def with_key(self, key: bytes) -> Self:
         """The same row with another key."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from .access import BAD_FRAME, BECAME_BUSY, BECAME_IDLE, ChannelAccess
 from .errors import DecodeError, DropReason, LocalProtocolError
-from .lpdu import MIN_LPDU, Lpdu, LpduHeader
+from .lpdu import MIN_LPDU, Lpdu, LpduHeader, decode_lpdu
 from .statistics import Statistics
 from .timing import ChannelTiming
 
@@ -157,7 +157,7 @@ class LinkLayer:
         self._statistics.l2_received += 1
         self.access.on_frame(LpduHeader.decode(octets).delta_backlog, now)
         try:
-            return Lpdu.decode(octets)
+            return decode_lpdu(octets)
         except DecodeError as error:
             self._statistics.drops[error.reason] += 1
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from .address import check_range
@@ -35,11 +36,14 @@ class LpduHeader:
         return bytes([self.priority << 7 | self.alt_path << 6 | self.delta_backlog])
 
     @classmethod
-    def decode(cls, octets: bytes) -> Self:
+    def decode(cls, octets: bytes) -> LpduHeader:
         """Read the first octet."""
         if not octets:
             raise TruncatedPdu("LPDU header needs 1 octet, got 0")
-        return cls(bool(octets[0] & 0x80), bool(octets[0] & 0x40), octets[0] & 0x3F)
+        return _HEADERS[octets[0]]
+
+
+_HEADERS: Final = tuple(LpduHeader(bool(octet & 0x80), bool(octet & 0x40), octet & 0x3F) for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +63,7 @@ class Lpdu:
         if len(octets) < MIN_LPDU:
             raise TruncatedPdu(f"LPDU needs {MIN_LPDU} octets, got {len(octets)}")
         return cls(LpduHeader.decode(octets), Npdu.decode(octets[1:]))
+
+
+decode_lpdu: Final = lru_cache(64)(Lpdu.decode)
+"""`Lpdu.decode` for frames that are soon seen again: every node on a line hears the same one, and retries repeat it."""

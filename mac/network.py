@@ -73,11 +73,16 @@ class Arrival:
     authenticated: bool = False
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> bytes:
         """What tells transactions of different senders apart: priority, domain, address format and addresses."""
         to = self.npdu.destination
-        part = to if isinstance(to, Broadcast | Group) else None
-        return self.header.priority, self.npdu.domain, to.FORMAT, self.npdu.source, part
+        return self.key_of(to.FORMAT, to.subnet if type(to) is Broadcast else to.group if type(to) is Group else 0)
+
+    def key_of(self, address_format: int, part: int) -> bytes:
+        """The same for a message of this sender in some format; part: the subnet of a broadcast, the group of a multicast."""
+        npdu = self.npdu
+        start = self.header.priority, address_format, npdu.source.subnet, npdu.source.node, part
+        return bytes(start) + npdu.domain.octets
 
     @property
     def answer_destination(self) -> SubnetNode | GroupReply:
@@ -133,8 +138,9 @@ class NetworkLayer:
     def domain_index(self, domain: DomainId) -> int | None:
         """Row of `domain` in the table of a configured node."""
         if self.configured:
+            octets = domain.octets
             for index, entry in enumerate(self.domains):
-                if entry is not None and entry.domain == domain:
+                if entry is not None and entry.domain.octets == octets:
                     return index
         return None
 
@@ -190,7 +196,7 @@ class NetworkLayer:
         entry = None if index is None else self.domains[index]
         own_address = NO_ADDRESS if entry is None else entry.address
         member = None
-        if isinstance(npdu.destination, Group) and index is not None:
+        if type(npdu.destination) is Group and index is not None:
             member = self.group_entry(npdu.destination.group, index)
         arrival = Arrival(npdu, lpdu.header, index, own_address, member)
         reason = self._refusal(arrival, entry)
@@ -236,14 +242,15 @@ class NetworkLayer:
 
     def _refusal(self, arrival: Arrival, entry: DomainEntry | None) -> DropReason | None:
         npdu = arrival.npdu
+        kind = type(npdu.destination)
         if entry is None:
-            if isinstance(npdu.destination, Broadcast) and self.configured and not self._is_service_message(npdu):
+            if kind is Broadcast and self.configured and not self._is_service_message(npdu):
                 return DropReason.FOREIGN_DOMAIN
-            if not isinstance(npdu.destination, Broadcast | UniqueId):
+            if kind is not Broadcast and kind is not UniqueId:
                 return DropReason.FOREIGN_DOMAIN if self.configured else DropReason.NOT_ADDRESSED
         elif arrival.domain_index == 0 and entry.nonclone and npdu.source == entry.address:
             return DropReason.OWN_SOURCE  # checked on row 0 only; a clone shares its address (grade B)
-        if entry is not None and not entry.nonclone and isinstance(npdu.destination, SubnetNode | GroupReply):
+        elif not entry.nonclone and (kind is SubnetNode or kind is GroupReply):
             return DropReason.NOT_ADDRESSED  # the address of a clone names nobody (grade L)
         return None if self._accepts(arrival) else DropReason.NOT_ADDRESSED
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from .address import (
     DOMAIN_LENGTHS,
@@ -14,6 +14,7 @@ from .address import (
     NpduDestination,
     SubnetNode,
     UniqueId,
+    subnet_node,
 )
 from .apdu import Apdu
 from .authpdu import AuthPdu
@@ -42,6 +43,29 @@ ADDRESS_TYPES: Final[tuple[type[NpduDestination], ...]] = (Broadcast, Group, Sub
 _BY_FORMAT: Final = {(kind.FORMAT, 1 - kind.SELECTOR): kind for kind in ADDRESS_TYPES if kind.FORMAT != 2} | {
     (kind.FORMAT, kind.SELECTOR): kind for kind in ADDRESS_TYPES
 }
+_set: Final = object.__setattr__
+
+
+class _Layout(NamedTuple):
+    """What first octet and selector bit say about the rest: offsets of domain and PDU, and the types."""
+
+    version: int
+    pdu_type: type[Tpdu] | type[Spdu] | type[AuthPdu] | type[Apdu]
+    address_type: type[NpduDestination]
+    domain_at: int
+    pdu_at: int
+
+
+def _layout(first: int, selector: int) -> _Layout | None:
+    version, pdu_code, format_code, domain_code = (first >> shift & 3 for shift in (6, 4, 2, 0))
+    if version not in (NORMAL_VERSION, ENHANCED_VERSION):
+        return None
+    address_type = _BY_FORMAT[format_code, selector]
+    domain_at = 3 + address_type.LENGTH
+    return _Layout(version, PDU_TYPES[pdu_code], address_type, domain_at, domain_at + DOMAIN_LENGTHS[domain_code])
+
+
+_LAYOUTS: Final = tuple(tuple(_layout(first, selector) for first in range(256)) for selector in (0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +116,16 @@ class Npdu:
         """Read an NPDU; raises `DecodeError`."""
         if len(octets) < 3:
             raise TruncatedPdu(f"NPDU needs at least 3 octets, got {len(octets)}")
-        version, pdu_code, format_code, domain_code = (octets[0] >> shift & 3 for shift in (6, 4, 2, 0))
-        if version not in (NORMAL_VERSION, ENHANCED_VERSION):
-            raise UnknownPdu(f"NPDU version {version} is unused")
-        address_type = _BY_FORMAT[format_code, octets[2] >> 7]
-        domain_at = 3 + address_type.LENGTH
-        pdu_at = domain_at + DOMAIN_LENGTHS[domain_code]
+        layout = _LAYOUTS[octets[2] >> 7][octets[0]]
+        if layout is None:
+            raise UnknownPdu(f"NPDU version {octets[0] >> 6} is unused")
+        version, pdu_type, address_type, domain_at, pdu_at = layout
         if len(octets) < pdu_at:
             raise TruncatedPdu(f"NPDU header needs {pdu_at} octets, got {len(octets)}")
-        return cls(
-            SubnetNode(octets[1], octets[2] & 0x7F),
-            address_type.decode(octets[3:domain_at]),
-            DomainId(octets[domain_at:pdu_at]),
-            PDU_TYPES[pdu_code].decode(octets[pdu_at:], enhanced=version == ENHANCED_VERSION),
-            version,
-        )
+        npdu = object.__new__(cls)  # without the checks of a new value: the octets have passed all of them
+        _set(npdu, "source", subnet_node(octets[1], octets[2] & 0x7F))
+        _set(npdu, "destination", address_type.decode(octets[3:domain_at]))
+        _set(npdu, "domain", DomainId.decode(octets[domain_at:pdu_at]))
+        _set(npdu, "pdu", pdu_type.decode(octets[pdu_at:], version == ENHANCED_VERSION))
+        _set(npdu, "version", version)
+        return npdu

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
-from .address import NO_ADDRESS, Broadcast, Group, SubnetNode, UniqueId
+from .address import NO_ADDRESS, Broadcast, SubnetNode, UniqueId
 from .authpdu import AuthPdu
 from .errors import DropReason
 from .network import Arrival
@@ -48,9 +49,15 @@ class ReceiveRecord:
     without_address: bool = False
     challenge: bytes = field(default=b"", repr=False)
 
-    def is_duplicate(self, pdu: Tpdu | Spdu) -> bool:
+    def is_duplicate(self, pdu: Tpdu | Spdu, version: int) -> bool:
         """Same number, same layer, same octets; anything else is a new message (grade L)."""
-        return type(pdu) is type(self.pdu) and pdu.number == self.pdu.number and pdu.apdu == self.pdu.apdu
+        own = self.pdu
+        return (
+            pdu.number == own.number
+            and pdu.apdu == own.apdu
+            and type(pdu) is type(own)
+            and version == self.arrival.npdu.version
+        )
 
     @property
     def answer_source(self) -> SubnetNode:
@@ -84,7 +91,9 @@ class ReceiveRecords:
         self._size: Final = size
         self.receive_code = receive_code
         self._statistics = statistics
-        self._records: dict[tuple[object, ...], ReceiveRecord] = {}
+        self._records: dict[bytes, ReceiveRecord] = {}
+        self._by_request_id: dict[int, ReceiveRecord] = {}
+        self._room_at = -math.inf  # no record ends before; so a full table is not searched for every message
         self._next_request_id = 1
 
     def find(self, arrival: Arrival, now: float) -> ReceiveRecord | None:
@@ -114,26 +123,30 @@ class ReceiveRecords:
 
     def accept(self, arrival: Arrival, pdu: Tpdu | Spdu, now: float) -> tuple[ReceiveRecord, bool] | None:
         """Record of this message and whether it is new; None when the table is full."""
-        record = self.find(arrival, now)
-        if record is not None and record.is_duplicate(pdu):
+        key = arrival.key
+        record = self._records.get(key)
+        if record is None:
+            if len(self._records) >= self._size and not self._make_room(now):
+                self._statistics.receive_transaction_full += 1
+                self._statistics.drops[DropReason.NO_RECEIVE_RECORD] += 1
+                return None
+        elif now < record.expires_at and record.is_duplicate(pdu, arrival.npdu.version):
             if arrival.header.alt_path and not record.arrival.header.alt_path:
                 record.note_alternate_path()
             return record, False
-        if arrival.key not in self._records and not self._make_room(now):
-            self._statistics.receive_transaction_full += 1
-            self._statistics.drops[DropReason.NO_RECEIVE_RECORD] += 1
-            return None
+        else:
+            del self._by_request_id[record.request_id]
         record = ReceiveRecord(arrival, pdu, now + self._lifetime(arrival), self._next_request_id)
         self._next_request_id += 1
-        self._records[arrival.key] = record
+        self._records[key] = self._by_request_id[record.request_id] = record
         return record, True
 
     def by_request_id(self, request_id: int, now: float) -> ReceiveRecord | None:
         """Living record of a request still without an answer."""
-        for record in self._records.values():
-            if record.request_id == request_id and now < record.expires_at:
-                return record if record.state is RecordState.DELIVERED else None
-        return None
+        record = self._by_request_id.get(request_id)
+        if record is None or now >= record.expires_at or record.state is not RecordState.DELIVERED:
+            return None
+        return record
 
     def was_issued(self, request_id: int) -> bool:
         """Whether this id was ever given to the application."""
@@ -142,6 +155,7 @@ class ReceiveRecords:
     def clear(self) -> None:
         """Forget everything, as after a reset."""
         self._records.clear()
+        self._by_request_id.clear()
 
     def _lifetime(self, arrival: Arrival) -> float:
         if isinstance(arrival.npdu.destination, UniqueId):
@@ -149,17 +163,18 @@ class ReceiveRecords:
         return receive_time(self.receive_code if arrival.member is None else arrival.member.receive_code)
 
     def _make_room(self, now: float) -> bool:
-        if len(self._records) >= self._size:
-            self._records = {key: record for key, record in self._records.items() if now < record.expires_at}
+        if now < self._room_at:
+            return False
+        self._records = {key: record for key, record in self._records.items() if now < record.expires_at}
+        self._by_request_id = {record.request_id: record for record in self._records.values()}
+        self._room_at = min((record.expires_at for record in self._records.values()), default=now)
         return len(self._records) < self._size
 
 
-def _keys_of_reply(arrival: Arrival, reply: AuthPdu) -> list[tuple[object, ...]]:
-    """Keys that the record in question may have; as `Arrival.key` makes them."""
-    start = arrival.header.priority, arrival.npdu.domain, reply.address_format, arrival.npdu.source
-    if reply.address_format == Group.FORMAT:
-        return [(*start, None if reply.group is None else Group(reply.group))]
-    if reply.address_format != Broadcast.FORMAT:
-        return [(*start, None)]
-    subnets = (arrival.own_address.subnet, 0) if reply.group is None else (reply.group,)
-    return [(*start, Broadcast(subnet)) for subnet in subnets]
+def _keys_of_reply(arrival: Arrival, reply: AuthPdu) -> list[bytes]:
+    """Keys that the record in question may have."""
+    if reply.address_format == Broadcast.FORMAT:
+        parts = (arrival.own_address.subnet, 0) if reply.group is None else (reply.group,)
+    else:
+        parts = (reply.group or 0,)
+    return [arrival.key_of(reply.address_format, part) for part in parts]

@@ -30,7 +30,7 @@ class Spdu(TransactionPdu):
     Args: as `Tpdu`.
     """
 
-    KINDS: ClassVar = SpduType
+    BY_CODE: ClassVar = {int(kind): kind for kind in SpduType}
     NAME: ClassVar = "SPDU"
     LIST_LIMITS: ClassVar = {SpduType.REMINDER: MAX_REMINDER_LIST, SpduType.REM_MSG: MAX_REM_MSG_LIST}
     WITHOUT_APDU: ClassVar = frozenset({SpduType.REMINDER})

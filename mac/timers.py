@@ -37,4 +37,7 @@ def transmit_time(code: int) -> float:
 def receive_time(code: int) -> float:
     """Receive timer in s for a code 0..15."""
     check_range("timer code", code, 0, MAX_TIMER_CODE)
-    return _RECEIVE_FACTOR * transmit_time(code)
+    return _RECEIVE_TIMES[code]
+
+
+_RECEIVE_TIMES: Final = tuple(_RECEIVE_FACTOR * transmit_time(code) for code in range(MAX_TIMER_CODE + 1))

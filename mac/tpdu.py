@@ -37,7 +37,7 @@ class Tpdu(TransactionPdu):
         m_list: member list, only for REMINDER and REM_MSG (see `member_list`).
     """
 
-    KINDS: ClassVar = TpduType
+    BY_CODE: ClassVar = {int(kind): kind for kind in TpduType}
     NAME: ClassVar = "TPDU"
     LIST_LIMITS: ClassVar = {TpduType.REMINDER: MAX_REMINDER_LIST, TpduType.REM_MSG: MAX_REM_MSG_LIST}
     WITHOUT_APDU: ClassVar = frozenset({TpduType.ACK, TpduType.REMINDER})

@@ -11,6 +11,8 @@ from .address import check_range
 from .errors import ConfigurationError, MalformedPdu, TruncatedPdu, UnknownPdu
 from .transaction_header import MAX_ENHANCED_NUMBER, decode_header, encode_header
 
+_FIRST_REMINDER: Final = 4  # types from here on have a member list
+_set: Final = object.__setattr__
 MAX_REMINDER_LIST: Final = 8  # octets: 64 members
 MAX_REM_MSG_LIST: Final = 2  # octets; a longer list travels in a REMINDER of its own
 
@@ -20,11 +22,11 @@ class TransactionPdu:
     """A PDU of a transaction; `Tpdu` and `Spdu` name its types.
 
     Class attributes:
-        KINDS: the enumeration of types. NAME: for messages. LIST_LIMITS: octets of the member list by type.
+        BY_CODE: types by their code. NAME: for messages. LIST_LIMITS: octets of the member list by type.
         WITHOUT_APDU: types that carry no APDU.
     """
 
-    KINDS: ClassVar[type[IntEnum]]
+    BY_CODE: ClassVar[Mapping[int, IntEnum]]
     NAME: ClassVar[str]
     LIST_LIMITS: ClassVar[Mapping[IntEnum, int]]
     WITHOUT_APDU: ClassVar[frozenset[IntEnum]]
@@ -46,7 +48,7 @@ class TransactionPdu:
     def encode(self, enhanced: bool = False) -> bytes:
         """Octets of the PDU; `enhanced` selects 12-bit transaction numbers."""
         octets = encode_header(self.auth << 3 | self.type, self.number, enhanced)
-        if self.type in self.LIST_LIMITS:
+        if self.type >= _FIRST_REMINDER:
             octets += bytes([len(self.m_list)]) + self.m_list
         return octets + self.apdu
 
@@ -54,16 +56,21 @@ class TransactionPdu:
     def decode(cls, octets: bytes, enhanced: bool = False) -> Self:
         """Read a PDU; raises `DecodeError`."""
         flags, number, rest = decode_header(octets, enhanced)
-        try:
-            kind = cls.KINDS(flags & 7)
-        except ValueError:
-            raise UnknownPdu(f"{cls.NAME} type {flags & 7} is unused") from None
+        kind = cls.BY_CODE.get(flags & 7)
+        if kind is None:
+            raise UnknownPdu(f"{cls.NAME} type {flags & 7} is unused")
         m_list = b""
-        if kind in cls.LIST_LIMITS:
+        if kind >= _FIRST_REMINDER:
             m_list, rest = split_member_list(rest, cls.LIST_LIMITS[kind])
         if rest and kind in cls.WITHOUT_APDU:
             raise MalformedPdu(f"{kind.name} followed by {len(rest)} octets")
-        return cls(kind, number, bool(flags & 8), rest, m_list)
+        pdu = object.__new__(cls)  # without the checks of a new value: the octets have passed all of them
+        _set(pdu, "type", kind)
+        _set(pdu, "number", number)
+        _set(pdu, "auth", flags >= 8)
+        _set(pdu, "apdu", rest)
+        _set(pdu, "m_list", m_list)
+        return pdu
 
 
 def split_member_list(octets: bytes, limit: int) -> tuple[bytes, bytes]:

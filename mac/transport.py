@@ -106,6 +106,8 @@ def settle_by_reminder(records: ReceiveRecords, arrival: Arrival, pdu: Tpdu | Sp
     record = records.find(arrival, now)
     if record is None or type(record.pdu) is not type(pdu) or record.pdu.number != pdu.number:
         return False
+    if record.arrival.npdu.version != arrival.npdu.version:
+        return False
     if isinstance(record.pdu, Tpdu) and record.pdu.type is TpduType.UNACKD_RPT:
         return False
     if arrival.member is not None and has_answered(pdu.m_list, arrival.member.member):
