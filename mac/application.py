@@ -16,6 +16,7 @@ from .responder import ManagementResponder, Reset
 from .session import SessionLayer
 from .statistics import Statistics
 from .transport import Delivery
+from .variable_layer import VariableLayer
 
 _OFFLINE_ANSWERS: Final = {ApduFamily.APPLICATION: OFFLINE, ApduFamily.FOREIGN: FOREIGN_OFFLINE}
 
@@ -26,20 +27,28 @@ class ApplicationLayer:
     Args:
         responder: answers network management and diagnostics.
         session: sends the answers.
+        variables: takes the network variable messages, when the application registered any variable; otherwise they
+            go to the application as they are.
         statistics: counters to keep.    events: where to report what is for the application.
     """
 
     def __init__(
-        self, responder: ManagementResponder, session: SessionLayer, statistics: Statistics, events: deque[Event]
+        self,
+        responder: ManagementResponder,
+        session: SessionLayer,
+        variables: VariableLayer,
+        statistics: Statistics,
+        events: deque[Event],
     ) -> None:
         self._responder = responder
         self._session = session
+        self._variables = variables
         self._statistics = statistics
         self._events = events
         self._receivers: Final[dict[ApduFamily, Callable[[Delivery, float], Reset]]] = {
             ApduFamily.APPLICATION: self._to_application,
             ApduFamily.FOREIGN: self._to_application,
-            ApduFamily.NETWORK_VARIABLE: self._to_application,
+            ApduFamily.NETWORK_VARIABLE: self._to_variables,
             ApduFamily.DIAGNOSTIC: self._to_management,
             ApduFamily.MANAGEMENT: self._to_management,
         }
@@ -66,6 +75,12 @@ class ApplicationLayer:
             self._events.append(MessageReceived(source, domain, delivery.apdu, _via(delivery), delivery.service))
         return Reset.NONE
 
+    def _to_variables(self, delivery: Delivery, now: float) -> Reset:
+        if not len(self._variables):
+            return self._to_application(delivery, now)
+        self._variables.receive(delivery, now)
+        return Reset.NONE
+
     def _answer_offline(self, delivery: Delivery, now: float) -> None:
         self._statistics.drops[DropReason.OFFLINE] += 1
         if delivery.request_id is not None:
@@ -78,7 +93,7 @@ class ApplicationLayer:
             return Reset.NONE
         self._statistics.messages += 1  # before, because the message may clear the counters
         dropped = self._statistics.drops.total()
-        reply = self._responder.execute(delivery.apdu, delivery.arrival, delivery.request_id is not None)
+        reply = self._responder.execute(delivery.apdu, delivery.arrival, delivery.request_id is not None, now)
         if self._statistics.drops.total() > dropped:
             self._statistics.messages -= 1
         if delivery.request_id is not None:

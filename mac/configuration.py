@@ -9,13 +9,25 @@ from .address import PROGRAM_ID_LENGTH, UNIQUE_NODE_ID_LENGTH, check_length, che
 from .entries import DomainEntry, GroupEntry
 from .errors import ConfigurationError, TruncatedPdu
 from .events import NodeState
+from .management.expanded import Capability
 from .network import DOMAIN_TABLE_SIZE
+from .snapshot import NodeSnapshot
 from .timers import DEFAULT_RECEIVE_CODE, RESET_SILENCE
 from .timing import ChannelTiming
+from .variable_table import NetworkVariable
 
 ADDRESS_TABLE_SIZE: Final = 15  # rows, as the classic node has them (grade C)
 _COMM_CLOCK: Final = 3  # comm clock code, value seen on a live peer (grade L, meaning on power line unverified)
 _MANAGEMENT_AUTHENTICATION: Final = 0x08
+_SPECIAL_PURPOSE: Final = 2
+POWER_UP_RESET: Final = 0x01  # reset causes (grade B)
+DEFAULT_CAPABILITIES: Final = (
+    Capability.OMA
+    | Capability.SIGNAL_STRENGTH
+    | Capability.INIT_CONFIG
+    | Capability.UPDATE_VARIABLE_BY_INDEX
+    | Capability.COMPATIBLE_OR_ENHANCED
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,16 @@ class NodeConfig:
             as in the stacks read for this).
         enhanced_numbers: originate with 12-bit transaction numbers (NPDU version 2). Answers always follow the request.
         started_at: instant of power-up, s.
+        configuration: the 25 octets of configuration data at first power-up; None: from the fields above and the channel.
+        address_rows: the address table at first power-up, 5 octets a row; empty: the rows of `groups`.
+        variables: network variables.    aliases: rows of the alias table, 0..254.
+        self_identification, variable_info: octets that Query SI Data and query NV info hand out; what the application's
+            description says, opaque here.
+        read_write_protect: keep the network from most of the memory.
+        capabilities: what Query Version says of the node.
+        firmware_minor, firmware_build: octets of the full version.
+        reset_cause: why the node starts, an octet of Query Status (0x01 power-up, 0x02 external, 0x0C watchdog).
+        saved: what survived a restart; it goes before domains, groups, state and everything else it holds.
     """
 
     unique_node_id: bytes
@@ -63,6 +85,18 @@ class NodeConfig:
     alternate_repeats: bool = False
     enhanced_numbers: bool = False
     started_at: float = 0.0
+    configuration: bytes | None = None
+    address_rows: tuple[bytes, ...] = ()
+    variables: tuple[NetworkVariable, ...] = ()
+    aliases: int = 0
+    self_identification: bytes = b""
+    variable_info: bytes = b""
+    read_write_protect: bool = False
+    capabilities: Capability = DEFAULT_CAPABILITIES
+    firmware_minor: int = 0
+    firmware_build: int = 0
+    reset_cause: int = POWER_UP_RESET
+    saved: NodeSnapshot | None = None
 
     def __post_init__(self) -> None:
         check_length("unique_node_id", self.unique_node_id, UNIQUE_NODE_ID_LENGTH)
@@ -75,15 +109,33 @@ class NodeConfig:
             raise ConfigurationError(f"location has at most 6 octets, got {len(self.location)}")
         for name, low, high in _RANGES:
             check_range(name, getattr(self, name), low, high)
+        if len(self.address_rows) > ADDRESS_TABLE_SIZE:
+            raise ConfigurationError(f"the address table has {ADDRESS_TABLE_SIZE} rows, got {len(self.address_rows)}")
+        for row in self.address_rows:
+            check_length("address row", row, GroupEntry.LENGTH)
+        if self.configuration is not None:
+            check_length("configuration", self.configuration, ConfigurationData.LENGTH)
+        if self.saved is not None and self.saved.unique_node_id != self.unique_node_id:
+            raise ConfigurationError("the saved data belong to another node: their unique node id differs")
         if self.reset_silence < 0:
             raise ConfigurationError(f"reset_silence must not be negative, got {self.reset_silence}")
 
     @property
     def initial_state(self) -> NodeState:
         """State at power-up."""
+        if self.saved is not None:
+            return self.saved.state
         if self.state is not None:
             return self.state
         return NodeState.CONFIGURED if any(self.domains) else NodeState.UNCONFIGURED
+
+    @property
+    def initial_address_rows(self) -> tuple[bytes, ...]:
+        """The whole address table at power-up."""
+        rows = self.address_rows or tuple(entry.encode() for entry in self.groups)
+        if self.saved is not None:
+            rows = self.saved.address_rows
+        return rows[:ADDRESS_TABLE_SIZE] + (bytes(GroupEntry.LENGTH),) * (ADDRESS_TABLE_SIZE - len(rows))
 
 
 _RANGES: Final = (
@@ -94,6 +146,10 @@ _RANGES: Final = (
     ("receive_code", 0, 15),
     ("receive_records", 1, 65535),
     ("number_records", 1, 1 << 20),
+    ("aliases", 0, 254),
+    ("firmware_minor", 0, 255),
+    ("firmware_build", 0, 255),
+    ("reset_cause", 0, 255),
 )
 
 
@@ -121,7 +177,11 @@ class ConfigurationData:
 
     @classmethod
     def of(cls, config: NodeConfig, timing: ChannelTiming) -> Self:
-        """From what the user gave."""
+        """From what survived a restart, or what the user gave."""
+        if config.saved is not None:
+            return cls(config.saved.configuration)
+        if config.configuration is not None:
+            return cls(config.configuration)
         last = config.receive_code << 4 | (_MANAGEMENT_AUTHENTICATION if config.management_authentication else 0)
         channel = (
             _COMM_CLOCK << 3 | timing.clock_code,
@@ -145,6 +205,11 @@ class ConfigurationData:
     def receive_code(self) -> int:
         """Code of the receive timer."""
         return self.octets[-1] >> 4
+
+    @property
+    def special_purpose(self) -> bool:
+        """Whether the transceiver is one with registers; the top bit of the octet is used otherwise (grade C)."""
+        return self.octets[9] >> 5 & 3 == _SPECIAL_PURPOSE
 
     @property
     def management_authentication(self) -> bool:

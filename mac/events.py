@@ -18,6 +18,7 @@ class NodeState(StrEnum):
     HARD_OFFLINE = "hard_offline"
     SOFT_OFFLINE = "soft_offline"
     APPLICATIONLESS = "applicationless"
+    BYPASS = "bypass"
 
 
 class Service(StrEnum):
@@ -124,6 +125,17 @@ class DomainChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableUpdated:
+    """The network wrote one of our input network variables, by an update or as the answer to our poll."""
+
+    index: int
+    value: bytes
+    source: SubnetNode
+    domain: DomainId
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wink:
     """Somebody asks this node to show itself."""
 
@@ -143,6 +155,7 @@ Event = (
     | ServiceMessage
     | StateChanged
     | DomainChanged
+    | VariableUpdated
     | Wink
     | WasReset
 )

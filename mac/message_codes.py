@@ -14,16 +14,25 @@ STATE_OCTETS: Final = {  # node state in Query Status and Set Node Mode (grade B
     NodeState.HARD_OFFLINE: 0x06,
     NodeState.APPLICATIONLESS: 0x07,
     NodeState.SOFT_OFFLINE: 0x0C,
+    NodeState.BYPASS: 0x8C,
 }
 STATE_BY_OCTET: Final = {octet: state for state, octet in STATE_OCTETS.items()}
 UNCONFIGURED_STATES: Final = frozenset({NodeState.UNCONFIGURED, NodeState.APPLICATIONLESS_UNCONFIGURED})
+
+SETTABLE_STATES: Final = frozenset(STATE_OCTETS) - {NodeState.BYPASS}  # bypass is entered by a host, not by the network (D)
 
 # Requests whose responses have a layout of their own in `reports`; the codes of the others stand with their classes.
 QUERY_STATUS: Final = 0x51
 QUERY_TRANSCEIVER_STATUS: Final = 0x54
 QUERY_STATUS_FLEX: Final = 0x56
+SIGNAL_STRENGTH: Final = 0x57
+COMPUTE_PHASE: Final = 0x58
+FULL_VERSION: Final = 0x59
 QUERY_ID: Final = 0x61
 QUERY_DOMAIN: Final = 0x6A
+
+EXPANDED: Final = 0x60  # the next octet is a sub-command, which the answer repeats
+INSTALL: Final = 0x70  # wink, and with a further octet the install commands
 
 _MANAGEMENT_FIRST: Final = 0x60
 

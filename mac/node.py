@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -16,22 +17,20 @@ from .authpdu import AuthPdu
 from .challenge import Challenger
 from .configuration import NodeConfig
 from .entries import DomainEntry, GroupEntry
+from .error_log import ErrorLog
 from .errors import ConfigurationError, LocalProtocolError
-from .events import (
-    Event,
-    NodeState,
-    Service,
-    WasReset,
-)
+from .events import Event, NodeState, ResponseReceived, Service, TransactionDone, WasReset
 from .link import LinkLayer, OutgoingFrame
 from .lpdu import MAX_DELTA_BACKLOG, LpduHeader
+from .message_codes import SIGNAL_STRENGTH, success_code
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
 from .npdu import ENHANCED_VERSION, NORMAL_VERSION
 from .receive_record import ReceiveRecords
 from .reception import Reception
 from .reports import IdReport
-from .responder import AUTHENTICATION_ERROR, ManagementResponder, Reset
+from .responder import ManagedNode, ManagementResponder, Reset
 from .session import SessionLayer
+from .snapshot import NodeSnapshot
 from .spdu import Spdu
 from .statistics import Statistics
 from .timing import ChannelTiming
@@ -39,9 +38,11 @@ from .tpdu import Tpdu
 from .transaction import OutgoingMessage
 from .transaction_control import TransactionControl
 from .transport import Delivery, TransportLayer
+from .variable_layer import VariableLayer
 
 MAX_APDU: Final = 229  # octets with the code: largest buffers of the stacks read for this (grade B)
 MAX_RETRIES: Final = 15
+SIGNAL_STRENGTH_ANSWER: Final = bytes([success_code(SIGNAL_STRENGTH)])
 
 
 class Node:
@@ -63,6 +64,7 @@ class Node:
 
     Attributes:
         statistics: counters.
+        variables: network variables, when the configuration has any.
         last_reception: how the newest frame was received, for Query Transceiver Status; set it before `receive_frame`.
     """
 
@@ -104,7 +106,11 @@ class Node:
             config, timing, self._network, self._records, self.statistics, self._events
         )
         self._next_handle = 1
-        self._application = ApplicationLayer(self._responder, self._session, self.statistics, self._events)
+        self.variables = VariableLayer(self._responder.node, self._session, self.statistics, self._send)
+        self._application = ApplicationLayer(
+            self._responder, self._session, self.variables, self.statistics, self._events
+        )
+        self._signal_queries: set[int] = set()
 
     # --- state -------------------------------------------------------------------------------------------------
 
@@ -131,6 +137,15 @@ class Node:
     @last_reception.setter
     def last_reception(self, reception: Reception | None) -> None:
         self._responder.last_reception = reception
+
+    @property
+    def managed(self) -> ManagedNode:
+        """What network management sees and changes; its `revision` grows with every change that should be kept."""
+        return self._responder.node
+
+    def snapshot(self) -> NodeSnapshot:
+        """What survives a restart, for `NodeConfig.saved`."""
+        return self._responder.node.snapshot()
 
     @property
     def access_state(self) -> AccessState:
@@ -178,7 +193,10 @@ class Node:
         if arrival is None:
             return
         delivery = self._take(arrival, now)
-        reset = Reset.NONE if delivery is None else self._application.receive(delivery, now)
+        if delivery is not None:
+            self._carry_out(self._application.receive(delivery, now), now)
+
+    def _carry_out(self, reset: Reset, now: float) -> None:
         if reset is not Reset.NONE:
             self.reset(now)
             self._events.append(WasReset(reset is Reset.PHYSICAL))
@@ -226,19 +244,35 @@ class Node:
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        due = (self._control.next_timer(), self._link.access.next_timer())
+        due = (self._control.next_timer(), self._link.access.next_timer(), self._responder.next_timer())
         return min((at for at in due if at is not None), default=None)
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out."""
         self._control.on_timer(now)
         self._link.access.on_timer(now)
+        self._carry_out(self._responder.on_timer(now), now)
 
     # --- messages ----------------------------------------------------------------------------------------------
 
     def next_event(self) -> Event | None:
         """Oldest event not taken yet."""
-        return self._events.popleft() if self._events else None
+        if not self._events:
+            return None
+        event = self._events.popleft()
+        if isinstance(event, ResponseReceived):
+            return self._completed(event)
+        if isinstance(event, TransactionDone):
+            self.variables.on_done(event.handle)
+            self._signal_queries.discard(event.handle)
+        return event
+
+    def _completed(self, event: ResponseReceived) -> Event:
+        """What the stack adds to a response: the value of a polled variable, our registers to those of the target."""
+        answers_signal_query = event.handle in self._signal_queries and event.apdu[:1] == SIGNAL_STRENGTH_ANSWER
+        if answers_signal_query and self.last_reception is not None:
+            return replace(event, apdu=event.apdu + self.last_reception.encode())
+        return self.variables.on_response(event)
 
     def send_request(
         self,
@@ -426,6 +460,8 @@ class Node:
             own_member=own_member,
             version=ENHANCED_VERSION if with_long_number and service is not Service.UNACKNOWLEDGED else NORMAL_VERSION,
         )
+        if apdu[0] == SIGNAL_STRENGTH:
+            self._signal_queries.add(handle)
         self._control.submit(message, now)
         return handle
 
@@ -450,7 +486,7 @@ class Node:
         if record is None:
             return None
         if not record.arrival.authenticated:
-            self._responder.last_error = AUTHENTICATION_ERROR
+            self._responder.node.log_error(ErrorLog.AUTHENTICATION_MISMATCH)
         return self._session.deliver(record) if isinstance(record.pdu, Spdu) else self._transport.deliver(record, now)
 
 

@@ -165,7 +165,7 @@ def test_group_members_challenge_one_by_one_and_a_wrong_key_shows(four, oma):
     assert line.of(0, TransactionDone) == [TransactionDone(1, True, 1, 3)]
     flags = [line.of(i, MessageReceived)[0].via.authenticated for i in (1, 2, 3)]
     assert flags == [True, True, False], "delivered and acknowledged all the same"
-    assert line.nodes[3]._responder.last_error == 160
+    assert line.nodes[3].managed.last_error == 160
 
 
 def test_oma_takes_the_second_half_of_its_key_from_a_blank_row(four):

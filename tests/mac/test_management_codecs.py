@@ -1,6 +1,7 @@
 """Management requests and reports: known bits, round trip, noise."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from mac import DecodeError, DomainEntry, DomainId, GroupEntry, NodeState, Reception
 from mac import management as m
 from mac.responder import COMMANDS
+from mac.variable_entry import AliasConfig, Direction, VariableConfig, VariableService
+
+REPEATED, OUTPUT = VariableService.REPEATED, Direction.OUTPUT
 
 ENTRY = DomainEntry(DomainId(b"NESDOM"), 1, 7, bytes.fromhex("112233445566"))
 
@@ -35,6 +39,38 @@ REQUESTS = [
     ("6D 02 00 00 19", m.ReadMemory(m.MemoryMode.CONFIGURATION, 0, 25)),
     ("6E 02 0018 01 04 88", m.WriteMemory(m.MemoryMode.CONFIGURATION, 24, b"\x88", 4)),
     ("70", m.WinkCommand()),
+    ("57", m.QuerySignalStrength()),
+    ("57 01", m.QuerySignalStrength(attenuate=True, plain=False)),
+    ("58", m.ComputePhase()),
+    ("59", m.GetFullVersion()),
+    ("60 01", m.QueryVersion()),
+    ("60 02 0003 12 34", m.UpdateVariableByIndex(3, b"\x12\x34")),
+    ("60 07 00 4E4553444F4D 01 87 06", m.UpdateDomainNoKey(0, replace(ENTRY, key=bytes(6)))),
+    ("60 07 01 " + "FF" * 9, m.UpdateDomainNoKey(1, None)),
+    ("60 08 01", m.QueryDomainNoKey(1)),
+    ("60 09", m.QueryKey()),
+    ("60 0A 01 010203040506070809101112", m.UpdateOmaKey(True, bytes.fromhex("010203040506070809101112"))),
+    ("60 0A 00 010203040506070809101112", m.UpdateOmaKey(False, bytes.fromhex("010203040506070809101112"))),
+    ("60 0F 00", m.InitConfig()),
+    ("60 0F 02 05 80", m.InitConfig(b"\x05\x80")),
+    ("60 11 0102 7F FE AF 10", m.UpdateVariableRow(0x102, VariableConfig(0x3FFE, OUTPUT, 31, REPEATED, turnaround=True))),
+    ("60 12 0102", m.QueryVariableRow(0x102)),
+    ("60 13 0001 00 05 1F 00 0007", m.UpdateAliasRow(1, AliasConfig(VariableConfig(5, authenticated=True), 7))),
+    ("60 14 0001", m.QueryAliasRow(1)),
+    ("60 18", m.QueryAddressMapping()),
+    ("60 19", m.QueryIpAddress()),
+    ("68 00", m.QueryVariableConfig(0)),
+    ("68 FF 01 02", m.QueryVariableConfig(0x102, wide=True)),
+    ("69 83 01 34 58 07", m.UpdateGroupAddress(GroupEntry(7, 3, 1, 0, 4, 3, 5, 8))),
+    ("6B 02 80 01 2F", m.UpdateVariableConfig(2, bytes.fromhex("80012F"))),
+    ("6B FF 0002 80 01 2F 07", m.UpdateVariableConfig(2, bytes.fromhex("80012F07"), wide=True)),
+    ("6F 04", m.RecalculateChecksum()),
+    ("70 01 00", m.SendIdInfo()),
+    ("70 07 0002 05", m.QueryNvInfo(2, 5)),
+    ("71 0010 08 00", m.RefreshMemory(16, 8)),
+    ("72 00 00 0A", m.QuerySelfIdentification(0, 10)),
+    ("73 03", m.FetchVariable(3)),
+    ("73 FF 00 04", m.FetchVariable(4, wide=True)),
 ]
 
 
@@ -46,14 +82,15 @@ def test_request_both_ways(octets, request_value):
 
 
 def test_every_command_of_the_node_has_a_known_request():
-    assert {request_value.CODE for _, request_value in REQUESTS} == set(COMMANDS)
+    known = {(type(value).CODE, getattr(type(value), "SUBCODE", None)) for _, value in REQUESTS}
+    assert known == set(COMMANDS)
 
 
 @given(st.binary(max_size=24))
 def test_noise_in_requests_raises_only_decode_error(noise):
     for command in COMMANDS.values():
         with suppress(DecodeError):
-            command.request.decode(bytes([command.request.CODE]) + noise)
+            command.request.decode(bytes(octet for octet in command.key if octet is not None) + noise)
 
 
 @given(st.integers(0, 255), st.binary(max_size=24))

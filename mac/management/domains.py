@@ -1,0 +1,69 @@
+"""The domain table over the network: update, query, leave, key increment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from ..address import check_length
+from ..entries import DomainEntry
+from ..message_codes import QUERY_DOMAIN, take
+from ..reports import encode_row
+from .request import IndexedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDomain:
+    """63: write a row of the domain table: index(8), row[15]. entry None writes a blank row."""
+
+    CODE: ClassVar[int] = 0x63
+
+    index: int
+    entry: DomainEntry | None
+
+    def encode(self) -> bytes:
+        """The whole APDU."""
+        return bytes([self.CODE, self.index]) + encode_row(self.entry)
+
+    @classmethod
+    def decode(cls, apdu: bytes) -> Self:
+        """From the whole APDU."""
+        take(apdu, 2 + DomainEntry.LENGTH, "Update Domain")
+        return cls(apdu[1], DomainEntry.decode(apdu[2:]))
+
+
+class LeaveDomain(IndexedRequest):
+    """64: blank a row of the domain table; a node left without any becomes unconfigured."""
+
+    __slots__ = ()
+    CODE = 0x64
+
+
+class QueryDomain(IndexedRequest):
+    """6A: ask for a row of the domain table."""
+
+    __slots__ = ()
+    CODE = QUERY_DOMAIN
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKey:
+    """65: add an increment to a row's key, octet by octet modulo 256; the key itself never travels."""
+
+    CODE: ClassVar[int] = 0x65
+
+    index: int
+    increment: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_length("increment", self.increment, DomainEntry.KEY_LENGTH)
+
+    def encode(self) -> bytes:
+        """The whole APDU."""
+        return bytes([self.CODE, self.index]) + self.increment
+
+    @classmethod
+    def decode(cls, apdu: bytes) -> Self:
+        """From the whole APDU."""
+        take(apdu, 2 + DomainEntry.KEY_LENGTH, "Update Key")
+        return cls(apdu[1], apdu[2:])
