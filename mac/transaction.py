@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from .address import Broadcast, Destination, DomainId, Group, SubnetNode
 from .authentication import AuthenticationKeys
 from .errors import LocalProtocolError
-from .events import Service
+from .events import ResponseReceived, Service, TransactionDone
 from .member_list import encode_members
 from .npdu import ENHANCED_VERSION, NORMAL_VERSION
 from .spdu import Spdu, SpduType
@@ -59,6 +59,12 @@ class TransactionNumbers:
         self._next[limit] = number % limit + 1
         return number
 
+    def inherit(self, number: int, destination: object, now: float) -> None:
+        """Use this number for a transaction that continues another one; the next own transaction uses its successor."""
+        if destination in self._last or len(self._last) < self._size:
+            self._last[destination] = number, now + NUMBER_LIFETIME
+        self._next[MAX_NUMBER] = number % MAX_NUMBER + 1
+
     def free_at(self) -> float:
         """When the oldest destination will be forgotten."""
         return min(forgotten_at for _, forgotten_at in self._last.values())
@@ -81,6 +87,9 @@ class OutgoingMessage:
         group_size, own_member: of a multicast.
         keys: keys to authenticate with; None: those of the domain table when the challenge comes.
         version: of the NPDU, 0 or 2 for a 12-bit transaction number.
+        number: transaction number inherited from the message that this one continues; None: the next own one.
+        last_wait: s added to the wait after the last try; after the last copy of a repeated message the whole wait.
+        listener: takes what happens to the message; None: the node's user does.
     """
 
     handle: int
@@ -101,6 +110,9 @@ class OutgoingMessage:
     own_member: int | None = None
     keys: AuthenticationKeys | None = None
     version: int = NORMAL_VERSION
+    number: int | None = None
+    last_wait: float = 0.0
+    listener: Callable[[ResponseReceived | TransactionDone, float], None] | None = None
 
     @property
     def number_key(self) -> tuple[object, ...]:
@@ -219,6 +231,19 @@ class Transaction:
         self.state = next_state(self.state, event)
 
     @property
+    def on_last_try(self) -> bool:
+        """The present try is the last one."""
+        return self.tries > self.message.retries
+
+    @property
+    def wait(self) -> float:
+        """How long to wait after the present try, s."""
+        message = self.message
+        if not self.on_last_try:
+            return message.interval
+        return message.last_wait + (0.0 if message.service is Service.REPEATED else message.interval)
+
+    @property
     def expected_answers(self) -> int:
         """Answers that complete the transaction."""
         match self.message.destination:
@@ -235,7 +260,9 @@ class Transaction:
 
     @property
     def successful(self) -> bool:
-        """Good enough when the tries are spent: complete, or at least one answer to a broadcast."""
+        """Good enough when the tries are spent: complete, at least one answer to a broadcast, or none wanted."""
+        if self.message.service is Service.REPEATED:
+            return True
         return self.complete or (isinstance(self.message.destination, Broadcast) and self.answers > 0)
 
     def takes_alternate_path(self, try_index: int, alternate_repeats: bool) -> bool:

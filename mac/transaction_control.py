@@ -70,7 +70,7 @@ class TransactionControl:
         self._running: Final[dict[bool, Transaction | None]] = {True: None, False: None}
         self._blocked_until: Final[dict[bool, float]] = {True: -math.inf, False: -math.inf}
         self._unnumbered: deque[OutgoingMessage] = deque()  # unacknowledged messages held back by the silence
-        self._unnumbered_sent: set[int] = set()
+        self._unnumbered_sent: dict[int, OutgoingMessage] = {}
 
     def submit(self, message: OutgoingMessage, now: float) -> None:
         """Accept a message; it starts when its turn comes."""
@@ -101,9 +101,9 @@ class TransactionControl:
 
     def on_sent(self, ticket: int, now: float) -> None:
         """A frame with this ticket has left the line."""
-        if ticket in self._unnumbered_sent:
-            self._unnumbered_sent.remove(ticket)
-            self._events.append(TransactionDone(ticket, True, 1))
+        unnumbered = self._unnumbered_sent.pop(ticket, None)
+        if unnumbered is not None:
+            self._tell(unnumbered, TransactionDone(ticket, True, 1), now)
             return
         transaction = self._find(ticket)
         if transaction is None or transaction.state is not TransactionState.IN_ACCESS:
@@ -114,16 +114,16 @@ class TransactionControl:
         transaction.attempts += 1
         transaction.on(TransactionEvent.TRY_LEFT)
         message = transaction.message
-        if message.service is Service.REPEATED and transaction.tries > message.retries:
+        if message.service is Service.REPEATED and transaction.on_last_try and not message.last_wait:
             self._finish(transaction, TransactionEvent.TRIES_SPENT, True, now)
         else:
-            transaction.timer_at = now + message.interval
+            transaction.timer_at = now + transaction.wait
 
     def on_given_up(self, ticket: int, now: float) -> None:
         """The link gave up a frame after too many collisions: the try counts as left and lost."""
-        if ticket in self._unnumbered_sent:
-            self._unnumbered_sent.remove(ticket)
-            self._events.append(TransactionDone(ticket, False, 0))
+        unnumbered = self._unnumbered_sent.pop(ticket, None)
+        if unnumbered is not None:
+            self._tell(unnumbered, TransactionDone(ticket, False, 0), now)
             return
         self.on_sent(ticket, now)
 
@@ -142,13 +142,14 @@ class TransactionControl:
         message = transaction.message
         if message.service is Service.REQUEST:
             source, domain = arrival.npdu.source, arrival.npdu.domain
-            self._events.append(ResponseReceived(message.handle, source, pdu.apdu, domain, arrival.header.alt_path))
+            response = ResponseReceived(message.handle, source, pdu.apdu, domain, arrival.header.alt_path)
+            self._tell(message, response, now)
         if transaction.complete:
             self._finish(transaction, TransactionEvent.ALL_ANSWERED, True, now)
             return
         transaction.on(TransactionEvent.ANSWER)
         if transaction.timer_at is not None:
-            transaction.timer_at = now + message.interval
+            transaction.timer_at = now + transaction.wait
 
     def on_challenge(self, arrival: Arrival, challenge: AuthPdu, now: float) -> None:
         """Somebody wants us to prove that we sent the message of the running transaction.
@@ -181,19 +182,21 @@ class TransactionControl:
         self._silent_until = now + self._silence
 
     def _abandon(self, now: float) -> None:
-        for handle in [message.handle for message in self._unnumbered] + sorted(self._unnumbered_sent):
-            self._link.withdraw(handle, now)
-            self._events.append(TransactionDone(handle, False, 0))
+        unnumbered = [*self._unnumbered, *self._unnumbered_sent.values()]
         self._unnumbered.clear()
         self._unnumbered_sent.clear()
+        for message in unnumbered:
+            self._link.withdraw(message.handle, now)
+            self._tell(message, TransactionDone(message.handle, False, 0), now)
         for priority, queue in self._waiting.items():
             running = self._running[priority]
-            for transaction in ([] if running is None else [running]) + list(queue):
-                transaction.on(TransactionEvent.ABORT)
-                self._link.withdraw(transaction.message.handle, now)
-                self._report(transaction, False)
+            abandoned = ([] if running is None else [running]) + list(queue)
             queue.clear()
             self._running[priority] = None
+            for transaction in abandoned:
+                transaction.on(TransactionEvent.ABORT)
+                self._link.withdraw(transaction.message.handle, now)
+                self._report(transaction, False, now)
 
     def _find(self, ticket: int) -> Transaction | None:
         return next((t for t in self._running.values() if t is not None and t.message.handle == ticket), None)
@@ -205,7 +208,7 @@ class TransactionControl:
             self._send_unnumbered(self._unnumbered.popleft(), now)
         for priority, queue in self._waiting.items():
             if queue and self._running[priority] is None:
-                number = self._numbers[priority].allocate(queue[0].message.number_key, now, queue[0].message.number_limit)
+                number = self._number_for(queue[0].message, now)
                 if number is None:
                     self._blocked_until[priority] = self._numbers[priority].free_at()
                     continue
@@ -215,10 +218,17 @@ class TransactionControl:
                 self._running[priority] = transaction
                 self._send_try(transaction, now)
 
+    def _number_for(self, message: OutgoingMessage, now: float) -> int | None:
+        numbers = self._numbers[message.priority]
+        if message.number is None:
+            return numbers.allocate(message.number_key, now, message.number_limit)
+        numbers.inherit(message.number, message.number_key, now)
+        return message.number
+
     def _send_unnumbered(self, message: OutgoingMessage, now: float) -> None:
         header = LpduHeader(message.priority, bool(message.alternate), 0)
         pdu = Apdu.decode(message.apdu)
-        self._unnumbered_sent.add(message.handle)
+        self._unnumbered_sent[message.handle] = message
         self._network.send(message.source, message.destination, message.domain, pdu, header, now, message.handle)
 
     def _send_try(self, transaction: Transaction, now: float) -> None:
@@ -237,8 +247,7 @@ class TransactionControl:
             )
 
     def _timeout(self, transaction: Transaction, now: float) -> None:
-        message = transaction.message
-        if transaction.tries <= message.retries:
+        if not transaction.on_last_try:
             transaction.on(TransactionEvent.TIMEOUT)
             self._send_try(transaction, now)
             return
@@ -255,12 +264,18 @@ class TransactionControl:
             self._link.withdraw(ReplyTicket(transaction.message.handle, challenger), now)
         if not success:
             self._statistics.transaction_timeouts += 1
-        self._report(transaction, success)
+        self._report(transaction, success, now)
         self._start_next(now)
 
-    def _report(self, transaction: Transaction, success: bool) -> None:
-        handle = transaction.message.handle
-        self._events.append(TransactionDone(handle, success, transaction.attempts, transaction.answers))
+    def _report(self, transaction: Transaction, success: bool, now: float) -> None:
+        message = transaction.message
+        self._tell(message, TransactionDone(message.handle, success, transaction.attempts, transaction.answers), now)
+
+    def _tell(self, message: OutgoingMessage, event: ResponseReceived | TransactionDone, now: float) -> None:
+        if message.listener is None:
+            self._events.append(event)
+        else:
+            message.listener(event, now)
 
     def _fits(self, transaction: Transaction, arrival: Arrival, pdu: Tpdu | Spdu) -> bool:
         """Current number, right kind of answer, same domain, and from somebody who was asked."""
