@@ -8,9 +8,12 @@ from typing import Final
 
 from .address import GroupReply
 from .apdu import FOREIGN_OFFLINE, OFFLINE, ApduFamily, family_of
+from .classic_proxy import ClassicProxy
 from .errors import DecodeError, DropReason
 from .events import Event, MessageReceived, NodeState, RequestReceived, ServiceMessage, Via
 from .network import SERVICE_MESSAGE_CODE
+from .proxy import ProxyLayer
+from .proxy_message import PROXY_CODE
 from .reports import IdReport
 from .responder import ManagementResponder, Reset
 from .session import SessionLayer
@@ -26,7 +29,7 @@ class ApplicationLayer:
 
     Args:
         responder: answers network management and diagnostics.
-        session: sends the answers.
+        proxy: repeats for others.    session: sends the answers.
         variables: takes the network variable messages, when the application registered any variable; otherwise they
             go to the application as they are.
         statistics: counters to keep.    events: where to report what is for the application.
@@ -35,19 +38,21 @@ class ApplicationLayer:
     def __init__(
         self,
         responder: ManagementResponder,
+        proxy: ProxyLayer,
         session: SessionLayer,
         variables: VariableLayer,
         statistics: Statistics,
         events: deque[Event],
     ) -> None:
         self._responder = responder
+        self._proxy = proxy
         self._session = session
         self._variables = variables
         self._statistics = statistics
         self._events = events
         self._receivers: Final[dict[ApduFamily, Callable[[Delivery, float], Reset]]] = {
             ApduFamily.APPLICATION: self._to_application,
-            ApduFamily.FOREIGN: self._to_application,
+            ApduFamily.FOREIGN: self._to_proxy_or_application,
             ApduFamily.NETWORK_VARIABLE: self._to_variables,
             ApduFamily.DIAGNOSTIC: self._to_management,
             ApduFamily.MANAGEMENT: self._to_management,
@@ -60,6 +65,12 @@ class ApplicationLayer:
         self._statistics.drops[DropReason.TRUNCATED] += 1
         if delivery.request_id is not None:
             self._session.respond(delivery.request_id, None, now)
+        return Reset.NONE
+
+    def _to_proxy_or_application(self, delivery: Delivery, now: float) -> Reset:
+        if delivery.apdu[0] != PROXY_CODE:
+            return self._to_application(delivery, now)
+        self._proxy.receive(delivery, now)
         return Reset.NONE
 
     def _to_application(self, delivery: Delivery, now: float) -> Reset:
@@ -90,6 +101,9 @@ class ApplicationLayer:
     def _to_management(self, delivery: Delivery, now: float) -> Reset:
         if delivery.apdu[0] == SERVICE_MESSAGE_CODE and delivery.request_id is None:
             self._take_service_message(delivery)
+            return Reset.NONE
+        if delivery.apdu[0] == ClassicProxy.CODE and len(delivery.apdu) > ClassicProxy.LENGTH_WITHOUT_TARGET:
+            self._proxy.receive_classic(delivery, now)
             return Reset.NONE
         self._statistics.messages += 1  # before, because the message may clear the counters
         dropped = self._statistics.drops.total()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from random import Random
 from typing import Final
 
@@ -20,11 +21,13 @@ from .entries import DomainEntry, GroupEntry
 from .error_log import ErrorLog
 from .errors import ConfigurationError, LocalProtocolError
 from .events import Event, NodeState, ResponseReceived, Service, TransactionDone, WasReset
+from .forwarding import Forwarder
 from .link import LinkLayer, OutgoingFrame
 from .lpdu import MAX_DELTA_BACKLOG, LpduHeader
 from .message_codes import SIGNAL_STRENGTH, success_code
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
 from .npdu import ENHANCED_VERSION, NORMAL_VERSION
+from .proxy import ProxyLayer
 from .receive_record import ReceiveRecords
 from .reception import Reception
 from .reports import IdReport
@@ -35,12 +38,11 @@ from .spdu import Spdu
 from .statistics import Statistics
 from .timing import ChannelTiming
 from .tpdu import Tpdu
-from .transaction import OutgoingMessage
+from .transaction import ANSWERED_SERVICES, MAX_APDU, OutgoingMessage
 from .transaction_control import TransactionControl
 from .transport import Delivery, TransportLayer
 from .variable_layer import VariableLayer
 
-MAX_APDU: Final = 229  # octets with the code: largest buffers of the stacks read for this (grade B)
 MAX_RETRIES: Final = 15
 SIGNAL_STRENGTH_ANSWER: Final = bytes([success_code(SIGNAL_STRENGTH)])
 
@@ -105,10 +107,14 @@ class Node:
         self._responder = ManagementResponder(
             config, timing, self._network, self._records, self.statistics, self._events
         )
-        self._next_handle = 1
+        self._handles = count(1)
+        self._forwarder = Forwarder(
+            self._network, self._records, self._session, self._control, self.statistics, self._handles
+        )
+        proxy = ProxyLayer(self._network, self._session, self._forwarder, self.statistics)
         self.variables = VariableLayer(self._responder.node, self._session, self.statistics, self._send)
         self._application = ApplicationLayer(
-            self._responder, self._session, self.variables, self.statistics, self._events
+            self._responder, proxy, self._session, self.variables, self.statistics, self._events
         )
         self._signal_queries: set[int] = set()
 
@@ -179,6 +185,7 @@ class Node:
 
     def reset(self, now: float) -> None:
         """Forget transactions and records, be silent for a while. Answers already queued still go out."""
+        self._forwarder.reset()
         self._control.reset(now)
         self._records.clear()
         self._responder.on_reset()
@@ -244,12 +251,18 @@ class Node:
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        due = (self._control.next_timer(), self._link.access.next_timer(), self._responder.next_timer())
+        due = (
+            self._control.next_timer(),
+            self._forwarder.next_timer(),
+            self._link.access.next_timer(),
+            self._responder.next_timer(),
+        )
         return min((at for at in due if at is not None), default=None)
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out."""
         self._control.on_timer(now)
+        self._forwarder.on_timer(now)
         self._link.access.on_timer(now)
         self._carry_out(self._responder.on_timer(now), now)
 
@@ -433,14 +446,13 @@ class Node:
             raise LocalProtocolError("an unconfigured node originates nothing but its service message")
         index, domain_id, source = self._network.resolve_domain(domain)
         group_size, own_member = self._network.resolve_group(destination, index)
-        if service in _ANSWERED_SERVICES:
+        if service in ANSWERED_SERVICES:
             if index is None:
                 raise LocalProtocolError(f"no answer could reach us on domain {domain_id}: it is not in the table")
             if isinstance(destination, Group) and group_size < 2:
                 raise LocalProtocolError(f"size of group {destination.group} must be 2 or more, got {group_size}")
         with_long_number = self.config.enhanced_numbers if enhanced is None else enhanced
-        handle = self._next_handle
-        self._next_handle += 1
+        handle = next(self._handles)
         message = OutgoingMessage(
             handle=handle,
             service=service,
@@ -489,8 +501,6 @@ class Node:
             self._responder.node.log_error(ErrorLog.AUTHENTICATION_MISMATCH)
         return self._session.deliver(record) if isinstance(record.pdu, Spdu) else self._transport.deliver(record, now)
 
-
-_ANSWERED_SERVICES: Final = frozenset({Service.REQUEST, Service.ACKNOWLEDGED})
 
 
 def _check_apdu(apdu: bytes) -> None:

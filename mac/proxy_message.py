@@ -17,8 +17,7 @@ from .errors import ConfigurationError, MalformedPdu, TruncatedPdu
 from .events import Service
 from .lpdu import MAX_DELTA_BACKLOG
 
-PROXY_CODE: Final = 0x4D  # APDU code of the message, and of the response that says "delivered"
-PROXY_FAILURE_CODE: Final = 0x4C  # response: code, then the count of the station whose transaction failed
+PROXY_CODE: Final = 0x4D
 MAX_HOPS: Final = 15
 MAX_TARGET_DATA: Final = 102  # octets behind the code of the target APDU (grade B)
 MIN_PAYLOAD: Final = 4  # octets behind the code; shorter messages are dropped (grade B)

@@ -24,8 +24,6 @@ _LONG_WAIT_PER_HOP: Final = 0.512  # s, codes 10..15 and long timers
 _FIRST_CODE_PER_HOP: Final = 8
 _FIRST_LONG_CODE: Final = 10
 
-BUFFER_WAIT: Final = 1.0  # s for which a repeater without a free buffer tries again before it reports failure (grade B)
-
 
 def hop_time(timer_code: int, long_timer: bool = False) -> float:
     """Transmit timer of a repeater, s; timer_code 0..15."""

@@ -148,6 +148,18 @@ class ReceiveRecords:
             return None
         return record
 
+    def hold(self, request_id: int) -> None:
+        """Keep a record, however long its answer takes, while the request is carried on to another station."""
+        for record in self._records.values():
+            if record.request_id == request_id:
+                record.expires_at = math.inf
+
+    def release(self, request_id: int, now: float, keep: float = 0.0) -> None:
+        """Let a held record end a receive time from now, or `keep` s if that is longer."""
+        for record in self._records.values():
+            if record.request_id == request_id:
+                record.expires_at = now + max(keep, self._lifetime(record.arrival))
+
     def was_issued(self, request_id: int) -> bool:
         """Whether this id was ever given to the application."""
         return 0 < request_id < self._next_request_id

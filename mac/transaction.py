@@ -19,6 +19,8 @@ from .timers import NUMBER_LIFETIME
 from .tpdu import Tpdu, TpduType
 from .transaction_header import MAX_ENHANCED_NUMBER, MAX_NUMBER
 
+MAX_APDU: Final = 229  # octets with the code: largest buffers of the stacks read for this (grade B)
+ANSWERED_SERVICES: Final = frozenset({Service.REQUEST, Service.ACKNOWLEDGED})
 DEFAULT_BROADCAST_BACKLOG: Final = 15  # announced by a broadcast that expects answers, when nothing else is given (L)
 _LAST_MEMBER_IN_REM_MSG: Final = 15  # beyond, the member list goes into a REMINDER of its own (grade L)
 MAX_CHALLENGERS: Final = 64  # of one message: as many as a group has members; our bound (grade D)

@@ -171,7 +171,7 @@ class TransactionControl:
         self._network.answer(arrival, message.source, reply, now, ReplyTicket(message.handle, challenger))
         is_first = transaction.challengers.get(challenger) != transaction.tries
         if is_first and transaction.timer_at is not None and message.service is not Service.REPEATED:
-            transaction.timer_at = now + message.interval
+            transaction.timer_at = now + transaction.wait
         transaction.challengers[challenger] = transaction.tries
 
     def reset(self, now: float) -> None:
