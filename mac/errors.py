@@ -31,8 +31,6 @@ class DropReason(StrEnum):
     STRAY_REMINDER = "stray_reminder"  # reminder without a record
     LATE_RESPONSE = "late_response"  # our application answered after the receive record was freed
     AUTHENTICATION = "authentication"  # challenge or reply that fits no message waiting for it
-    NO_OUTPUT_BUFFER = "no_output_buffer"  # to be repeated for others, but all buffers stayed in use
-    SUPERSEDED = "superseded"  # to be repeated for a sender that has meanwhile sent another message
     OFFLINE = "offline"  # message for an application that is not running
     UNKNOWN_MESSAGE = "unknown_message"  # management message that needs no answer and means nothing to us
 

@@ -13,7 +13,6 @@ from typing import Final
 
 from .address import Destination, Group
 from .authentication import AuthenticationKeys
-from .errors import DropReason
 from .events import ResponseReceived, Service, TransactionDone
 from .network import Arrival, NetworkLayer
 from .receive_record import ReceiveRecords
@@ -235,7 +234,6 @@ class Forwarder:
 
     def _give_up(self, order: Order, now: float) -> None:
         self._statistics.lost += 1
-        self._statistics.drops[DropReason.NO_OUTPUT_BUFFER] += 1
         self._answer(order, failure_answer(order.count), now)
 
     def _use_free_buffer(self, now: float) -> None:
@@ -244,7 +242,7 @@ class Forwarder:
         for stalled in waiting:
             order = stalled.order
             if order.request_id is not None and self._records.by_request_id(order.request_id, now) is None:
-                self._statistics.drops[DropReason.SUPERSEDED] += 1
+                self._statistics.lost += 1
                 continue
             message = self._message(order) if self._has_buffer(order.priority) else None
             if message is None:

@@ -47,16 +47,19 @@ class ProxyLayer:
         """Process a message with code 4D. A malformed one is dropped, and its request never answered."""
         try:
             message = ProxyMessage.decode(delivery.apdu)
+            part = None if message.hops else AgentPart.decode(message.agent_part)
         except DecodeError as error:
-            self._drop(delivery.request_id, error, now)
+            self._statistics.drops[error.reason] += 1
+            if delivery.request_id is not None:
+                self._session.respond(delivery.request_id, None, now)
             return
-        if not message.hops:
-            self._act_as_agent(message, delivery, delivery.request_id, now)
+        self._statistics.messages += 1
+        if part is not None:
+            self._act_as_agent(message, part, delivery, delivery.request_id, now)
             return
         self._repeat(message, delivery, now)
         if message.all_agents and delivery.arrival.domain_index is not None:
-            # Nobody learns what becomes of this copy: the answer is that of the stations still to come.
-            self._act_as_agent(message, delivery, None, now)
+            self._act_as_one_of_all_agents(message, delivery, now)
 
     def receive_classic(self, delivery: Delivery, now: float) -> None:
         """Put the question of a classic proxy request to its target, under a transaction number of our own.
@@ -74,6 +77,7 @@ class ProxyLayer:
             self._statistics.drops[error.reason] += 1
             self._session.respond(request_id, _CLASSIC_REFUSAL, now)
             return
+        self._statistics.messages += 1
         target = request.target
         if target is None or arrival.domain_index is None:
             self._session.respond(request_id, _CLASSIC_REFUSAL, now)
@@ -114,13 +118,18 @@ class ProxyLayer:
         )
         self._forwarder.accept(order, now)
 
-    def _act_as_agent(self, message: ProxyMessage, delivery: Delivery, request_id: int | None, now: float) -> None:
-        arrival = delivery.arrival
+    def _act_as_one_of_all_agents(self, message: ProxyMessage, delivery: Delivery, now: float) -> None:
+        """Nobody learns what becomes of this copy: the answer is that of the stations still to come."""
         try:
             part = AgentPart.decode(message.agent_part)
-        except DecodeError as error:
-            self._drop(request_id, error, now)
+        except DecodeError:
             return
+        self._act_as_agent(message, part, delivery, None, now)
+
+    def _act_as_agent(
+        self, message: ProxyMessage, part: AgentPart, delivery: Delivery, request_id: int | None, now: float
+    ) -> None:
+        arrival = delivery.arrival
         if len(part.apdu) > 1 + MAX_TARGET_DATA:
             if request_id is not None:
                 self._session.respond(request_id, failure_answer(message.count), now)
@@ -160,8 +169,3 @@ class ProxyLayer:
         else:
             increments = [increment[:KEY_LENGTH], increment[KEY_LENGTH:]]
         return self._network.keys.increased((increments[0], increments[1]))
-
-    def _drop(self, request_id: int | None, error: DecodeError, now: float) -> None:
-        self._statistics.drops[error.reason] += 1
-        if request_id is not None:
-            self._session.respond(request_id, None, now)

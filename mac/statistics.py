@@ -36,14 +36,14 @@ class Statistics:
         transmission_errors: frames with a bad CRC, or too short.
         transaction_timeouts: own transactions that failed.
         receive_transaction_full: messages lost because no receive record was free.
-        lost, missed: messages lost in the node, frames lost in its link layer.
+        lost, missed: messages lost in the node (to be repeated for others, but no buffer), frames lost in its link layer.
         l2_received: good frames.    l3_received: packets for this node.    l3_transmitted: packets given to the link.
         transmit_retries: tries after the first.
         backlog_overflows: how often the backlog hit its upper limit.
         late_acknowledgements: answers that fit no running transaction.
         collisions: reported by the transceiver.
         frames: frames handed to the node, whatever became of them.
-        messages: those that brought a new message to the application or to network management.
+        messages: those that brought a new message to the application, to network management or to the proxy.
         held: those whose message waits for its sender to be authenticated.
         duplicates: copies of a message or answer that is known already.
         answers: acknowledgements and responses to running transactions.
