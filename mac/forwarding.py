@@ -95,7 +95,7 @@ class _Sent:
 
     number: int
     apdu: bytes = field(repr=False)
-    origin: tuple[object, ...]
+    origin: bytes
     forgotten_at: float
 
 

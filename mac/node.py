@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from random import Random
-from typing import Final
 
 from . import timers
 from .access import AccessState
-from .address import NO_ADDRESS, Broadcast, Destination, DomainId, Group, SubnetNode, check_range
+from .address import NO_ADDRESS, Broadcast, Destination, DomainId, SubnetNode, check_range
 from .apdu import Apdu
 from .application import ApplicationLayer
 from .authpdu import AuthPdu
@@ -19,14 +17,12 @@ from .challenge import Challenger
 from .configuration import NodeConfig
 from .entries import DomainEntry, GroupEntry
 from .error_log import ErrorLog
-from .errors import ConfigurationError, LocalProtocolError
 from .events import Event, NodeState, ResponseReceived, Service, TransactionDone, WasReset
 from .forwarding import Forwarder
 from .link import LinkLayer, OutgoingFrame
-from .lpdu import MAX_DELTA_BACKLOG, LpduHeader
-from .message_codes import SIGNAL_STRENGTH, success_code
+from .lpdu import LpduHeader
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
-from .npdu import ENHANCED_VERSION, NORMAL_VERSION
+from .outbox import Outbox, check_apdu
 from .proxy import ProxyLayer
 from .receive_record import ReceiveRecords
 from .reception import Reception
@@ -38,13 +34,9 @@ from .spdu import Spdu
 from .statistics import Statistics
 from .timing import ChannelTiming
 from .tpdu import Tpdu
-from .transaction import ANSWERED_SERVICES, MAX_APDU, OutgoingMessage
 from .transaction_control import TransactionControl
 from .transport import Delivery, TransportLayer
 from .variable_layer import VariableLayer
-
-MAX_RETRIES: Final = 15
-SIGNAL_STRENGTH_ANSWER: Final = bytes([success_code(SIGNAL_STRENGTH)])
 
 
 class Node:
@@ -108,15 +100,16 @@ class Node:
             config, timing, self._network, self._records, self.statistics, self._events
         )
         self._handles = count(1)
+        self._outbox = Outbox(self._network, self._control, self._handles, config.enhanced_numbers)
         self._forwarder = Forwarder(
             self._network, self._records, self._session, self._control, self.statistics, self._handles
         )
         proxy = ProxyLayer(self._network, self._session, self._forwarder, self.statistics)
-        self.variables = VariableLayer(self._responder.node, self._session, self.statistics, self._send)
+        self.variables = VariableLayer(self._responder.node, self._session, self.statistics, self._outbox.send)
         self._application = ApplicationLayer(
             self._responder, proxy, self._session, self.variables, self.statistics, self._events
         )
-        self._signal_queries: set[int] = set()
+        self._control.own_registers = self._own_registers
 
     # --- state -------------------------------------------------------------------------------------------------
 
@@ -274,18 +267,10 @@ class Node:
             return None
         event = self._events.popleft()
         if isinstance(event, ResponseReceived):
-            return self._completed(event)
+            return self.variables.on_response(event)
         if isinstance(event, TransactionDone):
             self.variables.on_done(event.handle)
-            self._signal_queries.discard(event.handle)
         return event
-
-    def _completed(self, event: ResponseReceived) -> Event:
-        """What the stack adds to a response: the value of a polled variable, our registers to those of the target."""
-        answers_signal_query = event.handle in self._signal_queries and event.apdu[:1] == SIGNAL_STRENGTH_ANSWER
-        if answers_signal_query and self.last_reception is not None:
-            return replace(event, apdu=event.apdu + self.last_reception.encode())
-        return self.variables.on_response(event)
 
     def send_request(
         self,
@@ -319,7 +304,7 @@ class Node:
             enhanced: with a 12-bit transaction number; None: as configured. The expanded Query Version tells whether a
                 node understands them.
         """
-        return self._send(
+        return self._outbox.send(
             Service.REQUEST,
             destination,
             apdu,
@@ -350,7 +335,7 @@ class Node:
         enhanced: bool | None = None,
     ) -> int:
         """Send a message that each receiver acknowledges; arguments as `send_request`."""
-        return self._send(
+        return self._outbox.send(
             Service.ACKNOWLEDGED,
             destination,
             apdu,
@@ -378,7 +363,7 @@ class Node:
         enhanced: bool | None = None,
     ) -> int:
         """Send `repeats` + 1 copies of a message, `repeat_time` s from the end of one to the queueing of the next."""
-        return self._send(
+        return self._outbox.send(
             Service.REPEATED,
             destination,
             apdu,
@@ -401,7 +386,7 @@ class Node:
         alternate: bool = False,
     ) -> int:
         """Send a message once, without transaction number."""
-        return self._send(
+        return self._outbox.send(
             Service.UNACKNOWLEDGED, destination, apdu, now, domain, 0, 0.0, priority=priority, alternate=alternate
         )
 
@@ -412,70 +397,12 @@ class Node:
 
     def respond(self, request_id: int, apdu: bytes, now: float) -> None:
         """Answer a request of `RequestReceived`. Too late an answer is counted and dropped."""
-        _check_apdu(apdu)
+        check_apdu(apdu)
         self._session.respond(request_id, apdu, now)
 
     def decline(self, request_id: int, now: float) -> None:
         """Leave a request unanswered for good (null response)."""
         self._session.respond(request_id, None, now)
-
-    def _send(
-        self,
-        service: Service,
-        destination: Destination,
-        apdu: bytes,
-        now: float,
-        domain: int | DomainId,
-        retries: int,
-        interval: float,
-        max_responses: int = 1,
-        backlog: int = 0,
-        priority: bool = False,
-        alternate: bool | None = None,
-        authenticated: bool = False,
-        enhanced: bool | None = None,
-    ) -> int:
-        _check_apdu(apdu)
-        check_range("retries", retries, 0, MAX_RETRIES)
-        check_range("backlog", backlog, 0, MAX_DELTA_BACKLOG)
-        if max_responses < 1:
-            raise ConfigurationError(f"max_responses must be 1 or more, got {max_responses}")
-        if interval < 0.0:
-            raise ConfigurationError(f"the transmit or repeat time must not be negative, got {interval}")
-        if not self._responder.configured:
-            raise LocalProtocolError("an unconfigured node originates nothing but its service message")
-        index, domain_id, source = self._network.resolve_domain(domain)
-        group_size, own_member = self._network.resolve_group(destination, index)
-        if service in ANSWERED_SERVICES:
-            if index is None:
-                raise LocalProtocolError(f"no answer could reach us on domain {domain_id}: it is not in the table")
-            if isinstance(destination, Group) and group_size < 2:
-                raise LocalProtocolError(f"size of group {destination.group} must be 2 or more, got {group_size}")
-        with_long_number = self.config.enhanced_numbers if enhanced is None else enhanced
-        handle = next(self._handles)
-        message = OutgoingMessage(
-            handle=handle,
-            service=service,
-            destination=destination,
-            domain=domain_id,
-            domain_index=index,
-            source=source,
-            apdu=bytes(apdu),
-            priority=priority,
-            auth=authenticated,
-            retries=retries,
-            interval=interval,
-            max_responses=max_responses,
-            backlog=backlog,
-            alternate=alternate,
-            group_size=group_size,
-            own_member=own_member,
-            version=ENHANCED_VERSION if with_long_number and service is not Service.UNACKNOWLEDGED else NORMAL_VERSION,
-        )
-        if apdu[0] == SIGNAL_STRENGTH:
-            self._signal_queries.add(handle)
-        self._control.submit(message, now)
-        return handle
 
     # --- upwards -----------------------------------------------------------------------------------------------
 
@@ -501,7 +428,5 @@ class Node:
             self._responder.node.log_error(ErrorLog.AUTHENTICATION_MISMATCH)
         return self._session.deliver(record) if isinstance(record.pdu, Spdu) else self._transport.deliver(record, now)
 
-
-
-def _check_apdu(apdu: bytes) -> None:
-    check_range("APDU length", len(apdu), 1, MAX_APDU)
+    def _own_registers(self) -> bytes:
+        return b"" if self.last_reception is None else self.last_reception.encode()

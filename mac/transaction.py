@@ -26,6 +26,9 @@ _LAST_MEMBER_IN_REM_MSG: Final = 15  # beyond, the member list goes into a REMIN
 MAX_CHALLENGERS: Final = 64  # of one message: as many as a group has members; our bound (grade D)
 _ALTERNATE_TRIES: Final = 2  # how many of the last tries take the alternate path (grade B, L)
 
+Listener = Callable[[ResponseReceived | TransactionDone, float], None]
+"""Takes what happens to a message, and when."""
+
 
 class TransactionNumbers:
     """Numbers of one priority class: 0 once after reset, then 1..15 in turn, one counter for all destinations.
@@ -114,7 +117,7 @@ class OutgoingMessage:
     version: int = NORMAL_VERSION
     number: int | None = None
     last_wait: float = 0.0
-    listener: Callable[[ResponseReceived | TransactionDone, float], None] | None = None
+    listener: Listener | None = None
 
     @property
     def number_key(self) -> tuple[object, ...]:

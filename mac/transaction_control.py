@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from .address import Broadcast, DomainId, Group, GroupReply, SubnetNode
@@ -14,7 +15,9 @@ from .errors import DropReason
 from .events import Event, ResponseReceived, Service, TransactionDone
 from .link import LinkLayer
 from .lpdu import LpduHeader
+from .message_codes import SIGNAL_STRENGTH, success_code
 from .network import Arrival, NetworkLayer
+from .reception import Reception
 from .spdu import Spdu
 from .statistics import Statistics
 from .tpdu import Tpdu
@@ -29,6 +32,7 @@ from .transaction import (
     TransactionState,
 )
 
+_SIGNAL_STRENGTH_ANSWER: Final = bytes([success_code(SIGNAL_STRENGTH)])
 _REPLIES: Final = {AuthPduType.CHALLENGE: AuthPduType.REPLY, AuthPduType.CHALLENGE_OMA: AuthPduType.REPLY_OMA}
 
 
@@ -45,6 +49,9 @@ class TransactionControl:
         number_records: destinations remembered per priority class.
         silence: s without originating after power-up or reset.    started_at: instant of power-up.
         alternate_repeats: send every other copy of a repeated message over the alternate path.
+
+    Attributes:
+        own_registers: gives the transceiver's registers of the newest reception, empty when nobody knows.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class TransactionControl:
         self._link = link
         self._statistics = statistics
         self._events = events
+        self.own_registers: Callable[[], bytes] = bytes
         self._numbers: Final = {priority: TransactionNumbers(number_records) for priority in (True, False)}
         self._silence = silence
         self._silent_until = started_at + silence
@@ -142,7 +150,8 @@ class TransactionControl:
         message = transaction.message
         if message.service is Service.REQUEST:
             source, domain = arrival.npdu.source, arrival.npdu.domain
-            response = ResponseReceived(message.handle, source, pdu.apdu, domain, arrival.header.alt_path)
+            apdu = self._completed(message.apdu, pdu.apdu)
+            response = ResponseReceived(message.handle, source, apdu, domain, arrival.header.alt_path)
             self._tell(message, response, now)
         if transaction.complete:
             self._finish(transaction, TransactionEvent.ALL_ANSWERED, True, now)
@@ -313,6 +322,13 @@ class TransactionControl:
             case Broadcast(subnet):
                 return isinstance(to, SubnetNode) and (subnet == 0 or source.subnet in (subnet, 0))
         return isinstance(to, SubnetNode)
+
+    def _completed(self, request: bytes, response: bytes) -> bytes:
+        """What the stack that asked for signal strength adds to the registers of the target: its own."""
+        asked = request[0] == SIGNAL_STRENGTH and response[:1] == _SIGNAL_STRENGTH_ANSWER
+        if asked and len(response) == 1 + Reception.LENGTH:
+            return response + self.own_registers()
+        return response
 
     @staticmethod
     def _same_domain(message: OutgoingMessage, arrival: Arrival) -> bool:
