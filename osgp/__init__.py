@@ -56,6 +56,7 @@ from .meter import (
     Saved,
     Subsystem,
 )
+from .place import Place, place
 from .plc import Limits, RequestMessage
 from .security import Key, OmaSuite, oma_digest
 from .services import (
@@ -108,6 +109,7 @@ __all__ = [
     "PartialRead",
     "PartialWrite",
     "PassDone",
+    "Place",
     "Port",
     "Power",
     "Quantity",
@@ -138,6 +140,7 @@ __all__ = [
     "UnknownService",
     "decode_request",
     "oma_digest",
+    "place",
     "source",
     "sources",
     "table",

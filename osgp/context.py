@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from .errors import TableError
 from .expression import Part
+from .firmware import pack_firmware, unpack_firmware
+from .leaf import Buffer
 
 if TYPE_CHECKING:
+    from .layout import Layout
     from .value import TableValue
+
+__all__ = ["DEFAULT_CONTEXT", "Context", "pack_firmware", "unpack_firmware"]
 
 # Assumed while neither the caller nor BT01 gives the firmware: the plain Gen 3 layout with one load profile set. Grade D.
 DEFAULT_FIRMWARE: Final = (3, 10)
 MULTIPLE_SETS_FROM: Final = (3, 50)  # firmware that has four load profile sets; grade A
 GENERATION_4_FROM: Final = (4, 0)  # grade A
 LOAD_PROFILE_SETS: Final = 4
+# Old meters lack BT21; BT20 has the same layout and counts instead; grade A.
+SUBSTITUTES: Final = {"BT21": "BT20"}
+DEFAULT_FORMAT: Final = 8  # BT00.ni_format_1 and ni_format_2: INT32
 
 
 class Context:
@@ -27,56 +35,123 @@ class Context:
     """
 
     def __init__(self, tables: Mapping[str, bytes] | None = None, firmware: tuple[int, int] | None = None) -> None:
-        self._octets: dict[str, bytes] = dict(tables or {})
+        self._octets: dict[str, Buffer] = dict(tables or {})
         self._values: dict[str, TableValue] = {}
-        self._decoding: set[str] = set()
+        self._layouts: dict[str, Layout] = {}
+        self._referenced: set[str] = {"BT01"}  # tables on whose octets a layout made so far depends
+        self._busy: set[str] = set()
         self._firmware = firmware
+
+    @classmethod
+    def over(cls, buffers: dict[str, Buffer], firmware: tuple[int, int] | None = None) -> Self:
+        """A context over somebody else's octets, who says `changed` when they do."""
+        context = cls(firmware=firmware)
+        context._octets = buffers
+        return context
 
     def put(self, table: str, octets: bytes) -> None:
         """Remember the octets of a table; everything decoded before is decoded anew when asked for."""
         if self._octets.get(table) != octets:
             self._octets[table] = bytes(octets)
-            self._values.clear()
+            self.changed(table)
+
+    def changed(self, table: str) -> None:
+        """The octets of a table changed where they lie."""
+        self._values.clear()
+        if table in self._referenced:
+            self._layouts.clear()
 
     def forget(self, table: str) -> None:
         """Drop a table."""
         if self._octets.pop(table, None) is not None:
-            self._values.clear()
+            self.changed(table)
 
     def octets(self, table: str) -> bytes | None:
         """Octets of a table, None when it is not known."""
-        return self._octets.get(table)
+        octets = self._octets.get(table)
+        return None if octets is None else bytes(octets)
 
     def known(self) -> tuple[str, ...]:
         """Ids of the tables with octets."""
         return tuple(self._octets)
 
+    def buffer(self, table: str) -> Buffer | None:
+        """As `octets`, without a copy: not to be kept."""
+        return self._octets.get(table)
+
+    def layout(self, table: str) -> Layout:
+        """Layout of a table for this device. TableError when a dimension is not known (the text says which)."""
+        layout = self._layouts.get(table)
+        if layout is None:
+            from .table import table as specification  # the one loop between the modules: layouts need contexts and vice versa
+
+            if table in self._busy:
+                raise TableError(f"the layout of {table} depends on itself")
+            self._busy.add(table)
+            try:
+                layout = specification(table).layout(self)
+            finally:
+                self._busy.discard(table)
+            if layout.own:
+                self._referenced.add(table)
+            self._layouts[table] = layout
+        return layout
+
     def peek(self, table: str) -> TableValue | None:
         """The table as far as its octets reach, or None when it is not known (or is just being decoded)."""
         if table in self._values:
             return self._values[table]
-        if table not in self._octets or table in self._decoding:
+        if table not in self._octets or table in self._busy:
             return None
-        from .table import table as specification  # the one loop between the modules: layouts need contexts and vice versa
+        from .table import table as specification
 
-        self._decoding.add(table)
-        try:
-            value = specification(table).decode(self._octets[table], self, partial=True)
-        finally:
-            self._decoding.discard(table)
+        value = specification(table).decode(bytes(self._octets[table]), self, partial=True)
         self._values[table] = value
         return value
 
     def resolve(self, parts: tuple[Part, ...], asking: str) -> int:
         """Integer value of a reference into another table."""
+        from .layout import ABSENT
+
         identifier = str(parts[0])
-        value = self.peek(identifier)
-        if value is None:
-            raise TableError(f"{asking} needs {identifier}, which is not known")
-        found = value.follow(parts[1:])
+        self._referenced.add(identifier)
+        if identifier not in self._octets and identifier in SUBSTITUTES:
+            identifier = SUBSTITUTES[identifier]
+            self._referenced.add(identifier)
+        octets = self._octets.get(identifier)
+        if octets is None or identifier in self._busy:
+            raise TableError(f"{asking} needs {parts[0]}, which is not known")
+        found = self.layout(identifier).resolve(parts[1:], octets)
+        if found is ABSENT:
+            raise TableError(f"{asking} needs {_text(parts)}, which is not in the {len(octets)} octets known")
         if not isinstance(found, int):
             raise TableError(f"{asking} needs a number from {identifier}, got {found!r}")
         return int(found)
+
+    def size_of(self, table: str) -> int:
+        """Octets of a table. TableError when a dimension is not known."""
+        return self.layout(table).size
+
+    def number_format(self, which: str) -> int:
+        """Code of BT00.ni_format_1 or 2 ("1", "2"), 8 when BT00 is not known."""
+        self._referenced.add("BT00")
+        if "BT00" not in self._octets or "BT00" in self._busy:
+            return DEFAULT_FORMAT
+        try:
+            return self.resolve(("BT00", f"ni_format_{which}"), "NI_FMAT")
+        except TableError:
+            return DEFAULT_FORMAT
+
+    def same(self, parts: tuple[Part, ...], value: int) -> bool:
+        """Whether a reference has that value here; False when it has none."""
+        try:
+            if parts[0] == "sizeof":
+                return self.size_of(str(parts[1])) == value
+            if parts[0] == "BT00" and str(parts[1]).startswith("ni_format"):
+                return self.number_format(str(parts[1])[-1]) == value
+            return self.resolve(parts, str(parts[0])) == value
+        except TableError:
+            return False
 
     @property
     def firmware(self) -> tuple[int, int]:
@@ -99,18 +174,8 @@ class Context:
         return LOAD_PROFILE_SETS if self.firmware >= MULTIPLE_SETS_FROM else 1
 
 
-def unpack_firmware(version: int, revision: int) -> tuple[int, int, int]:
-    """BT01 firmware_version and firmware_revision -> x, yy, zz.    bits 15..12 x, 11..5 yy, 4..0 zz: 0x3018 is 3.00.24"""
-    word = version << 8 | revision
-    return word >> 12, word >> 5 & 0x7F, word & 0x1F
-
-
-def pack_firmware(major: int, minor: int, build: int) -> tuple[int, int]:
-    """The two octets of BT01, high octet first; the other way round of unpack_firmware."""
-    if not (0 <= major <= 15 and 0 <= minor <= 127 and 0 <= build <= 31):
-        raise TableError(f"firmware must be 0..15, 0..127, 0..31, got {major}, {minor}, {build}")
-    word = major << 12 | minor << 5 | build
-    return word >> 8, word & 0xFF
+def _text(parts: tuple[Part, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) and at > 1 else f".{part}" for at, part in enumerate(parts))[1:]
 
 
 DEFAULT_CONTEXT: Final = Context()

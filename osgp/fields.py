@@ -15,6 +15,7 @@ from .types import BITS, CODECS, OPAQUE
 Kind = Enum("Kind", "SCALAR FORMAT ARRAY BITS TEXT DIGITS SET OPAQUE RECORDS")
 
 _ARRAY: Final = re.compile(r"ARRAY\[(.+)\] OF (\w+)")
+_REST: Final = "BINARY[*]"  # to the end of the table
 _SIZED: Final = re.compile(r"(SET|BITMAP|BINARY|FILL|UNION)\[(.+)\]")
 _FORMATS: Final = ("NI_FMAT1", "NI_FMAT2")
 
@@ -32,6 +33,7 @@ class FieldSpec:
         stride: octets per element of an array of records, None: the element's own size.
         index: name under which the fields of an element see their element number.
         until: elements follow until this offset from the start of the table.
+        rest: opaque octets up to the end of the table, however many there are.
         vci: F fixed, M meter, H host, P per firmware, HD host directly, HI host through a pending table.
     """
 
@@ -49,6 +51,7 @@ class FieldSpec:
     stride: Node | None = None
     index: str | None = None
     until: Node | None = None
+    rest: bool = False
     fields: tuple[FieldSpec, ...] = ()
     variants: tuple[tuple[str, tuple[FieldSpec, ...]], ...] = ()
     meaning: str = ""
@@ -95,6 +98,8 @@ def build_field(raw: Mapping[str, Any], where: str, replace: Mapping[str, str]) 
         if not lo <= hi < 8 * container:
             raise TableError(f"{where}.{name}: {written} does not fit {container} octets")
         kind, extra = Kind.BITS, {"lo": lo, "hi": hi, "container": container}
+    elif written == _REST:
+        base, kind, extra = "BINARY", Kind.OPAQUE, {"rest": True}
     elif sized := _SIZED.fullmatch(written):
         base = sized[1]
         kind = Kind.OPAQUE if base in OPAQUE else Kind.SET

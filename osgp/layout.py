@@ -1,342 +1,360 @@
-"""The walker: places every field of a table and reads, writes or measures it on the way.
+"""The layout of a table for given dimensions: every field has its place. Decodes, encodes and finds fields.
 
-One walk serves all directions, because the place of a field can depend on the values of fields before it:
+    Layout
+      +- Block                fields of one record, places from the start of the record
+           +- Slot            a single field: place and Leaf
+           +- Repeated        equal records, one behind the other
+           +- Listed          records that differ (their dimensions depend on the element)
 
-    decode    octets given, values come out
-    encode    values given, octets come out
-    measure   neither; the table's own values are taken from the context when a later place depends on them
+A layout is made once by `compiler.compile_layout` and shared by every device that has the same dimensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from .context import Context
-from .errors import ExpressionError, TableError, TruncatedTable
-from .expression import Node, Part
+from .errors import TableError, TruncatedTable
+from .expression import Part
 from .fields import FieldSpec, Kind
-from .types import CODECS, NI_FORMATS, Codec, decode_set, decode_text, encode_digits, encode_set, encode_text
-from .value import MISSING, Record, descend
+from .leaf import Buffer, Leaf, bits_leaf, scalar_leaf
+from .value import Record
 
-if TYPE_CHECKING:
-    from .table import TableSpec
-
-# Octets. No documented table comes near; a count read from noise must not ask for more memory than that.
-MAX_TABLE: Final = 1 << 20
-_ABSENT: Final = object()
+ABSENT: Final = object()
 
 
-class Walk:
-    """One pass over the fields of a table. See the module text for the three uses."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """One field.    at: octets from the start of its record.    optional: newer firmware; only there when the octets reach it."""
 
-    def __init__(
-        self,
-        spec: TableSpec,
-        context: Context,
-        *,
-        octets: bytes | None = None,
-        partial: bool = False,
-        given: Mapping[str, Any] | None = None,
-        output: bytearray | None = None,
-        ranges: bool = False,
-    ) -> None:
-        self._spec = spec
-        self._context = context
-        self._octets = octets
-        self._partial = partial
-        self._given = given
-        self._output = output
-        self._locals: list[dict[str, Any]] = []
-        self._indices: dict[str, int] = {}
-        self._resolving: set[str] = set()
-        self._limit = 0
-        self._seen = 0  # octets needed so far
-        self.places: dict[str, tuple[int, int, int]] = {}  # top level: offset, octets, lowest bit or -1
-        self.ranges: dict[tuple[Part, ...], tuple[int, int, int]] = {}  # every field: offset, octets, octets per element
-        self._ranging = ranges
-        self.end = 0
+    spec: FieldSpec
+    at: int
+    leaf: Leaf
+    optional: bool = False
 
-    def run(self) -> dict[str, Any]:
-        """Walk all fields; returns the values by name."""
-        self._limit = MAX_TABLE
-        if self._spec.limit is not None:
-            self._limit = max(0, self._spec.limit.evaluate(self))
-        fields: dict[str, Any] = {}
-        end = self._record(self._spec.fields, fields, 0, self._given, (), top=True)
-        self.end = self._limit if self._spec.limit is not None else end
-        return fields
+    @property
+    def end(self) -> int:
+        return self.at + self.leaf.size
 
-    def encoded(self) -> bytes:
-        """Octets written by a walk with `output`."""
-        assert self._output is not None
-        return bytes(self._output[: self.end].ljust(self.end, b"\0"))
 
-    # the scope of the expressions
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeated:
+    """`count` records of `stride` octets that share one layout."""
 
-    def resolve(self, parts: tuple[Part, ...]) -> int:
-        head = str(parts[0])
-        if len(parts) == 1:
-            for record in reversed(self._locals):
-                if head in record:
-                    return self._number(record[head], parts)
-            if head in self._indices:
-                return self._indices[head]
-            if head in self._spec.where:
-                if head in self._resolving:
-                    raise ExpressionError(f"{self._spec.id}: {head} is defined by itself")
-                self._resolving.add(head)
-                try:
-                    return self._spec.where[head].evaluate(self)
-                finally:
-                    self._resolving.discard(head)
-            if head == "X":
-                return int(self._context.generation_4)
-            if head == "sets":
-                return self._context.load_profile_sets
-            raise TableError(f"{self._spec.id}: {head} is not known before the octets are")
-        if head == self._spec.id and self._locals:
-            own = descend(Record(self._locals[0]), parts[1:])
-            if own is not MISSING:
-                return self._number(own, parts)
-        return self._context.resolve(parts, self._spec.id)
+    spec: FieldSpec
+    at: int
+    count: int
+    stride: int
+    element: Block
+    optional: bool = False
 
-    def size_of(self, table: str) -> int:
-        from .table import table as specification
+    @property
+    def end(self) -> int:
+        return self.at + self.count * self.stride
 
-        return specification(table).size(self._context)
+    def elements(self) -> Iterator[tuple[int, Block]]:
+        """(place from the start of the enclosing record, layout) of every element."""
+        return ((self.at + number * self.stride, self.element) for number in range(self.count))
 
-    def _number(self, value: Any, parts: tuple[Part, ...]) -> int:
-        if not isinstance(value, int):
-            raise TableError(f"{self._spec.id}: {'.'.join(map(str, parts))} is no number")
-        return int(value)
+    def element_at(self, number: int) -> tuple[int, Block] | None:
+        """One element, None when there are fewer."""
+        return (self.at + number * self.stride, self.element) if 0 <= number < self.count else None
 
-    def _count(self, node: Node | None, path: tuple[Part, ...]) -> int:
-        count = node.evaluate(self) if node is not None else 1
-        if count > MAX_TABLE:
-            raise TableError(f"{self._path(path)}: a dimension of {count} is beyond {MAX_TABLE}")
-        return max(0, count)
 
-    def _path(self, path: tuple[Part, ...]) -> str:
-        return ".".join((self._spec.id, *map(str, path)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """Records with a layout each; `places` are from the start of the enclosing record."""
 
-    # records and fields
+    spec: FieldSpec
+    at: int
+    end: int
+    blocks: tuple[tuple[int, Block], ...]
+    optional: bool = False
 
-    def _record(
-        self, specs: tuple[FieldSpec, ...], fields: dict[str, Any], base: int, given: Any, path: tuple[Part, ...], *,
-        top: bool = False,
-    ) -> int:
-        self._locals.append(fields)
-        if isinstance(given, Record):
-            given = given.plain()
-        elif given is not None and self._output is not None and (unknown := set(given) - {spec.name for spec in specs}):
-            raise TableError(f"{self._path(path)} has no fields {sorted(unknown)}")
-        position = end = base
-        for spec in specs:
-            try:
-                placed = self._place(spec, base, position)
-                if placed is None:
+    @property
+    def count(self) -> int:
+        return len(self.blocks)
+
+    def elements(self) -> Iterator[tuple[int, Block]]:
+        """See `Repeated.elements`."""
+        return iter(self.blocks)
+
+    def element_at(self, number: int) -> tuple[int, Block] | None:
+        """See `Repeated.element_at`."""
+        return self.blocks[number] if 0 <= number < len(self.blocks) else None
+
+
+Item = Slot | Repeated | Listed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The fields of a record that exist, by name, in table order.
+
+    size: octets up to the end of the last one.    names: the fields that exist in some firmware or configuration.
+    """
+
+    items: dict[str, Item]
+    size: int
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a field path leads.    spec: the field, None for a bare octet or bit.    item: its node, None for an element.
+
+    offset: from the start of the table.    size: octets.    bit: lowest bit and width, None: whole octets.
+    block: fields of an element that is a record.
+    """
+
+    spec: FieldSpec | None
+    offset: int
+    size: int
+    leaf: Leaf | None
+    item: Item | None
+    bit: tuple[int, int] | None = None
+    block: Block | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Layout:
+    """All places of one table.
+
+    Attributes:
+        table: id.    block: its fields.    size: octets with everything that the firmware has.
+        whole: octets with every field of newer firmware too.    own: whether it depends on octets of the table itself.
+    """
+
+    table: str
+    block: Block
+    size: int
+    own: bool = False
+    whole: int = field(init=False)
+    _found: dict[tuple[Part, ...], Found | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.whole = max((item.end for item in self.block.items.values()), default=0)
+
+    # whole tables
+
+    def decode(self, octets: Buffer, *, partial: bool = False) -> dict[str, Any]:
+        """Values by name. TruncatedTable when octets are short; with `partial` what is not there is left out."""
+        if len(octets) >= self.whole:
+            return _read(self.block, octets, 0)
+        return _read_short(self.block, octets, 0, partial, (self.table,))
+
+    def encode(self, given: Mapping[str, Any], *, newer: bool = True) -> bytes:
+        """Octets of values; fields without one are zero. With `newer` optional fields are there as far as values are given."""
+        end = self.size
+        for name, item in self.block.items.items():
+            if newer and item.optional and given.get(name) is not None:
+                end = max(end, item.end)
+        output = bytearray(max(end, self.whole))
+        _write(self.block, output, 0, given, (self.table,))
+        return bytes(output[:end])
+
+    def update(self, octets: bytearray, values: Mapping[str, Any]) -> None:
+        """Write top-level fields into octets of the table; the others stay. TableError for a field that is not there."""
+        for name, value in values.items():
+            item = self.block.items.get(name)
+            if item is None or item.end > len(octets):
+                if item is not None and item.optional:
                     continue
-                value, after = self._field(spec, placed, given, (*path, spec.name), top)
-            except TableError:
-                if self._partial and self._exhausted():
-                    break  # a dimension lies behind the end of the octets
-                raise
-            if value is not _ABSENT:
-                fields[spec.name] = value
-            position = after
-            end = max(end, after)
-        self._locals.pop()
-        return end
+                raise TableError(f"{self.table} has no field {name!r} here")
+            _write(Block({name: item}, 0, self.block.names), octets, 0, {name: value}, (self.table,))
 
-    def _exhausted(self) -> bool:
-        return self._octets is not None and self._seen > len(self._octets)
+    def write_at(self, parts: tuple[Part, ...], octets: bytearray, value: Any) -> None:
+        """Write a field, an element, a record (a mapping) or an array of records at a path."""
+        found = self.find(parts)
+        if found is None or found.offset + found.size > len(octets):
+            raise TableError(f"{self.table} has no field {'.'.join(map(str, parts))} in {len(octets)} octets")
+        if found.leaf is not None:
+            found.leaf.write(octets, found.offset, value)
+        elif found.item is not None and not isinstance(found.item, Slot):
+            above = found.offset - found.item.at
+            _write(Block({"": found.item}, 0, frozenset(("",))), octets, above, {"": value}, (self.table, *parts))
+        elif found.block is not None:
+            _write(found.block, octets, found.offset, value, (self.table, *parts))
 
-    def _place(self, spec: FieldSpec, base: int, position: int) -> int | None:
-        """Offset from the start of the table, None: the field is not there."""
-        at: int | None = position
-        if spec.placed:
-            node = spec.at[1 if self._context.generation_4 else 0]
-            at = None if node is None else base + node.evaluate(self)
-        if at is None or (spec.condition is not None and not spec.condition.evaluate(self)):
+    # single fields
+
+    def find(self, parts: tuple[Part, ...]) -> Found | None:
+        """Where a path leads: names and indices, or an offset and a bit. First elements on the way may be left out."""
+        try:
+            return self._found[parts]
+        except KeyError:
+            if len(self._found) > 4096:
+                self._found.clear()
+            found = self._found[parts] = self._search(parts)
+            return found
+
+    def _search(self, parts: tuple[Part, ...]) -> Found | None:
+        if not parts:
             return None
-        if at < 0:
-            raise TableError(f"{self._spec.id}.{spec.name}: offset {at} is negative")
-        return at
+        if isinstance(parts[0], int):
+            return self._at_offset(parts[0], parts[1:])
+        return _descend(self.block, 0, parts) or _abbreviated(self.block, 0, parts)
 
-    def _field(
-        self, spec: FieldSpec, at: int, given: Any, path: tuple[Part, ...], top: bool
-    ) -> tuple[Any, int]:
-        mine = _ABSENT
-        if given is not None and spec.name in given:
-            mine = given[spec.name]
-            if mine is None:
-                mine = _ABSENT
-        if spec.kind is Kind.RECORDS:
-            value, after = self._records(spec, at, mine, path)
-            size, element = after - at, 0
+    def _at_offset(self, offset: int, rest: tuple[Part, ...]) -> Found | None:
+        """The field that starts at an octet (and bit); else the bare octet or bit."""
+        bit = rest[0] if rest and isinstance(rest[0], int) else None
+        bits = 8
+        for name, item in self.block.items.items():
+            if item.at > offset or item.end <= offset:
+                continue
+            if isinstance(item, Slot) and item.spec.kind is Kind.BITS:
+                if bit is not None and 8 * item.at + item.spec.lo == 8 * offset + bit and len(rest) == 1:
+                    return _slot(item, 0)
+                bits = 8 * (item.end - offset)
+            elif item.at == offset:
+                if bit is None:
+                    return _descend(self.block, 0, (name, 0, *rest) if rest else (name,))
+                if item.spec.kind in (Kind.SCALAR, Kind.FORMAT):
+                    bits = 8 * (item.end - offset)
+        if len(rest) > 1 or (rest and bit is None) or offset >= max(self.size, self.whole):
+            return None
+        if bit is None:
+            return Found(None, offset, 1, scalar_leaf("UINT8"), None)
+        if bit >= bits:
+            return None
+        return Found(None, offset + bit // 8, 1, bits_leaf("BOOL", bit % 8, bit % 8, 1), None, (bit % 8, 1))
+
+    def resolve(self, parts: tuple[Part, ...], octets: Buffer) -> Any:
+        """Value of a path in octets, ABSENT when it leads nowhere or behind their end."""
+        found = self.find(parts)
+        if found is None or found.leaf is None or found.offset + found.size > len(octets):
+            return ABSENT
+        return found.leaf.read(octets, found.offset)
+
+    def walk(self) -> Iterator[tuple[tuple[Part, ...], int, Slot]]:
+        """Every single field: path, offset from the start of the table, slot."""
+        return _walk(self.block, 0, ())
+
+
+def _read(block: Block, octets: Buffer, base: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, item in block.items.items():
+        if isinstance(item, Slot):
+            fields[name] = item.leaf.read(octets, base + item.at)
         else:
-            size, element = self._extent(spec, path)
-            after = at + size
-            if after > self._limit:
-                return _ABSENT, at
-            value = self._leaf(spec, at, size, element, mine, path)
-        if top:
-            self.places[spec.name] = (at, size, spec.lo if spec.kind is Kind.BITS else -1)
-        if self._ranging:
-            self.ranges[path] = (at, size, element)
-        return value, after
+            fields[name] = tuple([Record(_read(below, octets, base + at)) for at, below in item.elements()])
+    return fields
 
-    def _extent(self, spec: FieldSpec, path: tuple[Part, ...]) -> tuple[int, int]:
-        """(octets of the field, octets of one element of an array)."""
-        match spec.kind:
-            case Kind.BITS:
-                return spec.container, 0
-            case Kind.SCALAR | Kind.FORMAT:
-                return self._codec(spec).size, 0
-            case Kind.ARRAY:
-                element = self._codec(spec).size
-                return element * self._count(spec.count, path), element
-            case _:
-                return self._count(spec.count, path), 1 if spec.kind is Kind.OPAQUE else 0
 
-    def _records(self, spec: FieldSpec, at: int, given: Any, path: tuple[Part, ...]) -> tuple[Any, int]:
-        until = min(spec.until.evaluate(self), self._limit) if spec.until is not None else None
-        elements = () if given is _ABSENT else tuple(given)
-        if until is None:
-            count = self._count(spec.count, path)
-        else:
-            count = len(elements) if self._octets is None else MAX_TABLE
-        if self._octets is None and self._output is None and not self._ranging and spec.stride is not None:
-            return (), at + count * spec.stride.evaluate(self)  # only the size is asked for
-        done: list[Record] = []
-        position = at
-        while len(done) < count and (until is None or self._octets is None or position < until):
-            number = len(done)
-            if self._octets is not None and position >= len(self._octets) and self._partial:
-                self._seen = max(self._seen, len(self._octets) + 1)
+def _read_short(
+    block: Block, octets: Buffer, base: int, partial: bool, path: tuple[Part, ...], top: bool = True
+) -> dict[str, Any]:
+    """As `_read` for octets that may end early."""
+    fields: dict[str, Any] = {}
+    available = len(octets)
+    for name, item in block.items.items():
+        if isinstance(item, Slot):
+            end = base + item.end
+            if end <= available:
+                fields[name] = item.leaf.read(octets, base + item.at)
+            elif not partial and not item.optional:
+                raise TruncatedTable(f"{'.'.join(map(str, (*path, name)))} needs {end} octets, got {available}")
+            continue
+        if item.optional and base + item.end > available:
+            continue
+        done = []
+        for number, (at, below) in enumerate(item.elements()):
+            if base + at >= available and partial:
                 break
-            if spec.index:
-                self._indices[spec.index] = number
-            stride = spec.stride.evaluate(self) if spec.stride is not None else None
-            fields: dict[str, Any] = {}
-            own = elements[number] if number < len(elements) else None
-            end = self._record(spec.fields, fields, position, own, (*path, number))
-            if stride is not None:
-                if end - position > stride and self._octets is None:
-                    raise TableError(f"{self._path(path)}: fields take {end - position} octets of {stride}")
-                end = position + stride
-                self._need(end, path)
-                if self._output is not None:
-                    self._grow(end)
-            if end <= position and until is not None:
-                break
-            position = end
-            if position > MAX_TABLE:
-                raise TableError(f"{self._path(path)}: the table is larger than {MAX_TABLE} octets")
-            done.append(Record(fields))
-        return tuple(done), position
+            done.append(Record(_read_short(below, octets, base + at, partial, (*path, name, number), False)))
+            stride = item.stride if isinstance(item, Repeated) else below.size
+            if not partial and base + at + stride > available:
+                where = ".".join(map(str, (*path, name)))
+                raise TruncatedTable(f"{where} needs {base + at + stride} octets, got {available}")
+        fields[name] = tuple(done)
+    return fields
 
-    def _need(self, end: int, path: tuple[Part, ...]) -> bool:
-        """Whether the octets reach `end`; short octets are an error unless a partial decode is wanted."""
-        self._seen = max(self._seen, end)
-        if self._octets is None or end <= len(self._octets):
-            return True
-        if self._partial:
-            return False
-        raise TruncatedTable(f"{self._path(path)} needs {end} octets, got {len(self._octets)}")
 
-    # single values
-
-    def _codec(self, spec: FieldSpec) -> Codec:
-        if spec.base not in ("NI_FMAT1", "NI_FMAT2"):
-            return CODECS[spec.base]
-        own = self._context.peek("BT00")
-        code = own.get(f"ni_format_{spec.base[-1]}", 8) if own is not None else 8
-        if code not in NI_FORMATS:
-            raise TableError(f"{self._spec.id}.{spec.name}: number format {code} of BT00 is not supported")
-        return CODECS[NI_FORMATS[code]]
-
-    def _leaf(self, spec: FieldSpec, at: int, size: int, element: int, given: Any, path: tuple[Part, ...]) -> Any:
-        if self._octets is not None:
-            if not self._need(at + size, path):
-                return _ABSENT
-            return self._read(spec, self._octets[at : at + size], element)
-        if given is _ABSENT:
-            if self._output is None:
-                return _ABSENT
-            self._grow(at + size)
-            return self._read(spec, bytes(size), element) if spec.kind is not Kind.BITS else 0
-        if self._output is not None:
+def _write(block: Block, output: bytearray, base: int, given: Mapping[str, Any], path: tuple[Part, ...]) -> None:
+    if isinstance(given, Record):
+        given = given._fields
+    elif unknown := given.keys() - block.names:
+        raise TableError(f"{'.'.join(map(str, path))} has no fields {sorted(unknown)}")
+    for name, item in block.items.items():
+        value = given.get(name)
+        if value is None:
+            continue
+        if isinstance(item, Slot):
             try:
-                self._write(spec, at, size, given)
-            except TableError as error:
-                raise TableError(f"{self._path(path)}: {error}") from error
-        return given
+                item.leaf.write(output, base + item.at, value)
+            except (TableError, TypeError) as error:
+                raise TableError(f"{'.'.join(map(str, (*path, name)))}: {error}") from error
+            continue
+        if len(value) > item.count:
+            raise TableError(f"{'.'.join(map(str, (*path, name)))} holds {item.count} records, got {len(value)}")
+        for number, (one, (at, below)) in enumerate(zip(value, item.elements(), strict=False)):
+            _write(below, output, base + at, one, (*path, name, number))
 
-    def _read(self, spec: FieldSpec, octets: bytes, element: int) -> Any:
-        match spec.kind:
-            case Kind.BITS:
-                width = spec.hi - spec.lo + 1
-                number = int.from_bytes(octets, "little") >> spec.lo & (1 << width) - 1
-                if spec.base == "BOOL":
-                    return bool(number)
-                return number - (1 << width) if spec.base == "INT" and number >> width - 1 else number
-            case Kind.SCALAR | Kind.FORMAT:
-                return self._codec(spec).decode(octets)
-            case Kind.ARRAY:
-                decode = self._codec(spec).decode
-                return tuple(decode(octets[i : i + element]) for i in range(0, len(octets), element))
-            case Kind.TEXT:
-                return decode_text(octets)
-            case Kind.DIGITS:
-                return octets.hex()
-            case Kind.SET:
-                return decode_set(octets)
-            case _:
-                return octets
 
-    def _write(self, spec: FieldSpec, at: int, size: int, value: Any) -> None:
-        match spec.kind:
-            case Kind.BITS:
-                self._write_bits(spec, at, value)
-                return
-            case Kind.SCALAR | Kind.FORMAT:
-                octets = self._codec(spec).encode(value)
-            case Kind.ARRAY:
-                codec = self._codec(spec)
-                if len(value) * codec.size > size:
-                    raise TableError(f"holds {size // codec.size} elements, got {len(value)}")
-                octets = b"".join(codec.encode(one) for one in value).ljust(size, b"\0")
-            case Kind.TEXT:
-                octets = encode_text(value, size)
-            case Kind.DIGITS:
-                octets = encode_digits(value, size)
-            case Kind.SET:
-                octets = encode_set(value, size)
-            case _:
-                if not isinstance(value, bytes | bytearray) or len(value) > size:
-                    raise TableError(f"needs at most {size} octets, got {value!r}")
-                octets = bytes(value).ljust(size, b"\0")
-        self._grow(at + size)
-        assert self._output is not None
-        self._output[at : at + size] = octets
+def _slot(item: Slot, base: int) -> Found:
+    bit = (item.spec.lo, item.spec.hi - item.spec.lo + 1) if item.spec.kind is Kind.BITS else None
+    return Found(item.spec, base + item.at, item.leaf.size, item.leaf, item, bit)
 
-    def _write_bits(self, spec: FieldSpec, at: int, value: Any) -> None:
-        width = spec.hi - spec.lo + 1
-        low, high = (-(1 << width - 1), (1 << width - 1) - 1) if spec.base == "INT" else (0, (1 << width) - 1)
-        if not isinstance(value, int) or not low <= value <= high:
-            raise TableError(f"{spec.type} must be an integer in {low}..{high}, got {value!r}")
-        self._grow(at + spec.container)
-        assert self._output is not None
-        place = slice(at, at + spec.container)
-        bits = (int(value) & (1 << width) - 1) << spec.lo  # the octets are zero here: no two fields share a bit
-        word = int.from_bytes(self._output[place], "little") | bits
-        self._output[place] = word.to_bytes(spec.container, "little")
 
-    def _grow(self, end: int) -> None:
-        assert self._output is not None
-        if end > MAX_TABLE:
-            raise TableError(f"{self._spec.id}: the table is larger than {MAX_TABLE} octets")
-        if end > len(self._output):
-            self._output.extend(bytes(end - len(self._output)))
+def _descend(block: Block, base: int, parts: tuple[Part, ...]) -> Found | None:
+    """Follow a path that names every step."""
+    item = block.items.get(parts[0]) if isinstance(parts[0], str) else None
+    rest = parts[1:]
+    if item is None:
+        return None
+    if isinstance(item, Slot):
+        if not rest:
+            return _slot(item, base)
+        if len(rest) == 1 and isinstance(rest[0], int):
+            return _element(item, base, rest[0])
+        return None
+    if not rest:
+        return Found(item.spec, base + item.at, item.end - item.at, None, item)
+    if not isinstance(rest[0], int):
+        return None
+    element = item.element_at(rest[0])
+    if element is None:
+        return None
+    at, below = element
+    if len(rest) == 1:
+        size = item.stride if isinstance(item, Repeated) else below.size
+        return Found(item.spec, base + at, size, None, None, None, below)
+    return _descend(below, base + at, rest[1:])
+
+
+def _element(item: Slot, base: int, number: int) -> Found | None:
+    """One element of an array of scalars, one octet of opaque octets, one bit of a SET."""
+    if item.spec.kind is Kind.SET:
+        if not 0 <= number < 8 * item.leaf.size:
+            return None
+        flag = bits_leaf("BOOL", number % 8, number % 8, 1)
+        return Found(item.spec, base + item.at + number // 8, 1, flag, None, (number % 8, 1))
+    element = item.leaf.element
+    if not element or not 0 <= number < item.leaf.size // element:
+        return None
+    return Found(item.spec, base + item.at + number * element, element, scalar_leaf(item.leaf.base), None)
+
+
+def _abbreviated(block: Block, base: int, parts: tuple[Part, ...]) -> Found | None:
+    """Look for the path below, through first elements."""
+    for item in block.items.values():
+        if isinstance(item, Slot):
+            continue
+        first = item.element_at(0)
+        if first is None:
+            continue
+        at, below = first
+        found = _descend(below, base + at, parts) or _abbreviated(below, base + at, parts)
+        if found is not None:
+            return found
+    return None
+
+
+def _walk(block: Block, base: int, path: tuple[Part, ...]) -> Iterator[tuple[tuple[Part, ...], int, Slot]]:
+    for name, item in block.items.items():
+        if isinstance(item, Slot):
+            yield (*path, name), base + item.at, item
+            continue
+        for number, (at, below) in enumerate(item.elements()):
+            yield from _walk(below, base + at, (*path, name, number))

@@ -9,38 +9,54 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
+from .compiler import Compiler
 from .context import DEFAULT_CONTEXT, Context
 from .errors import TableError
-from .expression import Node, references
-from .fields import FieldSpec, build_fields, expression
-from .layout import Walk
+from .expression import Node, Number, Part, references
+from .fields import FieldSpec, Kind, build_fields, expression
+from .layout import Layout
+from .leaf import Buffer, Leaf
+from .names import EXTENDED, FOLDER, PENDING, PENDING_MARK, TableName, known, table_id, table_number, tables
 from .value import TableValue, parse_path
 
-_FOLDER: Final = Path(__file__).parent / "spec"
-EXTENDED: Final = 2048  # ETn has the number 2048 + n; grade A
-PENDING: Final = 4096  # added for the pending copy of a table; grade A
+__all__ = [
+    "EXTENDED", "PENDING", "PENDING_HEADER", "TableName", "TableSpec", "table", "table_id", "table_number", "tables",
+]  # fmt: skip
+
+LAYOUTS_KEPT: Final = 16  # layouts of one table for different dimensions
+PENDING_HEADER: Final = 6  # octets of the pending event description in front of the data of a pending copy; grade A
 
 
 @dataclass(frozen=True, slots=True)
-class TableName:
-    """A table that the standard knows.    `documented`: its fields are known to us."""
+class _Known:
+    """A layout and what it follows from."""
 
-    id: str
-    number: int
-    name: str
-    documented: bool
+    layout: Layout
+    firmware: tuple[int, int]
+    uses: tuple[tuple[tuple[Part, ...], int], ...]
+    own: tuple[tuple[int, Leaf, Any], ...]
+
+    def holds(self, context: Context, firmware: tuple[int, int], octets: Buffer | None) -> bool:
+        """Whether it is the layout of these octets."""
+        if firmware != self.firmware or (self.own and octets is None):
+            return False
+        for at, leaf, value in self.own:
+            if octets is None or at + leaf.size > len(octets) or leaf.read(octets, at) != value:
+                return False
+        return all(context.same(parts, value) for parts, value in self.uses)
 
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
     """Layout, access rights and source of one table.
 
-    `access`: key kinds by (direction, port), e.g. ("read", "mep"); None when the source says nothing.
+    `access`: key kinds by (direction, port), e.g. ("read", "mep"); None when the source says nothing. `read_only_from`: firmware
+    in which writing is not possible any more. `documented` is False when only some or no fields are known; the rest is octets.
+    `pending`: a pending copy, with the event description in front. `layouts`: those made so far, newest first.
     """
 
     id: str
@@ -55,6 +71,15 @@ class TableSpec:
     fields: tuple[FieldSpec, ...]
     notes: str = ""
     since: str = ""
+    read_only_from: str = ""
+    documented: bool = True
+    pending: bool = False
+    shared: bool = field(default=True, compare=False)
+    layouts: list[_Known] = field(default_factory=list, compare=False, repr=False)
+
+    def layout(self, context: Context = DEFAULT_CONTEXT) -> Layout:
+        """Places of all fields for a device. TableError when a dimension is not known (the text says which)."""
+        return self._layout(context, context.buffer(self.id), partial=True, measure=True)
 
     def decode(self, octets: bytes, context: Context = DEFAULT_CONTEXT, *, partial: bool = False) -> TableValue:
         """Table data (little endian) to values.
@@ -62,48 +87,57 @@ class TableSpec:
         Octets behind the last field are ignored (older and newer firmware). When octets are short, TruncatedTable names table,
         field, needed and available octets; with `partial` the fields that are not there are left out instead.
         """
-        walk = Walk(self, context, octets=bytes(octets), partial=partial)
-        fields = walk.run()
-        return TableValue(self, fields, bytes(octets), walk.places)
+        layout = self._layout(context, octets, partial=partial)
+        return TableValue(self, layout.decode(octets, partial=partial), bytes(octets), layout)
 
-    def encode(self, value: Mapping[str, Any], context: Context = DEFAULT_CONTEXT) -> bytes:
-        """Values to table data (little endian); fields that `value` does not give are zero."""
-        walk = Walk(self, context, given=value, output=bytearray())
-        walk.run()
-        return walk.encoded()
+    def encode(self, value: Mapping[str, Any], context: Context = DEFAULT_CONTEXT, *, newer: bool = True) -> bytes:
+        """Values to table data (little endian); fields that `value` does not give are zero.
+
+        With `newer` fields at the end that the firmware does not have yet are written when a value is given.
+        """
+        firmware = context.firmware
+        for entry in self.layouts:
+            if not entry.own and entry.holds(context, firmware, None):
+                return entry.layout.encode(value, newer=newer)
+        return Compiler(self, context, given=value).run().encode(value, newer=newer)
 
     def size(self, context: Context = DEFAULT_CONTEXT) -> int:
         """Octets of the table. TableError when a dimension is not known (the text says which)."""
-        return self._measure(context, ranges=False).end
+        return context.layout(self.id).size if self.shared else self.layout(context).size
 
     def field_range(self, path: str, context: Context = DEFAULT_CONTEXT) -> tuple[int, int]:
         """(offset, octets) of a field path, for partial reads; a bit field gives its container."""
-        walk = self._measure(context)
         parts = parse_path(path, self.id)
-        if isinstance(parts[0], int):
-            bit = parts[1] if len(parts) > 1 and isinstance(parts[1], int) else 0
-            for name, (offset, _, lowest) in walk.places.items():
-                if 8 * offset + max(lowest, 0) == 8 * parts[0] + bit and (lowest >= 0 or len(parts) == 1):
-                    return walk.ranges[(name,)][:2]
-            raise TableError(f"{self.id}: no field at {path!r}")
-        for candidate in (parts, parts[:-1]):
-            for place, (offset, size, element) in walk.ranges.items():
-                if place == candidate or _abbreviates(candidate, place):
-                    if candidate == parts:
-                        return offset, size
-                    index = parts[-1]
-                    if isinstance(index, int) and element and (index + 1) * element <= size:
-                        return offset + index * element, element
-        raise TableError(f"{self.id} has no field {path!r} here")
+        layout = self.layout(context)
+        found = layout.find(parts)
+        if found is not None and found.spec is None and len(parts) == 1 and isinstance(parts[0], int):
+            found = layout.find((*parts, 0))  # an octet of flags: all of them
+        if found is None or found.spec is None:
+            raise TableError(f"{self.id} has no field {path!r} here")
+        return found.offset, found.size
+
+    def _layout(self, context: Context, octets: Buffer | None, *, partial: bool, measure: bool = False) -> Layout:
+        """A layout made before for the same dimensions, or a new one."""
+        firmware = context.firmware
+        for entry in self.layouts:
+            if entry.holds(context, firmware, octets):
+                return entry.layout
+        compiler = Compiler(self, context, octets=octets, partial=partial)
+        layout = compiler.run()
+        if compiler.short and measure:
+            raise TableError(f"the dimensions of {self.id} lie behind the {len(octets or b'')} octets known")
+        if compiler.fixed and not compiler.short:
+            self.layouts.insert(0, _Known(layout, firmware, tuple(compiler.uses.items()), tuple(compiler.own)))
+            del self.layouts[LAYOUTS_KEPT:]
+        return layout
 
     def depends_on(self) -> frozenset[str]:
         """Ids of the other tables whose values the layout uses."""
         nodes = [node for field in self.fields for node in field.expressions()]
         nodes += [*self.where.values(), *([self.limit] if self.limit else [])]
         used = set().union(*(references(node) for node in nodes), set())
-        known = _numbers()
         formats = {"BT00"} if any(_uses_format(field) for field in self.fields) else set()
-        return frozenset((used & known.keys()) | formats) - {self.id}
+        return frozenset((used & known().keys()) | formats) - {self.id}
 
     def variant(self, path: str, name: str, octets: bytes, context: Context = DEFAULT_CONTEXT) -> TableValue:
         """The octets of a UNION field read as one of its variants, e.g. `variant("devices.body", "mep", ...)`."""
@@ -116,65 +150,30 @@ class TableSpec:
         if name not in variants:
             raise TableError(f"{self.id}.{path} has the variants {sorted(variants)}, got {name!r}")
         spec = TableSpec(
-            self.id, self.number, name, self.purpose, self.source, self.grade, self.access, self.where, None, variants[name]
-        )
+            self.id, self.number, name, self.purpose, self.source, self.grade, self.access, self.where, None, variants[name],
+            shared=False,
+        )  # fmt: skip
         return spec.decode(octets, context, partial=True)
-
-    def _measure(self, context: Context, *, ranges: bool = True) -> Walk:
-        walk = Walk(self, context, given=context.peek(self.id), ranges=ranges)
-        walk.run()
-        return walk
-
-
-def _abbreviates(short: tuple[Any, ...], full: tuple[Any, ...]) -> bool:
-    """Whether `short` names `full` when first elements on the way are left out."""
-    tail = full[len(full) - len(short):]
-    head = full[: len(full) - len(short)]
-    return 0 < len(short) < len(full) and tail == short and all(part == 0 for part in head if isinstance(part, int))
 
 
 def _uses_format(field: FieldSpec) -> bool:
     return field.base in ("NI_FMAT1", "NI_FMAT2") or any(_uses_format(below) for below in field.fields)
 
 
-@lru_cache(maxsize=1)
-def tables() -> tuple[TableName, ...]:
-    """Every table that is known by name, in the order of its number."""
-    index = json.loads((_FOLDER / "index.json").read_text(encoding="utf-8"))
-    return tuple(TableName(row["id"], row["number"], row["name"], row["documented"]) for row in index["tables"])
-
-
-@lru_cache(maxsize=1)
-def _numbers() -> dict[str, int]:
-    return {entry.id: entry.number for entry in tables()}
-
-
-@lru_cache(maxsize=1)
-def _ids() -> dict[int, str]:
-    return {entry.number: entry.id for entry in tables()}
-
-
-def table_id(number: int) -> str:
-    """`BTnn` or `ETnn` of a table number (also of numbers that no table has)."""
-    if number in _ids():
-        return _ids()[number]
-    return f"ET{number - EXTENDED:02}" if number >= EXTENDED else f"BT{number:02}"
-
-
-def table_number(identifier: str) -> int:
-    """Number of `BTnn` (nn) or `ETnn` (2048 + nn)."""
-    if identifier[:2] not in ("BT", "ET") or not identifier[2:].isdigit():
-        raise TableError(f"a table id is BTnn or ETnn, got {identifier!r}")
-    return int(identifier[2:]) + (EXTENDED if identifier.startswith("ET") else 0)
-
-
 def table(key: str | int) -> TableSpec:
-    """Specification of a table by id (`"BT23"`) or number (23, 2051). TableError when its layout is not known."""
+    """Specification of a table by id (`"BT23"`) or number (23, 2051, 4150). TableError when no such table is known.
+
+    A table without published fields has one field `octets`; a pending copy has `ped` in front of the table's own fields.
+    """
     return _load(table_id(key) if isinstance(key, int) else key)
 
 
 @cache
 def _load(identifier: str) -> TableSpec:
+    if identifier.endswith(PENDING_MARK):
+        return _pending(_load(identifier.removesuffix(PENDING_MARK)))
+    if identifier not in known():
+        raise TableError(f"no table {identifier!r}")
     raw = _raw(identifier)
     replace: dict[str, str] = raw.get("replace", {})
     body = _raw(raw["like"]) if "like" in raw else raw
@@ -195,14 +194,43 @@ def _load(identifier: str) -> TableSpec:
         fields=build_fields(body["fields"], identifier, replace),
         notes=raw.get("notes", ""),
         since=raw.get("since", ""),
+        read_only_from=raw.get("read_only_from", ""),
+        documented=known()[identifier].documented,
+    )
+
+
+def _pending(live: TableSpec) -> TableSpec:
+    """The pending copy of a table: PED, then the data."""
+    rows: list[dict[str, Any]] = json.loads((FOLDER / "pending.json").read_text(encoding="utf-8"))["fields"]
+    header = build_fields(rows, "PED", {})
+    data = FieldSpec("data", "ARRAY[1] OF RECORD", Kind.RECORDS, "RECORD", count=Number(1), fields=live.fields)
+    return TableSpec(
+        id=live.id + PENDING_MARK,
+        number=live.number + PENDING,
+        name=f"{live.name} (pending)",
+        purpose=f"what {live.id} becomes at the time of the event description in front",
+        source=live.source,
+        grade=live.grade,
+        access=live.access,
+        where=live.where,
+        limit=None,
+        fields=(*header, data),
+        notes=live.notes,
+        since=live.since,
+        documented=live.documented,
+        pending=True,
     )
 
 
 def _raw(identifier: str) -> dict[str, Any]:
-    known = {entry.id: entry for entry in tables()}
-    if identifier not in known:
-        raise TableError(f"no table {identifier!r}")
-    if not known[identifier].documented:
-        raise TableError(f"the layout of {identifier} ({known[identifier].name}) is not known")
-    raw: dict[str, Any] = json.loads((_FOLDER / f"{identifier}.json").read_text(encoding="utf-8"))
-    return raw
+    path = FOLDER / f"{identifier}.json"
+    entry = known()[identifier]
+    if path.exists():
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return raw
+    nothing = {"read": {"mep": None, "optical": None}, "write": {"mep": None, "optical": None}}
+    octets = {"name": "octets", "type": "BINARY[*]", "at": 0, "meaning": "no fields are published"}
+    return {
+        "id": entry.id, "number": entry.number, "name": entry.name, "purpose": entry.purpose, "source": "named only",
+        "grade": "D", "access": nothing, "fields": [octets],
+    }  # fmt: skip

@@ -10,6 +10,7 @@ from .errors import TableError
 from .expression import Part
 
 if TYPE_CHECKING:
+    from .layout import Layout
     from .table import TableSpec
 
 MISSING: Final = object()
@@ -71,18 +72,16 @@ class TableValue(Record):
     `value["BT23.0"]` (the field at offset 0) and `value["BT21.0.2"]` (bit 2 of offset 0) all work.
 
     Attributes:
-        spec: the layout.    octets: what was decoded.
+        spec: the specification.    octets: what was decoded.    layout: where the fields are.
     """
 
-    __slots__ = ("octets", "places", "spec")
+    __slots__ = ("layout", "octets", "spec")
 
-    def __init__(
-        self, spec: TableSpec, fields: dict[str, Any], octets: bytes, places: dict[str, tuple[int, int, int]]
-    ) -> None:
+    def __init__(self, spec: TableSpec, fields: dict[str, Any], octets: bytes, layout: Layout) -> None:
         super().__init__(fields)
         self.spec = spec
         self.octets = octets
-        self.places = places  # top-level fields: offset, octets, lowest bit (-1: no bit field)
+        self.layout = layout
 
     def __getitem__(self, name: str) -> Any:
         if name in self._fields:
@@ -119,21 +118,12 @@ class TableValue(Record):
         return value
 
     def _at(self, offset: int, rest: tuple[Part, ...]) -> Any:
-        bit = rest[0] if rest and isinstance(rest[0], int) else None
-        for name, (place, size, lowest) in self.places.items():
-            if lowest >= 0:
-                if bit is not None and place * 8 + lowest == offset * 8 + bit:
-                    return self._fields[name]
-            elif place == offset and size:
-                found = self._fields[name]
-                if bit is not None and isinstance(found, int):
-                    return found >> bit & 1
-                value = descend(found, rest)
-                if value is MISSING:
-                    break
-                return value
-        if offset < len(self.octets) and (bit is None or bit < 8):  # no field starts here: the octet itself
-            return self.octets[offset] if bit is None else self.octets[offset] >> bit & 1
+        found = self.layout.find((offset, *rest))
+        if found is not None and found.offset + found.size <= len(self.octets):
+            if found.leaf is not None:
+                return found.leaf.read(self.octets, found.offset)
+            if found.item is not None and found.spec is not None and found.spec.name in self._fields:
+                return self._fields[found.spec.name]
         self._fail((offset, *rest))
 
     def _fail(self, parts: tuple[Part, ...]) -> NoReturn:

@@ -19,7 +19,7 @@ from ..table import table
 from .composition import default_subsystems
 from .config import MeterConfig
 from .events import MeterEvent, RefusalReason
-from .identity import Identity, put_root
+from .identity import Identity, put_maker, put_root
 from .measuring import Measuring
 from .plc_port import PlcPort
 from .procedures import ProcedureMailbox
@@ -81,6 +81,7 @@ class Meter:
             subsystem.start(self._now)
 
     def _attach(self) -> None:
+        put_maker(self.store, self.config)
         put_root(self.store)
         for subsystem in self.subsystems:
             subsystem.attach(self)

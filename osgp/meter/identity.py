@@ -13,9 +13,11 @@ from .config import MeterConfig
 from .signals import Alarm, DimensionsChanged, LogEntry, Signal
 from .subsystem import Host, Subsystem
 
-# Octets of the bitmaps of BT00 in firmware 3.x, and of the maker's status in BT03; grade A (defaults of the guide).
-BITMAP_OCTETS: Final = {"dim_basic_tables": 10, "dim_extended_tables": 13}
+# Octets of the bitmaps of BT00, and of the maker's status in BT03; grade A (defaults of the guide).
+BASIC_TABLE_OCTETS: Final = 10
+EXTENDED_TABLE_OCTETS: Final = {2: 13, 3: 13, 4: 20}  # by generation
 PROCEDURE_OCTETS: Final = {"dim_basic_procedures": 2, "dim_extended_procedures": 12}
+PENDING_TABLES: Final = {2: 2, 3: 3, 4: 4}  # slots: "2, 3 or 4 (4 from fw 4.0)" grade A, which generation has 2 or 3: grade D
 STATUS_OCTETS: Final = 9
 DIMENSION_EVENT: Final = 88  # "log dimension changed"; grade B
 IDT_OCTETS: Final = 1  # idt_version is one octet and wraps
@@ -23,7 +25,12 @@ IDT_OCTETS: Final = 1  # idt_version is one octet and wraps
 
 def put(store: TableStore, name: str, values: dict[str, Any]) -> None:
     """Encode a table and put it."""
-    store.put(name, table(name).encode(values, store.context))
+    store.encode(name, values)
+
+
+def put_maker(store: TableStore, config: MeterConfig) -> None:
+    """BT01; it goes in first, because the firmware in it decides on the layout of other tables."""
+    put(store, "BT01", _maker(config))
 
 
 def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
@@ -32,6 +39,7 @@ def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
     numbers = {table_number(name) for name in store.known()}
     writable = {table_number(name) for name in store.known() if store.writable(name, AccessLevel.OMAK)}
     known = frozenset(procedures)
+    generation = min(4, max(2, store.context.firmware[0]))
     values = {
         "char_format": 1,
         "time_format": 2,
@@ -45,7 +53,9 @@ def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
         "response_data_length": 12,
         "standard_version": 1,
         "manufacturer_status_length": STATUS_OCTETS,
-        **BITMAP_OCTETS,
+        "dim_basic_tables": BASIC_TABLE_OCTETS,
+        "dim_extended_tables": EXTENDED_TABLE_OCTETS[generation],
+        "number_pending_tables": PENDING_TABLES[generation],
         **PROCEDURE_OCTETS,
         "basic_tables_used": _basic(numbers),
         "extended_tables_used": _extended(numbers),
@@ -66,7 +76,7 @@ def _extended(numbers: Iterable[int]) -> frozenset[int]:
 
 
 class Identity(Subsystem):
-    """BT01, BT03, ET03 and ET04.
+    """BT03, ET03 and ET04.
 
     Alarm signals set and clear bits of BT03; DimensionsChanged raises idt_version, logs event 88 and sets dimension_change.
 
@@ -86,10 +96,9 @@ class Identity(Subsystem):
         self._host = host
         config, store = host.config, host.store
         self._idt_version = config.idt_version
-        put(store, "BT01", _maker(config))
         put(store, "ET03", {"utility_serial": config.utility_serial})
         put(store, "BT03", {"metering_mode": True} | dict.fromkeys(config.alarms, True))
-        store.put("ET04", b"")
+        put(store, "ET04", _system(config))
         self.refresh("ET04", host.now)
 
     def on_signal(self, signal: Signal, now: float) -> None:
@@ -108,43 +117,18 @@ class Identity(Subsystem):
             put(store, "BT03", values | {alarm.name: alarm.raised})
 
     def refresh(self, identifier: str, now: float) -> None:
-        """ET04: address, sequence number and ratings. What a host wrote into its own fields stays."""
-        store, config = self._host.store, self._host.config
+        """ET04: what the meter itself changes. What a host wrote into its own fields stays."""
         sequence, subnet, node = self._plc()
-        values: dict[str, Any] = {}
-        if store.octets("ET04"):
-            values.update(table("ET04").decode(store.octets("ET04"), store.context))
-        else:
-            values.update(
-                rated_frequency=round(config.mains.nominal_frequency),
-                rated_voltage=round(config.mains.nominal_voltage),
-                max_power_outages=10,
-                unused54=4,
-                te_registers=4,
-                registration_current=10,
-                max_current=100,
-                inactive_voltage_l2=config.phases == 1,
-                inactive_voltage_l3=config.phases == 1,
-                phase_rotation=2 if config.phases == 1 else 0,
-                plc_inactive_threshold=1440,
-                max_key_usage=1_000_000,
-                fcm_message_count=0,
-            )
         configured = (subnet, node) != (0, 0)
-        values.update(
-            plc_sequence_number=sequence,
-            transceiver_id=tuple(config.unique_node_id),
-            subnet_id=subnet,
-            node_id=node,
-            explicit_message_received=configured,
-            program_id=tuple(config.program_id),
-            self_identification=tuple(_identification(config)),
-            neuron_state=4 if configured else 2,
-            plc_signal_quality=4 if configured else 0,
-            idt_version=self._idt_version,
-            security_mode=0,
-        )
-        put(store, "ET04", values)
+        self._host.store.update("ET04", {
+            "plc_sequence_number": sequence,
+            "subnet_id": subnet,
+            "node_id": node,
+            "explicit_message_received": configured,
+            "neuron_state": 4 if configured else 2,
+            "plc_signal_quality": 4 if configured else 0,
+            "idt_version": self._idt_version,
+        })  # fmt: skip
 
     def snapshot(self) -> bytes:
         return bytes((1, self._idt_version)) + self._host.store.octets("ET04")
@@ -165,6 +149,26 @@ def _maker(config: MeterConfig) -> dict[str, Any]:
         "firmware_version": high,
         "firmware_revision": low,
         "manufacturer_serial": config.serial.zfill(16),
+    }
+
+
+def _system(config: MeterConfig) -> dict[str, Any]:
+    return {
+        "transceiver_id": tuple(config.unique_node_id),
+        "program_id": tuple(config.program_id),
+        "self_identification": tuple(_identification(config)),
+        "rated_frequency": round(config.mains.nominal_frequency),
+        "rated_voltage": round(config.mains.nominal_voltage),
+        "max_power_outages": 10,
+        "unused54": 4,
+        "te_registers": 4,
+        "registration_current": 10,
+        "max_current": 100,
+        "inactive_voltage_l2": config.phases == 1,
+        "inactive_voltage_l3": config.phases == 1,
+        "phase_rotation": 2 if config.phases == 1 else 0,
+        "plc_inactive_threshold": 1440,
+        "max_key_usage": 1_000_000,
     }
 
 

@@ -99,10 +99,9 @@ class RequestServer:
             if not allowed(identifier, "read", session.level):
                 return Response(ResultCode.INSUFFICIENT_SECURITY)
             self.refresh(identifier, now)
-            octets = store.octets(identifier)
             if isinstance(request, FullRead):
-                return Response(ResultCode.OK, octets)
-            return Response(ResultCode.OK, octets[request.offset : request.offset + request.count].ljust(request.count, b"\0"))
+                return Response(ResultCode.OK, store.octets(identifier))
+            return Response(ResultCode.OK, store.read(identifier, request.offset, request.count))
         if not store.writable(identifier, session.level):
             return Response(ResultCode.INSUFFICIENT_SECURITY)
         offset = request.offset if isinstance(request, PartialWrite) else 0
