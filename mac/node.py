@@ -229,6 +229,7 @@ class Node:
             changes: see `mac.access.ChannelAccess.overhear`.
             packets: how many good frames of each kind were among them, see `mac.network.overheard`.
         """
+        self.statistics.frames += sum(packets.values())
         self._link.overhear(changes)
         self._network.overhear(packets)
 
