@@ -150,15 +150,16 @@ class ReceiveRecords:
 
     def hold(self, request_id: int) -> None:
         """Keep a record, however long its answer takes, while the request is carried on to another station."""
-        for record in self._records.values():
-            if record.request_id == request_id:
-                record.expires_at = math.inf
+        record = self._by_request_id.get(request_id)
+        if record is not None:
+            record.expires_at = math.inf
 
     def release(self, request_id: int, now: float, keep: float = 0.0) -> None:
         """Let a held record end a receive time from now, or `keep` s if that is longer."""
-        for record in self._records.values():
-            if record.request_id == request_id:
-                record.expires_at = now + max(keep, self._lifetime(record.arrival))
+        record = self._by_request_id.get(request_id)
+        if record is not None:
+            record.expires_at = now + max(keep, self._lifetime(record.arrival))
+            self._room_at = min(self._room_at, record.expires_at)
 
     def was_issued(self, request_id: int) -> bool:
         """Whether this id was ever given to the application."""
