@@ -29,6 +29,8 @@ from .events import (
     Event,
     MessageReceived,
     NodeState,
+    ProxyDone,
+    ProxyOutcome,
     RequestReceived,
     ResponseReceived,
     Service,
@@ -43,7 +45,11 @@ from .link import OutgoingFrame
 from .lpdu import Lpdu, LpduHeader
 from .node import Node
 from .npdu import Npdu
+from .proxy_message import AgentPart, HopEntry, ProxyMessage, ProxyMode, TargetAddress, TargetKind
+from .proxy_route import ProxyHop, ProxyLink, ProxyRoute
+from .proxy_timing import ProxyTiming
 from .reception import Reception
+from .route_health import BadLink, RouteHealth
 from .spdu import Spdu, SpduType
 from .statistics import Statistics
 from .timers import receive_time, transmit_time
@@ -52,11 +58,13 @@ from .tpdu import Tpdu, TpduType
 
 __all__ = [
     "AccessState",
+    "AgentPart",
     "Apdu",
     "ApduFamily",
     "AuthPdu",
     "AuthPduType",
     "AuthenticationKeys",
+    "BadLink",
     "Broadcast",
     "ChannelTiming",
     "ConfigurationError",
@@ -70,6 +78,7 @@ __all__ = [
     "Group",
     "GroupEntry",
     "GroupReply",
+    "HopEntry",
     "LocalProtocolError",
     "Lpdu",
     "LpduHeader",
@@ -81,9 +90,18 @@ __all__ = [
     "NodeState",
     "Npdu",
     "OutgoingFrame",
+    "ProxyDone",
+    "ProxyHop",
+    "ProxyLink",
+    "ProxyMessage",
+    "ProxyMode",
+    "ProxyOutcome",
+    "ProxyRoute",
+    "ProxyTiming",
     "Reception",
     "RequestReceived",
     "ResponseReceived",
+    "RouteHealth",
     "Service",
     "ServiceMessage",
     "Spdu",
@@ -91,6 +109,8 @@ __all__ = [
     "StateChanged",
     "Statistics",
     "SubnetNode",
+    "TargetAddress",
+    "TargetKind",
     "Tpdu",
     "TpduType",
     "TransactionDone",

@@ -99,6 +99,43 @@ class TransactionDone:
     responses: int = 0
 
 
+class ProxyOutcome(StrEnum):
+    """What became of a message sent through other stations."""
+
+    RESPONSE = "response"  # the target answered our request
+    DELIVERED = "delivered"  # acknowledged by the target; sent to it, when the service has no acknowledgement
+    SENT = "sent"  # on its way, and no result comes back
+    LINK_FAILED = "link_failed"  # a station reported that it could not reach the next one
+    NO_ANSWER = "no_answer"  # nothing came back in time
+    REFUSED = "refused"  # a station answered something that is no result; it does not repeat, for one
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyDone:
+    """Our message `handle`, sent through other stations, is finished.
+
+    Args:
+        outcome: what became of it.
+        response: octets of the target's response, or of the one that was no result.
+        dead_link: number of the link that failed, 1 from us to the first station; after NO_ANSWER it is 1, the only
+            one of which we know anything. None: no link is to blame (after a reset), or the report makes no sense.
+        attempts: tries of ours that left on the line.
+        alt_path: the result came over the alternate path.
+    """
+
+    handle: int
+    outcome: ProxyOutcome
+    response: bytes = b""
+    dead_link: int | None = None
+    attempts: int = 1
+    alt_path: bool = False
+
+    @property
+    def success(self) -> bool:
+        """The target has the message, as far as can be known."""
+        return self.outcome in (ProxyOutcome.RESPONSE, ProxyOutcome.DELIVERED, ProxyOutcome.SENT)
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceMessage:
     """A node told its unique node id and program id (its service pin was pressed)."""
@@ -152,6 +189,7 @@ Event = (
     | MessageReceived
     | ResponseReceived
     | TransactionDone
+    | ProxyDone
     | ServiceMessage
     | StateChanged
     | DomainChanged

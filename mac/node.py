@@ -24,6 +24,8 @@ from .lpdu import LpduHeader
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
 from .outbox import Outbox, check_apdu
 from .proxy import ProxyLayer
+from .proxy_route import ProxyRoute
+from .proxy_source import ProxySource
 from .receive_record import ReceiveRecords
 from .reception import Reception
 from .reports import IdReport
@@ -101,6 +103,7 @@ class Node:
         )
         self._handles = count(1)
         self._outbox = Outbox(self._network, self._control, self._handles, config.enhanced_numbers)
+        self._source = ProxySource(self._outbox, self._events)
         self._forwarder = Forwarder(
             self._network, self._records, self._session, self._control, self.statistics, self._handles
         )
@@ -390,6 +393,26 @@ class Node:
         return self._outbox.send(
             Service.UNACKNOWLEDGED, destination, apdu, now, domain, 0, 0.0, priority=priority, alternate=alternate
         )
+
+    def send_proxied(
+        self,
+        route: ProxyRoute,
+        apdu: bytes,
+        now: float,
+        domain: int | DomainId = 0,
+        priority: bool = False,
+        authenticated: bool = False,
+    ) -> int:
+        """Send through other stations (enhanced proxy, LTEP); `ProxyDone` carries the returned handle, and all that is known.
+
+        Args:
+            route: stations, carriers, target and service; see `ProxyRoute`.
+            apdu: message code and payload for the target, at most 103 octets.
+            domain: row of the domain table, or a domain id that stands in it.
+            priority: use the priority queue, in every station.
+            authenticated: prove to the first station that we know its key, and let each do so to the next.
+        """
+        return self._source.send(route, apdu, now, domain, priority, authenticated)
 
     def send_service_message(self, now: float) -> None:
         """Tell unique node id and program id to everybody, from no address on the zero-length domain."""

@@ -100,6 +100,11 @@ class ProxyTiming:
             wait,
         )
 
+    @classmethod
+    def for_copies(cls) -> Self:
+        """For messages that nobody acknowledges: three copies, 192 ms apart, on every link (grade D)."""
+        return cls(2, 7, False, 2, 7, 2, transmit_time(7))
+
     def repeater_time(self, count: int, frame_time: float) -> float:
         """Longest time in s that a repeater spends on its next hop; `count`: see `last_wait`."""
         wait = hop_time(self.hop_timer_code, self.long_timer)

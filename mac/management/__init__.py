@@ -6,6 +6,7 @@ included. The response to a request repeats part of its code, so it is read with
 (exercised on a live independent stack).
 """
 
+from ..classic_proxy import ClassicProxy, ProxyQuestion, SendAddress
 from ..message_codes import failure_code, success_code
 from ..reports import (
     DomainReport,
@@ -57,6 +58,7 @@ __all__ = [
     "AddressMappingReport",
     "Capability",
     "CapabilityReport",
+    "ClassicProxy",
     "ClearStatus",
     "ComputePhase",
     "DomainReport",
@@ -71,6 +73,7 @@ __all__ = [
     "MemoryMode",
     "NodeMode",
     "PhaseReport",
+    "ProxyQuestion",
     "QueryAddress",
     "QueryAddressMapping",
     "QueryAliasRow",
@@ -95,6 +98,7 @@ __all__ = [
     "Refused",
     "RespondToQuery",
     "Response",
+    "SendAddress",
     "SendIdInfo",
     "SetNodeMode",
     "SignalStrengthReport",

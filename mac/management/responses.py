@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ..classic_proxy import ClassicProxy, ProxyQuestion
 from ..errors import TruncatedPdu
 from ..message_codes import (
     COMPUTE_PHASE,
@@ -96,6 +97,11 @@ _BY_SUBCODE: Final[dict[int, Callable[[bytes], Response]]] = {  # from the octet
     QueryKey.SUBCODE: KeyReport.decode,
     QueryAddressMapping.SUBCODE: AddressMappingReport.decode,
 }
+_BY_QUESTION: Final[dict[int | None, Callable[[bytes], Response]]] = {  # of the classic proxy, from the whole APDU
+    ProxyQuestion.UNCONFIGURED_ID: IdReport.decode,
+    ProxyQuestion.STATUS: StatusReport.decode,
+    ProxyQuestion.TRANSCEIVER_STATUS: TransceiverReport.decode,
+}
 
 
 def decode_response(request_code: int, apdu: bytes, subcode: int | None = None) -> Response:
@@ -104,7 +110,7 @@ def decode_response(request_code: int, apdu: bytes, subcode: int | None = None) 
     Args:
         request_code: first octet of the request.
         apdu: the whole response.
-        subcode: second octet of the request, where codes 60 and 70 have one.
+        subcode: second octet of the request, where codes 52, 60 and 70 have one.
     """
     if not apdu:
         raise TruncatedPdu("empty response")
@@ -116,6 +122,8 @@ def decode_response(request_code: int, apdu: bytes, subcode: int | None = None) 
         return _decode_expanded(apdu, subcode)
     if request_code == INSTALL and subcode == SendIdInfo.SUBCODE:
         return IdInfoReport.decode(apdu)
+    if request_code == ClassicProxy.CODE and subcode in _BY_QUESTION:
+        return _BY_QUESTION[subcode](apdu)
     decode = _BY_CODE.get(request_code)
     return Done(apdu[1:]) if decode is None else decode(apdu)
 

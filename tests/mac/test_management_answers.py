@@ -242,10 +242,17 @@ def test_write_with_reset_form_resets(talk):
     assert talk.events == [WasReset(False)]
 
 
-@pytest.mark.parametrize(("octets", "answer"), [("52", "12"), ("55", "15"), ("7D0101", "1D"), ("5A", "1A"), ("70", "10")])
+@pytest.mark.parametrize(("octets", "answer"), [("55", "15"), ("7D0101", "1D"), ("5A", "1A"), ("70", "10")])
 def test_unknown_requests_get_the_failure_code(talk, octets, answer):
     assert talk.ask(bytes.fromhex(octets)) == bytes.fromhex(answer)
     assert talk.node.statistics.drops[DropReason.UNKNOWN_MESSAGE] == 1
+
+
+@pytest.mark.parametrize("octets", ["52", "5203", "520101"])
+def test_malformed_proxy_commands_get_the_failure_code(talk, octets):
+    assert talk.ask(bytes.fromhex(octets)) == b"\x12"
+    drops = talk.node.statistics.drops
+    assert drops[DropReason.MALFORMED] + drops[DropReason.TRUNCATED] == 1
 
 
 @pytest.mark.parametrize("octets", ["61", "6109", "6204", "6300", "64", "6C", "6C09", "6C0309", "6D02", "6E0200000301", "5100"])

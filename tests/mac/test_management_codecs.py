@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mac import DecodeError, DomainEntry, DomainId, GroupEntry, NodeState, Reception
+from mac import Broadcast, DecodeError, DomainEntry, DomainId, Group, GroupEntry, NodeState, Reception, SubnetNode, UniqueId
 from mac import management as m
 from mac.responder import COMMANDS
 from mac.variable_entry import AliasConfig, Direction, VariableConfig, VariableService
@@ -39,6 +39,16 @@ REQUESTS = [
     ("6D 02 00 00 19", m.ReadMemory(m.MemoryMode.CONFIGURATION, 0, 25)),
     ("6E 02 0018 01 04 88", m.WriteMemory(m.MemoryMode.CONFIGURATION, 24, b"\x88", 4)),
     ("70", m.WinkCommand()),
+    ("52 01", m.ClassicProxy(m.ProxyQuestion.STATUS)),
+    ("52 01 01 0D 25 05 23", m.ClassicProxy(m.ProxyQuestion.STATUS, m.SendAddress(SubnetNode(35, 13), 5, 5, 2))),
+    (
+        "52 02 02 00 25 35 00 02FC0000000D",
+        m.ClassicProxy(
+            m.ProxyQuestion.TRANSCEIVER_STATUS, m.SendAddress(UniqueId(bytes.fromhex("02FC0000000D")), 5, 5, 2, upper=3)
+        ),
+    ),
+    ("52 00 03 85 25 05 23", m.ClassicProxy(m.ProxyQuestion.UNCONFIGURED_ID, m.SendAddress(Broadcast(35), 5, 5, 2, 1, 5))),
+    ("52 00 83 00 25 05 07", m.ClassicProxy(m.ProxyQuestion.UNCONFIGURED_ID, m.SendAddress(Group(7, 3), 5, 5, 2))),
     ("57", m.QuerySignalStrength()),
     ("57 01", m.QuerySignalStrength(attenuate=True, plain=False)),
     ("58", m.ComputePhase()),
