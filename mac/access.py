@@ -30,6 +30,8 @@ from .timing import ChannelTiming
 class AccessState(Enum):
     """Where the node is in the packet cycle."""
 
+    __hash__ = object.__hash__  # that of Enum is ten times slower, and the table is asked several times a packet
+
     BUSY = auto()
     BETA1 = auto()
     PRIORITY_WAIT = auto()
@@ -41,6 +43,8 @@ class AccessState(Enum):
 
 class AccessEvent(Enum):
     """What may happen to it."""
+
+    __hash__ = object.__hash__
 
     CARRIER = auto()  # the line became busy
     LINE_IDLE = auto()  # the line became idle
@@ -59,6 +63,8 @@ BAD_FRAME: Final = -1
 
 _ROUNDING: Final = 1e-6  # of a window: a wait of exactly n windows counts n, however the sum was rounded
 _IDLE_STATES: Final = tuple(state for state in AccessState if state is not AccessState.BUSY)
+
+_COUNTING_STATES: Final = frozenset({AccessState.RANDOM_IDLE, AccessState.RANDOM_WAIT, AccessState.START_TX})
 
 TRANSITIONS: Final[dict[tuple[AccessState, AccessEvent], AccessState]] = {
     (AccessState.BUSY, AccessEvent.CARRIER): AccessState.BUSY,
@@ -165,7 +171,8 @@ class ChannelAccess:
         """Work off the timers that ran out up to `now`."""
         while self._due_at is not None and self._due_at <= now:
             self._expire[self.state](self._due_at)
-        self._count_waiting(now)
+        if self.state in _COUNTING_STATES:
+            self._count_waiting(now)
 
     def set_ready(self, ready: bool, priority_ready: bool, now: float) -> None:
         """Tell which packets wait: any at all, and one that may use the priority slot."""
@@ -305,9 +312,10 @@ class ChannelAccess:
         self._last_was_own = False
 
     def _enter(self, event: AccessEvent, at: float, due_at: float | None = None) -> None:
-        self._count_waiting(at)
-        if self.state is AccessState.RANDOM_IDLE:
-            self._cycle_left = _cycles(at - self._since, self._cycle_left, self._cycle)[1]
+        if self.state in _COUNTING_STATES:
+            self._count_waiting(at)
+            if self.state is AccessState.RANDOM_IDLE:
+                self._cycle_left = _cycles(at - self._since, self._cycle_left, self._cycle)[1]
         if event is not AccessEvent.SLOT_REACHED:  # waiting goes on being counted at START_TX
             self._since, self._counted = at, 0
         self.state = next_state(self.state, event)
@@ -353,10 +361,8 @@ class ChannelAccess:
         """
         if self.state is AccessState.RANDOM_IDLE:
             total = _cycles(now - self._since, self._cycle_left, self._cycle)[0]
-        elif self.state in (AccessState.RANDOM_WAIT, AccessState.START_TX):
-            total = math.floor((now - self._since) / self._window + _ROUNDING)
         else:
-            return
+            total = math.floor((now - self._since) / self._window + _ROUNDING)
         if total != self._counted:
             self.backlog.subtract(total - self._counted)
             self._counted = total
