@@ -72,7 +72,7 @@ class Compiler:
         self._frames: list[_Frame] = []
         self._resolving: set[str] = set()
         self._limit = MAX_TABLE
-        self.uses: dict[tuple[Part, ...], int] = {}
+        self.uses: dict[tuple[Part, ...], int | None] = {}
         self.own: list[tuple[int, Leaf, Any]] = []
         self.short = False
         self.fixed = given is None
@@ -123,6 +123,12 @@ class Compiler:
         if head == "sets":
             return self._context.load_profile_sets
         raise TableError(f"{self._spec.id}: {head} is not known before the octets are")
+
+    def resolve_or(self, parts: tuple[Part, ...], fallback: int) -> int:
+        """Value of a reference into another table, the fallback when that table ends before the field."""
+        value = self._context.resolve_or(parts, self._spec.id)
+        self.uses[parts] = value
+        return fallback if value is None else value
 
     def size_of(self, table: str) -> int:
         """Octets of another table."""
@@ -212,6 +218,10 @@ class Compiler:
                     raise self._truncated(spec, base + position) from None
                 self.short = True
                 break
+            except TableError:
+                if number < optional_from:
+                    raise
+                break  # a dimension that this firmware does not have yet
             if base + item.end > self._limit or (room is not None and item.end > room):
                 continue
             frame.items[spec.name] = item

@@ -128,6 +128,17 @@ class Context:
             raise TableError(f"{asking} needs a number from {identifier}, got {found!r}")
         return int(found)
 
+    def resolve_or(self, parts: tuple[Part, ...], asking: str) -> int | None:
+        """As `resolve`, None when the table is known but ends before the field."""
+        identifier = str(parts[0])
+        if identifier in self._octets and identifier not in self._busy:
+            from .layout import ABSENT
+
+            self._referenced.add(identifier)
+            if self.layout(identifier).resolve(parts[1:], self._octets[identifier]) is ABSENT:
+                return None
+        return self.resolve(parts, asking)
+
     def size_of(self, table: str) -> int:
         """Octets of a table. TableError when a dimension is not known."""
         return self.layout(table).size
@@ -142,9 +153,11 @@ class Context:
         except TableError:
             return DEFAULT_FORMAT
 
-    def same(self, parts: tuple[Part, ...], value: int) -> bool:
-        """Whether a reference has that value here; False when it has none."""
+    def same(self, parts: tuple[Part, ...], value: int | None) -> bool:
+        """Whether a reference has that value here (None: its table ends before the field)."""
         try:
+            if value is None:
+                return self.resolve_or(parts, str(parts[0])) is None
             if parts[0] == "sizeof":
                 return self.size_of(str(parts[1])) == value
             if parts[0] == "BT00" and str(parts[1]).startswith("ni_format"):

@@ -9,7 +9,8 @@
 
 Values are integers; a flag is 0 or 1. A reference such as `BT21.number_tiers`, `BT21.7` (the field at offset 7), `BT21.0.2`
 (bit 2 of offset 0) or `ET36.logs[3].entry_size` is handed to a scope as a tuple of its parts, indices already evaluated;
-`sizeof(BT23)` asks the scope for the size of a table in octets.
+`sizeof(BT23)` asks the scope for the size of a table in octets; `given(BT21.7, 4)` is 4 when the table ends before that field
+(older firmware).
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class Scope(Protocol):
         """Value of a reference."""
         ...
 
+    def resolve_or(self, parts: tuple[Part, ...], fallback: int) -> int:
+        """Value of a reference, the fallback when the device does not have the field."""
+        ...
+
     def size_of(self, table: str) -> int:
         """Size of a table in octets."""
         ...
@@ -54,9 +59,12 @@ class Reference:
 
     parts: tuple[Part | Node, ...]
 
+    def resolved(self, scope: Scope) -> tuple[Part, ...]:
+        """The parts with their indices evaluated."""
+        return tuple(part if isinstance(part, str | int) else part.evaluate(scope) for part in self.parts)
+
     def evaluate(self, scope: Scope) -> int:
-        resolved = tuple(part if isinstance(part, str | int) else part.evaluate(scope) for part in self.parts)
-        return scope.resolve(resolved)
+        return scope.resolve(self.resolved(scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function: `sizeof(TABLE)`, `popcount(x)`, `choose(i, a, b, ...)`."""
+    """A function: `sizeof(TABLE)`, `popcount(x)`, `choose(i, a, b, ...)`, `given(REFERENCE, fallback)`."""
 
     function: str
     arguments: tuple[Node, ...]
@@ -84,6 +92,11 @@ class Call:
             if not isinstance(reference, Reference) or not isinstance(reference.parts[0], str):
                 raise ExpressionError("sizeof() needs the id of a table")
             return scope.size_of(reference.parts[0])
+        if self.function == "given":
+            reference = self.arguments[0]
+            if not isinstance(reference, Reference):
+                raise ExpressionError("given() needs a reference")
+            return scope.resolve_or(reference.resolved(scope), self.arguments[1].evaluate(scope))
         if self.function == "popcount":
             return self.arguments[0].evaluate(scope).bit_count()
         index = self.arguments[0].evaluate(scope)
@@ -115,7 +128,9 @@ OPERATORS: Final[dict[str, Callable[[int, int], int]]] = {
     ">": lambda a, b: int(a > b),
 }
 COMPARISONS: Final = ("==", "!=", "<=", ">=", "<", ">")
-FUNCTIONS: Final[dict[str, range]] = {"sizeof": range(1, 2), "popcount": range(1, 2), "choose": range(2, 99)}
+FUNCTIONS: Final[dict[str, range]] = {
+    "sizeof": range(1, 2), "popcount": range(1, 2), "given": range(2, 3), "choose": range(2, 99),
+}  # fmt: skip
 _TOKEN: Final = re.compile(r"\s*(?:(\d+)|([A-Za-z_]\w*)|(==|!=|<=|>=|[-+*/().,\[\]<>]))")
 
 

@@ -155,13 +155,16 @@ class Layout:
         return bytes(output[:end])
 
     def update(self, octets: bytearray, values: Mapping[str, Any]) -> None:
-        """Write top-level fields into octets of the table; the others stay. TableError for a field that is not there."""
+        """Write top-level fields into octets of the table; the others stay.
+
+        A field that the table has in other firmware or with other dimensions only is passed over; TableError for any other name.
+        """
         for name, value in values.items():
+            if name not in self.block.names:
+                raise TableError(f"{self.table} has no field {name!r}")
             item = self.block.items.get(name)
             if item is None or item.end > len(octets):
-                if item is not None and item.optional:
-                    continue
-                raise TableError(f"{self.table} has no field {name!r} here")
+                continue
             _write(Block({name: item}, 0, self.block.names), octets, 0, {name: value}, (self.table,))
 
     def write_at(self, parts: tuple[Part, ...], octets: bytearray, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The four table services as PDUs, common to the power line, MEP and the optical port.
+"""The table services as PDUs, common to the power line, MEP and the optical port.
 
 Header fields (table number, offset, count) are BIG endian, table data is little endian.
 Source: OSGP Alliance MEP Client Developer Guide v1.1 and Optical Port Programmer Guide v1.1 (grade A unless said otherwise).
@@ -7,6 +7,9 @@ Source: OSGP Alliance MEP Client Developer Guide v1.1 and Optical Port Programme
     0x3F partial read    code(1) table(2) offset(3) count(2)           answer: result(1) count(2) data
     0x40 full write      code(1) table(2) count(2) data                answer: result(1)
     0x4F partial write   code(1) table(2) offset(3) count(2) data      answer: result(1)
+    0x31..0x39 indexed   code(1) table(2) index(2) x 1..9 count(2)     answer: result(1) count(2) data    grade C
+    0x41..0x49 indexed   code(1) table(2) index(2) x 1..9 count(2) data          answer: result(1)    grade C
+    0x3E default read    code(1)                                       answer: result(1) count(2) data    grade C
     any request          refused                                       answer: result(1), 0x0C adds sequence number(4)
 """
 
@@ -20,19 +23,21 @@ from .errors import ConfigurationError, DecodeError, TruncatedMessage, UnknownSe
 
 
 class Service(IntEnum):
-    """First octet of a request. The indexed forms 0x31..0x39 and 0x41..0x49 of ANSI C12.18 are not among OSGP's."""
+    """First octet of a request. Not here: the indexed forms of ANSI C12.18, 0x31..0x39 and 0x41..0x49."""
 
     FULL_READ = 0x30
+    DEFAULT_READ = 0x3E
     PARTIAL_READ = 0x3F
     FULL_WRITE = 0x40
     PARTIAL_WRITE = 0x4F
 
 
-# Services of ANSI C12.18 that we know by name and answer 0x02 (grade C for the codes, D for the answer): indexed and default
-# reads, indexed writes, identification, terminate, logon, security, logoff, negotiate, wait.
-OTHER_SERVICES: Final = frozenset(
-    (*range(0x31, 0x3A), 0x3E, *range(0x41, 0x4A), 0x20, 0x21, 0x50, 0x51, 0x52, *range(0x60, 0x6C), 0x70)
-)
+MAX_LEVELS: Final = 9  # index levels of an indexed service; grade C
+INDEXED_READS: Final = range(0x31, 0x31 + MAX_LEVELS)
+INDEXED_WRITES: Final = range(0x41, 0x41 + MAX_LEVELS)
+# Services of ANSI C12.18 that belong to a link, not to tables, answered 0x02 (grade C for the codes, D for the answer):
+# identification, terminate, logon, security, logoff, negotiate, wait.
+OTHER_SERVICES: Final = frozenset((0x20, 0x21, 0x50, 0x51, 0x52, *range(0x60, 0x6C), 0x70))
 
 
 class ResultCode(IntEnum):
@@ -179,12 +184,92 @@ class PartialWrite:
         return cls(int.from_bytes(octets[1:3], "big"), int.from_bytes(octets[3:6], "big"), octets[8:])
 
 
-TableRequest = FullRead | PartialRead | FullWrite | PartialWrite
-REQUESTS: Final[dict[int, type[FullRead] | type[PartialRead] | type[FullWrite] | type[PartialWrite]]] = {
+def _check_indices(indices: tuple[int, ...]) -> None:
+    if not 1 <= len(indices) <= MAX_LEVELS or any(not 0 <= index <= 0xFFFF for index in indices):
+        raise ConfigurationError(f"an indexed service has 1..{MAX_LEVELS} indices of 0..65535, got {indices}")
+
+
+def _indices(octets: bytes, levels: int) -> tuple[int, ...]:
+    return tuple(int.from_bytes(octets[at : at + 2], "big") for at in range(3, 3 + 2 * levels, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedRead:
+    """0x31 to 0x39.    code(1) table(2 BE) index(2 BE) x 1..9 count(2 BE).    `count`: elements, not octets. Grade C."""
+
+    table: int
+    indices: tuple[int, ...]
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self.table, 0, self.count)
+        _check_indices(self.indices)
+
+    def encode(self) -> bytes:
+        numbers = (self.table, *self.indices, self.count)
+        return bytes((INDEXED_READS[0] - 1 + len(self.indices),)) + b"".join(number.to_bytes(2, "big") for number in numbers)
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Self:
+        levels = octets[0] - INDEXED_READS[0] + 1
+        size = 5 + 2 * levels
+        _need(octets, size, "indexed read")
+        _end(octets, size, "indexed read")
+        return cls(int.from_bytes(octets[1:3], "big"), _indices(octets, levels), int.from_bytes(octets[-2:], "big"))
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedWrite:
+    """0x41 to 0x49.    code(1) table(2 BE) index(2 BE) x 1..9 count(2 BE) data.    `count` counts octets. Grade C."""
+
+    table: int
+    indices: tuple[int, ...]
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check(self.table, 0, len(self.data))
+        _check_indices(self.indices)
+
+    def encode(self) -> bytes:
+        numbers = (self.table, *self.indices, len(self.data))
+        head = bytes((INDEXED_WRITES[0] - 1 + len(self.indices),))
+        return head + b"".join(number.to_bytes(2, "big") for number in numbers) + self.data
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Self:
+        levels = octets[0] - INDEXED_WRITES[0] + 1
+        head = 5 + 2 * levels
+        _need(octets, head, "indexed write")
+        count = int.from_bytes(octets[head - 2 : head], "big")
+        _need(octets, head + count, "indexed write")
+        _end(octets, head + count, "indexed write")
+        return cls(int.from_bytes(octets[1:3], "big"), _indices(octets, levels), octets[head:])
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRead:
+    """0x3E.    code(1).  Reads the table that the device has chosen. Grade C."""
+
+    def encode(self) -> bytes:
+        return bytes((Service.DEFAULT_READ,))
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Self:
+        _end(octets, 1, "default read")
+        return cls()
+
+
+ReadRequest = FullRead | PartialRead | IndexedRead | DefaultRead
+WriteRequest = FullWrite | PartialWrite | IndexedWrite
+TableRequest = ReadRequest | WriteRequest
+REQUESTS: Final[dict[int, type[TableRequest]]] = {
     Service.FULL_READ: FullRead,
     Service.PARTIAL_READ: PartialRead,
+    Service.DEFAULT_READ: DefaultRead,
     Service.FULL_WRITE: FullWrite,
     Service.PARTIAL_WRITE: PartialWrite,
+    **dict.fromkeys(INDEXED_READS, IndexedRead),
+    **dict.fromkeys(INDEXED_WRITES, IndexedWrite),
 }
 
 
@@ -193,7 +278,7 @@ def decode_request(octets: bytes) -> TableRequest:
     _need(octets, 1, "request")
     kind = REQUESTS.get(octets[0])
     if kind is None:
-        raise UnknownService(f"service 0x{octets[0]:02x} is not one of 0x30, 0x3f, 0x40, 0x4f")
+        raise UnknownService(f"service 0x{octets[0]:02x} is no table service (0x30..0x39, 0x3e..0x49, 0x4f)")
     return kind.decode(octets)
 
 
@@ -237,7 +322,7 @@ class Response:
             _need(octets, 5, "response")
             _end(octets, 5, "response")
             return cls(result, sequence=int.from_bytes(octets[1:5], "big"))
-        if result is ResultCode.OK and isinstance(request, FullRead | PartialRead):
+        if result is ResultCode.OK and isinstance(request, ReadRequest):
             _need(octets, 3, "read response")
             count = int.from_bytes(octets[1:3], "big")
             _need(octets, 3 + count, "read response")

@@ -57,7 +57,7 @@ class TableStore:
             self.put(identifier, layout.encode(values, newer=False))
 
     def update(self, identifier: str, values: Mapping[str, Any]) -> None:
-        """Change top-level fields of a table, the others stay. TableError for a field that is not there."""
+        """Change top-level fields of a table, the others stay. Fields that this firmware lacks are passed over."""
         layout = self.context.layout(identifier)
         octets = self._buffer(identifier)
         before = bytes(octets)

@@ -37,7 +37,7 @@ class _Known:
 
     layout: Layout
     firmware: tuple[int, int]
-    uses: tuple[tuple[tuple[Part, ...], int], ...]
+    uses: tuple[tuple[tuple[Part, ...], int | None], ...]
     own: tuple[tuple[int, Leaf, Any], ...]
 
     def holds(self, context: Context, firmware: tuple[int, int], octets: Buffer | None) -> bool:

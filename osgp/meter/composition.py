@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from .config import MeterConfig
 from .measuring import Measuring
+from .mep_clients import MepClients
 from .subsystem import Subsystem
 
 
 def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     """The subsystems of a meter behind its identity. One line each."""
-    return (Measuring(),)
+    return (Measuring(), MepClients())

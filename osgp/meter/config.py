@@ -12,6 +12,7 @@ from ..security import SEQUENCE_WINDOW, Key
 from ..table import table
 from .load import LoadModel
 from .mains import Mains
+from .quirks import Quirks
 from .registers import Tariff
 
 UTC = datetime.UTC
@@ -34,6 +35,11 @@ class MeterConfig:
         seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
         initial_registers: see Registers.    tariff: switches of the local day, see Registers.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
+        quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
+        pending_tables: tables with a pending copy.    locked_procedures: numbers that the hardware lock refuses.
+        quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
+        pending_tables: tables with a pending copy.    mep_identifications: strings of its MEP clients, at most 30 octets each.
+        locked_procedures: numbers of procedures that the hardware lock refuses.
         locked: tables that refuse writes whatever the key: registers, and the time zone, which here is fixed by `utc_offset`.
     """
 
@@ -63,6 +69,11 @@ class MeterConfig:
     alarms: frozenset[str] = frozenset()
     idt_version: int = 1
     locked: frozenset[str] = frozenset(("BT23", "BT53"))
+    locked_procedures: frozenset[int] = frozenset()
+    pending_tables: tuple[str, ...] = ("BT54", "ET47")
+    groups: frozenset[int] = frozenset()
+    mep_identifications: tuple[bytes, ...] = ()
+    quirks: Quirks | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (("unique_node_id", 6), ("program_id", 8)):
@@ -78,9 +89,18 @@ class MeterConfig:
             raise ConfigurationError(f"utc_offset must be -720..840 minutes, got {self.utc_offset}")
         if not self.repeat_time >= 0.0:
             raise ConfigurationError(f"repeat_time must be at least 0 s, got {self.repeat_time}")
+        if any(not 0 < group <= 0xFFFF for group in self.groups):
+            raise ConfigurationError(f"groups are 1..65535, got {sorted(self.groups)}")
+        if any(len(text) > 30 for text in self.mep_identifications):
+            raise ConfigurationError("a MEP identification has at most 30 octets")
         names = {spec.name for spec in table("BT03").fields if not spec.filler}
         if unknown := self.alarms - names:
             raise ConfigurationError(f"BT03 has no bits {sorted(unknown)}")
+
+    @property
+    def habits(self) -> Quirks:
+        """The quirks given, else those of the firmware."""
+        return self.quirks if self.quirks is not None else Quirks.of(self.firmware)
 
     def utc(self, now: float) -> datetime.datetime:
         """UTC of an instant (s since the meter started)."""

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
-from ..access import Session
+from ..access import Port, Session
 from ..errors import ConfigurationError, LocalProtocolError
 from ..services import MAX_COUNT, Response, ResultCode
 from ..store import TableStore
@@ -21,13 +21,15 @@ from .config import MeterConfig
 from .events import MeterEvent, RefusalReason
 from .identity import Identity, put_maker, put_root
 from .measuring import Measuring
+from .pending import PendingTables
 from .plc_port import PlcPort
 from .procedures import ProcedureMailbox
 from .registers import Registers
 from .saved import Saved
 from .serving import RequestServer
-from .signals import PowerDown, PowerUp, Signal
+from .signals import PowerDown, PowerUp, SessionOpened, Signal
 from .subsystem import MAX_SIGNAL_DEPTH, Clock, ProcedureResult, S, Subsystem
+from .transactions import Transactions
 
 EVENTS_KEPT: Final = 1000  # when nobody asks for events the oldest are lost
 MAX_STEPS: Final = 1_000_000  # timers one `advance` may pass before a subsystem that never moves its timer is suspected
@@ -65,13 +67,17 @@ class Meter:
         self._depth = 0
         own = Identity(lambda: (self.plc.sequence, *self.plc.address))
         self.subsystems: tuple[Subsystem, ...] = (
-            own, *(default_subsystems(self.config) if subsystems is None else subsystems),
+            own,
+            *(default_subsystems(self.config) if subsystems is None else subsystems),
+            PendingTables(),
+            Transactions(),
         )  # fmt: skip
         names = [subsystem.name for subsystem in self.subsystems]
         if len(set(names)) != len(names) or "" in names or "meter" in names:
             raise ConfigurationError(f"every subsystem needs a name of its own, got {names}")
-        self._mailbox = ProcedureMailbox()
-        self._server = RequestServer(self.store, self._mailbox, self.subsystems, self._events)
+        habits = self.config.habits
+        self._mailbox = ProcedureMailbox(self.store, habits, self.config.locked_procedures)
+        self._server = RequestServer(self.store, self._mailbox, self.subsystems, self._events, habits)
         self._attach()
         if saved is not None:
             self._restore(saved)
@@ -246,6 +252,8 @@ class Meter:
             raise LocalProtocolError(f"signals go round in a circle: {signal}")
         self._depth += 1
         try:
+            if isinstance(signal, SessionOpened) and signal.port is Port.OPTICAL:
+                self._mailbox.logged_on()
             for subsystem in self.subsystems:
                 subsystem.on_signal(signal, now)
         finally:
@@ -261,7 +269,15 @@ class Meter:
 
     def post_result(self, number: int, sequence: int, result: ProcedureResult, data: bytes, session: Session) -> None:
         """See `Host`."""
-        self._mailbox.renew(number, sequence, result, data, self.store)
+        self._mailbox.renew(number, sequence, result, data, session)
+
+    def write(self, identifier: str, offset: int, octets: bytes, session: Session, now: float) -> ResultCode:
+        """See `Host`."""
+        return self._server.write(identifier, offset, octets, session, now)
+
+    def serve_message(self, pdu: bytes, session: Session, now: float) -> Response:
+        """See `Host`."""
+        return self._server.serve(pdu, session, now, MAX_RESPONSE, in_transaction=True)
 
     def find(self, kind: type[S]) -> S | None:
         """See `Host`."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 from ..access import AccessLevel
-from ..context import pack_firmware
+from ..context import GENERATION_4_FROM, MULTIPLE_SETS_FROM, pack_firmware
 from ..store import TableStore
-from ..table import EXTENDED, table, table_number
+from ..table import EXTENDED, PENDING, table, table_number
 from .config import MeterConfig
 from .signals import Alarm, DimensionsChanged, LogEntry, Signal
 from .subsystem import Host, Subsystem
@@ -36,8 +36,9 @@ def put_maker(store: TableStore, config: MeterConfig) -> None:
 def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
     """BT00: formats, dimensions and the bitmaps of what exists. Called again when tables come or go."""
     store.put("BT00", store.octets("BT00") if "BT00" in store else b"")
-    numbers = {table_number(name) for name in store.known()}
-    writable = {table_number(name) for name in store.known() if store.writable(name, AccessLevel.OMAK)}
+    names = [name for name in store.known() if table_number(name) < PENDING]
+    numbers = {table_number(name) for name in names}
+    writable = {table_number(name) for name in names if store.writable(name, AccessLevel.OMAK)}
     known = frozenset(procedures)
     generation = min(4, max(2, store.context.firmware[0]))
     values = {
@@ -76,7 +77,7 @@ def _extended(numbers: Iterable[int]) -> frozenset[int]:
 
 
 class Identity(Subsystem):
-    """BT03, ET03 and ET04.
+    """BT03, ET03, ET04 and the dimensions ET11 and ET54.
 
     Alarm signals set and clear bits of BT03; DimensionsChanged raises idt_version, logs event 88 and sets dimension_change.
 
@@ -96,6 +97,8 @@ class Identity(Subsystem):
         self._host = host
         config, store = host.config, host.store
         self._idt_version = config.idt_version
+        put(store, "ET11", _dimensions(config))
+        put(store, "ET54", _status(config))
         put(store, "ET03", {"utility_serial": config.utility_serial})
         put(store, "BT03", {"metering_mode": True} | dict.fromkeys(config.alarms, True))
         put(store, "ET04", _system(config))
@@ -169,6 +172,57 @@ def _system(config: MeterConfig) -> dict[str, Any]:
         "phase_rotation": 2 if config.phases == 1 else 0,
         "plc_inactive_threshold": 1440,
         "max_key_usage": 1_000_000,
+    }
+
+
+def _dimensions(config: MeterConfig) -> dict[str, Any]:
+    """ET11 with the defaults of the guide; grade A."""
+    fourth = config.firmware[:2] >= GENERATION_4_FROM
+    return {
+        "num_devices": 6 if fourth else 5,
+        "config_entry_size": 66,
+        "status_entry_size": 36,
+        "ondemand_queue_size": 5,
+        "ondemand_entry_size": 6,
+        "data_entry_size": 517,
+        "transaction_request_length": 896 if config.firmware[:2] >= (3, 50) else 768,
+        "transaction_response_length": 1785,
+        "ondemand_write_size": 25,
+        "phase_measurement_size": 16,
+        "config2_entry_size": 22,
+        "meter_otr_queue": 3,
+        "mbus_otr_queue": 4,
+        "meter_otr_entry_size": 17,
+        "mbus_otr_entry_size": 17,
+        "num_group_ids": 10,
+        "num_harmonics": 10,
+        "mbus_multicast_length": 65,
+        "et22_alarm_size": 120,
+        "mep_data_sources": 6,
+        "et48_entries": 10,
+        "max_critical_bitmaps": 10,
+        "et57_entries": 16,
+        "relay_switches": 80,
+        "delta_alert_sources": 10,
+        "ram_request_length": 261,
+        "ram_response_length": 769,
+        "fw_module_count": 6,
+        "fw_module_length": 7,
+        "mep_channel_count": 2,
+        "reserved35": 10,
+        "et17_bitmap_size": 1250,
+        "caution_screens": 3,
+    }
+
+
+def _status(config: MeterConfig) -> dict[str, Any]:
+    fourth = config.firmware[:2] >= GENERATION_4_FROM
+    return {
+        "multi_lp": config.firmware[:2] >= MULTIPLE_SETS_FROM,
+        "energy_unit_change": True,
+        "lcd_5_digit": fourth,
+        "multiple_mep": fourth,
+        "supported_security": 5,
     }
 
 

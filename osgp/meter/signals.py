@@ -92,7 +92,22 @@ class AuthenticationFailed:
     port: Port
 
 
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """A client logged on at a port (optical port, TLS).    user_id: as given at the logon."""
+
+    port: Port
+    user_id: int = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """Its session ended, whoever ended it."""
+
+    port: Port
+
+
 Signal = (
     LogEntry | Alarm | SelfRead | DemandReset | DimensionsChanged | ClockChanged | TariffSwitched | SeasonChanged
-    | PendingActivated | PowerDown | PowerUp | AuthenticationFailed
+    | PendingActivated | PowerDown | PowerUp | AuthenticationFailed | SessionOpened | SessionClosed
 )  # fmt: skip

@@ -64,7 +64,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
 from ..access import Session
-from ..services import ResultCode
+from ..services import Response, ResultCode
 from ..store import TableStore
 from .signals import Signal
 
@@ -137,6 +137,14 @@ class Host(Protocol):
 
     def octets(self, identifier: str, now: float) -> bytes:
         """Octets of a table as a reader would get them now (live tables are refreshed); KeyError when it is not there."""
+        ...
+
+    def write(self, identifier: str, offset: int, octets: bytes, session: Session, now: float) -> ResultCode:
+        """Write a table in somebody's name without asking for rights; subsystems that watch it may refuse."""
+        ...
+
+    def serve_message(self, pdu: bytes, session: Session, now: float) -> Response:
+        """Carry out a request PDU of a transaction."""
         ...
 
     def find(self, kind: type[S]) -> S | None:
