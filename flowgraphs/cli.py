@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "frontend": "One front end of a graph, as a process.",
     "station": "One station of a graph, as a process.",
     "read": "Read tables of a meter on a running line.",
+    "node": "A LON node over IP, to be queried, commissioned and messaged.",
     "doctor": "Versions, caches and what is missing for which feature.",
 }
 

@@ -6,6 +6,10 @@ FlowgraphError
  +- CampaignError    a campaign's specification or directory is wrong; the text names file and line, or the directory
  +- RecordingError   a recording cannot be read or written
  +- StationError     a process of a running graph failed
+ +- StateFileError   what a node kept across a restart cannot be read or written
+ +- SocketError      an address cannot be bound or joined
+ +- NodeOptionError  an option of a node is wrong; the text names it
+ +- CommandError     a line on the command input is no command
  +- MissingFeature   an optional library or program is not installed
 """
 
@@ -32,6 +36,22 @@ class RecordingError(FlowgraphError, ValueError):
 
 class StationError(FlowgraphError):
     """A station or a front end failed or vanished."""
+
+
+class StateFileError(FlowgraphError):
+    """The file with a node's non-volatile data is damaged, or cannot be read or written."""
+
+
+class SocketError(FlowgraphError):
+    """The system refuses an address: it belongs to another machine, or the port is taken."""
+
+
+class NodeOptionError(FlowgraphError, ValueError):
+    """An option of a node says something that cannot be; the text names the option and what is expected."""
+
+
+class CommandError(FlowgraphError, ValueError):
+    """A line is no command, or names something that does not exist; reported, never fatal."""
 
 
 class MissingFeature(FlowgraphError):

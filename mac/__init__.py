@@ -37,6 +37,7 @@ from .events import (
     ServiceMessage,
     StateChanged,
     TransactionDone,
+    VariableUpdated,
     Via,
     WasReset,
     Wink,
@@ -50,15 +51,20 @@ from .proxy_route import ProxyHop, ProxyLink, ProxyRoute
 from .proxy_timing import ProxyTiming
 from .reception import Reception
 from .route_health import BadLink, RouteHealth
+from .snapshot import NodeSnapshot
 from .spdu import Spdu, SpduType
 from .statistics import Statistics
-from .timers import receive_time, transmit_time
+from .timers import RESET_SILENCE, receive_time, transmit_time
 from .timing import ChannelTiming
 from .tpdu import Tpdu, TpduType
+from .variable_entry import AliasConfig, Direction, VariableConfig, VariableService
+from .variable_table import NetworkVariable
 
 __all__ = [
+    "RESET_SILENCE",
     "AccessState",
     "AgentPart",
+    "AliasConfig",
     "Apdu",
     "ApduFamily",
     "AuthPdu",
@@ -70,6 +76,7 @@ __all__ = [
     "ConfigurationError",
     "DecodeError",
     "Destination",
+    "Direction",
     "DomainChanged",
     "DomainEntry",
     "DomainId",
@@ -85,8 +92,10 @@ __all__ = [
     "MacError",
     "MalformedPdu",
     "MessageReceived",
+    "NetworkVariable",
     "Node",
     "NodeConfig",
+    "NodeSnapshot",
     "NodeState",
     "Npdu",
     "OutgoingFrame",
@@ -117,6 +126,9 @@ __all__ = [
     "TruncatedPdu",
     "UniqueId",
     "UnknownPdu",
+    "VariableConfig",
+    "VariableService",
+    "VariableUpdated",
     "Via",
     "WasReset",
     "Wink",

@@ -22,10 +22,10 @@ from ..statistics import Statistics
 from ..timing import ChannelTiming
 from . import addresses, domains, expanded, identity, memory, mode, proxy, status, variables
 from .command import Command, CommandKey, command_key
-from .managed_node import CHECKSUM_PERIOD_S, ManagedNode
+from .managed_node import CHECKSUM_PERIOD_S, IpIdentity, ManagedNode
 from .reply import Reply, Reset, refusal
 
-__all__ = ["COMMANDS", "Command", "ManagedNode", "ManagementResponder", "Reply", "Reset"]
+__all__ = ["COMMANDS", "Command", "IpIdentity", "ManagedNode", "ManagementResponder", "Reply", "Reset"]
 
 _TOPICS: Final = (status, proxy, identity, domains, addresses, mode, memory, variables, expanded)
 COMMANDS: Final[dict[CommandKey, Command]] = {command.key: command for topic in _TOPICS for command in topic.COMMANDS}

@@ -144,7 +144,8 @@ def test_alternate_path_and_an_unannounced_backlog_are_lost():
 
 
 def test_source_says_the_domain_unless_the_block_does():
-    for address, domain in (("192.168.1.2", b""), ("10.81.1.2", b"\x51"), ("172.16.1.2", b"\xac\x10\0"), ("127.0.1.2", b"\x7f\0\0")):
+    known = (("192.168.1.2", b""), ("10.81.1.2", b"\x51"), ("172.16.1.2", b"\xac\x10\0"), ("127.0.1.2", b"\x7f\0\0"))
+    for address, domain in known:
         lpdu = Lpdu.decode(link(PEER).decode(bytes.fromhex("00110651"), ip(address), 0.0))
         assert (lpdu.npdu.domain.octets, lpdu.npdu.source) == (domain, SubnetNode(1, 2))
         assert domain_of(ip(address)).octets == domain
@@ -231,7 +232,7 @@ def test_noise_raises_only_decode_error_and_what_decodes_encodes(payload, source
     sender = LonIpLink(source)
     sender.own = subnet_node_of(source)
     again = link(PEER).decode(sender.encode(lpdu).payload, source, 0.0)
-    # A first sending in a multicast announces its backlog whether the original did or not; with format 7 to us the rest is the same.
+    # A first sending in a multicast announces its backlog whether the original did or not; the rest is the same.
     assert again[1:] == lpdu[1:]
 
 
