@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +15,12 @@ import mac
 from mac import lonip
 from mac.management import Capability
 from mac.responder import IpIdentity
+from mac.statistics import STATISTIC_WORDS
 
 from .errors import CommandError
 from .lifetime import Lifetime
 from .lonip_sockets import LonIpSockets
-from .node_commands import Quit, carry_out, parse_command
+from .node_commands import Quit, Status, carry_out, parse_command
 from .state_file import save_state
 
 RECEIVE_CODE: Final = 8  # receive timer code: 2048 ms, as a live independent stack on LON/IP has it (grade L)
@@ -36,11 +36,6 @@ _DUE_S: Final = 1e-6  # a timer so close is worked off at once
 _LONGEST_WAIT_S: Final = 0.5  # how often to ask whether to stop
 _READ: Final = 65536
 _LONGEST_LINE: Final = 65536  # of the command input
-
-
-def lonip_timing() -> mac.ChannelTiming:
-    """The channel of LON/IP: no medium access."""
-    return mac.ChannelTiming.load(Path(str(files("mac") / "spec" / "lonip.toml")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,8 @@ class LonIpNode:
     ) -> None:
         self._clock = clock
         self._started = clock()
-        self.node = mac.Node(config, lonip_timing(), random.Random(secrets.randbits(64)), secrets.token_bytes)
+        channel = mac.ChannelTiming.load(lonip.lonip_channel())
+        self.node = mac.Node(config, channel, random.Random(secrets.randbits(64)), secrets.token_bytes)
         self.node.managed.ip = IpIdentity(address)
         self._address = address
         self._link = lonip.LonIpLink(address)
@@ -193,6 +189,16 @@ class LonIpNode:
         if self._state_file is not None:
             save_state(self._state_file, self.node.snapshot())
 
+    def _status(self) -> dict[str, object]:
+        statistics, address = self.node.statistics, self.node.address()
+        return {
+            "state": str(self.node.state),
+            "address": None if address is None else str(address),
+            "last_error": self.node.managed.last_error,
+            "counters": {name: statistics.word(name) for name in STATISTIC_WORDS},
+            "drops": {str(reason): count for reason, count in statistics.drops.items()},
+        }
+
     def _read_commands(self, file: int) -> None:
         octets = os.read(file, _READ)
         if not octets:
@@ -210,6 +216,9 @@ class LonIpNode:
             command = parse_command(line)
             if isinstance(command, Quit):
                 self._stopped = True
+                return
+            if isinstance(command, Status):
+                self._output.note("status", self._status())
                 return
             handles = carry_out(self.node, command, self.now)
         except CommandError as error:

@@ -85,11 +85,15 @@ class Poll(msgspec.Struct, forbid_unknown_fields=True, tag_field="do", tag="poll
     variable: int
 
 
+class Status(msgspec.Struct, forbid_unknown_fields=True, tag_field="do", tag="status"):
+    """Tell state, address and counters."""
+
+
 class Quit(msgspec.Struct, forbid_unknown_fields=True, tag_field="do", tag="quit"):
     """End the node."""
 
 
-Command = Unacknowledged | Repeated | Acknowledged | Request | Respond | ServiceMessage | Write | Poll | Quit
+Command = Unacknowledged | Repeated | Acknowledged | Request | Respond | ServiceMessage | Write | Poll | Status | Quit
 _DECODER: Final = msgspec.json.Decoder(Command)
 
 

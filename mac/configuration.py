@@ -23,6 +23,7 @@ _SPECIAL_PURPOSE: Final = 2
 POWER_UP_RESET: Final = 0x01  # reset causes (grade B)
 DEFAULT_CAPABILITIES: Final = (
     Capability.OMA
+    | Capability.PROXY
     | Capability.SIGNAL_STRENGTH
     | Capability.INIT_CONFIG
     | Capability.UPDATE_VARIABLE_BY_INDEX

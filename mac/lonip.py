@@ -29,6 +29,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from .address import DOMAIN_LENGTHS, NO_ADDRESS, NODE_MARK, DomainId, SubnetNode, check_length
@@ -142,6 +144,11 @@ def memberships(domains: Iterable[DomainEntry | None], groups: Iterable[int]) ->
     """Multicast addresses a node must listen to: its domain, its subnets, its groups."""
     subnets = {entry.subnet for entry in domains if entry is not None}
     return frozenset({subnet_multicast(0), *map(subnet_multicast, subnets), *map(group_multicast, groups)})
+
+
+def lonip_channel() -> Path:
+    """The channel of LON/IP, for `ChannelTiming.load`: no medium access."""
+    return Path(str(files(__package__) / "spec" / "lonip.toml"))
 
 
 class LonIpLink:

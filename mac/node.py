@@ -19,6 +19,7 @@ from .entries import DomainEntry, GroupEntry
 from .error_log import ErrorLog
 from .events import Event, NodeState, ResponseReceived, Service, TransactionDone, WasReset
 from .forwarding import Forwarder
+from .implicit_addressing import ImplicitAddressing
 from .link import LinkLayer, OutgoingFrame
 from .lpdu import LpduHeader
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
@@ -60,6 +61,7 @@ class Node:
 
     Attributes:
         statistics: counters.
+        tags: sends to rows of the address table, as message tags do.
         variables: network variables, when the configuration has any.
         last_reception: how the newest frame was received, for Query Transceiver Status; set it before `receive_frame`.
     """
@@ -108,7 +110,8 @@ class Node:
             self._network, self._records, self._session, self._control, self.statistics, self._handles
         )
         proxy = ProxyLayer(self._network, self._session, self._forwarder, self.statistics)
-        self.variables = VariableLayer(self._responder.node, self._session, self.statistics, self._outbox.send)
+        self.tags = ImplicitAddressing(self._responder.node, self._outbox.send)
+        self.variables = VariableLayer(self._responder.node, self._session, self.statistics, self.tags)
         self._application = ApplicationLayer(
             self._responder, proxy, self._session, self.variables, self.statistics, self._events
         )

@@ -67,13 +67,25 @@ class NodeSnapshot:
         for row in self.address_rows:
             check_length("address row", row, GroupEntry.LENGTH)
 
-    def encode(self) -> bytes:
-        """Octets that `decode` reads, keys in clear: whoever stores them must guard them."""
-        state = NodeState.CONFIGURED if self.state is NodeState.SOFT_OFFLINE else self.state
-        domain_rows = [
+    @property
+    def intact(self) -> bool:
+        """Whether the checksum is that of the configuration; where it is not, the node shall start unconfigured."""
+        rows = b"".join(config.encode(extended=True) for config in self.variable_configs)
+        rows += b"".join(alias.encode(extended=True) for alias in self.aliases)
+        image = self.configuration + b"".join(self.domain_rows()) + b"".join(self.address_rows) + rows
+        return exclusive_or(image) == self.checksum
+
+    def domain_rows(self) -> list[bytes]:
+        """Rows of the domain table, blank ones with their keys."""
+        return [
             BLANK_DOMAIN[: -len(key)] + key if entry is None else entry.encode()
             for entry, key in zip(self.domains, self.spare_keys, strict=True)
         ]
+
+    def encode(self) -> bytes:
+        """Octets that `decode` reads, keys in clear: whoever stores them must guard them."""
+        state = NodeState.CONFIGURED if self.state is NodeState.SOFT_OFFLINE else self.state
+        domain_rows = self.domain_rows()
         body = self.unique_node_id + self.program_id
         body += bytes([STATE_OCTETS[state], self.last_error, self.checksum]) + self.configuration
         body += bytes([len(domain_rows)]) + b"".join(domain_rows)
@@ -125,6 +137,14 @@ class NodeSnapshot:
             last_error,
             checksum,
         )
+
+
+def exclusive_or(octets: bytes) -> int:
+    """Checksum of a configuration: exclusive or of its octets (grade B)."""
+    result = 0
+    for octet in octets:
+        result ^= octet
+    return result
 
 
 def _checked_body(octets: bytes) -> bytes:

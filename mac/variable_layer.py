@@ -9,19 +9,17 @@ An update comes by any service but a request; a poll is a request, its response 
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
-from .address import Destination
-from .address_row import RowTarget
 from .error_log import ErrorLog
 from .errors import ConfigurationError, DropReason, LocalProtocolError
 from .events import NodeState, ResponseReceived, Service, VariableUpdated
+from .implicit_addressing import ImplicitAddressing
 from .message_codes import UNCONFIGURED_STATES
 from .network import Arrival
 from .responder import ManagedNode
 from .session import SessionLayer
 from .statistics import Statistics
-from .timers import transmit_time
 from .transport import Delivery
 from .variable_entry import Direction, VariableConfig, VariableService
 from .variable_table import UpdateResult, VariableTable
@@ -40,28 +38,6 @@ _UPDATE_ERRORS: Final = {
 _TAKES_UPDATES: Final = frozenset({NodeState.CONFIGURED, NodeState.SOFT_OFFLINE})
 
 
-class Send(Protocol):
-    """How a node sends a message; see `Node`."""
-
-    def __call__(
-        self,
-        service: Service,
-        destination: Destination,
-        apdu: bytes,
-        now: float,
-        domain: int,
-        retries: int,
-        interval: float,
-        *,
-        max_responses: int = 1,
-        backlog: int = 0,
-        priority: bool = False,
-        authenticated: bool = False,
-    ) -> int:
-        """Returns a handle."""
-        ...
-
-
 def encode_head(selector: int, direction: Direction) -> bytes:
     """First two octets of a network variable message: meant for variables of this direction."""
     return bytes([_VARIABLE | direction << 6 | selector >> 8, selector & 0xFF])
@@ -77,14 +53,16 @@ class VariableLayer:
 
     Args:
         node: state and tables.    session: sends the answers to polls.    statistics: counters to keep.
-        send: sends the node's own messages.
+        tags: sends the node's own messages to rows of the address table.
     """
 
-    def __init__(self, node: ManagedNode, session: SessionLayer, statistics: Statistics, send: Send) -> None:
+    def __init__(
+        self, node: ManagedNode, session: SessionLayer, statistics: Statistics, tags: ImplicitAddressing
+    ) -> None:
         self._node = node
         self._session = session
         self._statistics = statistics
-        self._send = send
+        self._tags = tags
         self._polls: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -190,10 +168,8 @@ class VariableLayer:
         for config in self.table.connections(index):
             if config.turnaround:
                 self._turn_around(config, value)
-            target = self._target(config)
-            if target is not None:
-                apdu = encode_head(config.selector, Direction.INPUT) + value
-                handles.append(self._submit(_SERVICES[config.service], target, config, apdu, now))
+            apdu = encode_head(config.selector, Direction.INPUT) + value
+            handles += self._send(_SERVICES[config.service], config, apdu, now)
         return tuple(handles)
 
     def poll(self, index: int, now: float) -> tuple[int, ...]:
@@ -203,40 +179,22 @@ class VariableLayer:
             raise LocalProtocolError(f"network variable {index} is an output, only inputs poll")
         handles = []
         for config in self.table.connections(index):
-            target = self._target(config)
-            if target is not None:
-                apdu = encode_head(config.selector, Direction.OUTPUT)
-                handles.append(self._submit(Service.REQUEST, target, config, apdu, now))
+            handles += self._send(Service.REQUEST, config, encode_head(config.selector, Direction.OUTPUT), now)
         self._polls.update(dict.fromkeys(handles, index))
         return tuple(handles)
+
+    def _send(self, service: Service, config: VariableConfig, apdu: bytes, now: float) -> list[int]:
+        """To whom the variable is connected, if anybody."""
+        row = config.address_row
+        if row is None or self._tags.target(row) is None:
+            return []
+        return [self._tags.send(row, service, apdu, now, config.priority, config.authenticated)]
 
     def _turn_around(self, config: VariableConfig, value: bytes) -> None:
         entry = next((row for row in self._node.network.domains if row is not None), None)
         for index in self.table.find(config.selector, Direction.INPUT):
             if self.table.update(index, value, authenticated=True) is UpdateResult.DONE and entry is not None:
                 self._node.events.append(VariableUpdated(index, value, entry.address, entry.domain, authenticated=True))
-
-    def _target(self, config: VariableConfig) -> RowTarget | None:
-        row = config.address_row
-        if row is None or row >= len(self._node.address_rows):
-            return None
-        return RowTarget.decode(self._node.address_rows[row])
-
-    def _submit(self, service: Service, target: RowTarget, config: VariableConfig, apdu: bytes, now: float) -> int:
-        code = target.repeat_code if service is Service.REPEATED else target.transmit_code
-        return self._send(
-            service,
-            target.destination,
-            apdu,
-            now,
-            target.domain_index,
-            0 if service is Service.UNACKNOWLEDGED else target.retries,
-            0.0 if service is Service.UNACKNOWLEDGED else transmit_time(code),
-            max_responses=target.max_responses,
-            backlog=target.backlog,
-            priority=config.priority,
-            authenticated=config.authenticated and service is not Service.UNACKNOWLEDGED,
-        )
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self.table):

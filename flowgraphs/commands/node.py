@@ -17,7 +17,7 @@ from ..cli import DONE, INTERRUPTED, debug_option
 
     With --commands it takes one JSON object a line from standard input, such as
     {"do": "request", "to": "35/15", "apdu": "51"}; "do" is one of request, acknowledged, repeated, unacknowledged, respond,
-    service_message, write, poll, quit.""",
+    service_message, write, poll, status, quit.""",
 )
 @click.option("--lonip", "address", required=True, metavar="ADDRESS", help="IPv4 address of this machine to be a node on.")
 @click.option("--unique-id", default="", metavar="HEX", help="48-bit unique node id; default: 024c and the address.")

@@ -16,7 +16,7 @@ ROW_LENGTH = 5
 
 @dataclass(frozen=True, slots=True)
 class UpdateAddress:
-    """66: write a row of the address table: index(8), row[5], see `address_row` for the kinds of rows.
+    """66: write a row of the address table: index(8), row[5], see `SendAddress` and `GroupEntry` for the kinds of rows.
 
     An unassigned row (first octet 0) may come without its last octet (grade B).
     """

@@ -16,7 +16,7 @@ from ..network import Arrival, NetworkLayer
 from ..receive_record import ReceiveRecords
 from ..reception import Reception
 from ..reports import PhaseReport
-from ..snapshot import NodeSnapshot
+from ..snapshot import NodeSnapshot, exclusive_or
 from ..statistics import Statistics
 from ..timing import ChannelTiming
 from ..variable_table import VariableTable
@@ -89,7 +89,7 @@ class ManagedNode:
         network.configured = self.configured
         self._take_groups()
         self.recalculate_checksum()
-        if config.saved is not None and config.saved.checksum != self.checksum and self.configured:
+        if config.saved is not None and not config.saved.intact and self.configured:
             self._start_unconfigured()
 
     def _start_unconfigured(self) -> None:
@@ -218,11 +218,8 @@ class ManagedNode:
         return BLANK_DOMAIN[: -DomainEntry.KEY_LENGTH] + self.network.spare_keys[index]
 
     def computed_checksum(self) -> int:
-        """Exclusive or of the octets of the image (grade B)."""
-        result = 0
-        for octet in self.image():
-            result ^= octet
-        return result
+        """What the checksum should be."""
+        return exclusive_or(self.image())
 
     def recalculate_checksum(self) -> None:
         """Make the checksum right."""

@@ -143,7 +143,6 @@ ANSWERING = [
     "unackd_rpt_dup",
     "priority_ackd",
     "altpath",
-    "nm_update_address_group",
     "group_ackd_rx",
     "group_req_reminders",
     "group_rpt",
@@ -152,13 +151,6 @@ ANSWERING = [
     "flex_domain_uid",
     "flex_query_id",
     "bcast_other_subnet",
-    "nm_update_domain_bad",
-    "nm_update_key",
-    "nm_write_mem",
-    "nm_mode_online",
-    "nm_unconfig",
-    "wink",
-    "product_query",
     "receive timer non-group (code 8)",
     "same transaction number, different data",
     "transport vs session, same trans",
@@ -198,22 +190,6 @@ def test_unconfigured_node_answers_broadcast_and_unique_id_from_no_address():
     replay(Peer(state=NodeState.UNCONFIGURED), SCENARIOS["unconfigured"])
 
 
-def test_management_requests_as_recorded():
-    """All but what this node does not have: network variables, absolute memory, expanded commands."""
-    variables, memory = ("6800", "6f05", "7200000a", "7303"), ("6d00000001", "6d02000010", "6d03000010")
-    not_ours = (*variables, *memory, "54", "57", "6002", "6001", "6a01", "6700")
-    peer = Peer()
-    replay(peer, SCENARIOS["network management / diagnostics requests"][:-1], skip=not_ours)
-
-
-def test_service_message_as_recorded():
-    expected = SCENARIOS["network management / diagnostics requests"][-1][2]
-    peer = Peer()
-    peer.node.send_service_message(0.0)
-    peer.run(1.0)
-    assert [octets for _, octets in peer.sent] == [expected]
-
-
 def test_versions_1_and_3_are_dropped_where_the_recorded_stack_answers():
     peer = Peer()
     for at, direction, octets in SCENARIOS["unknown versions"]:
@@ -222,22 +198,6 @@ def test_versions_1_and_3_are_dropped_where_the_recorded_stack_answers():
     peer.run(1.0)
     assert not peer.sent
     assert peer.node.statistics.drops["unknown_pdu"] == 2
-
-
-def test_commissioning_as_recorded():
-    """The sequence by which a node gets its domain, address, key and state, and then refuses strangers.
-
-    Left out: full version (59), which this node does not answer. The last error differs: that stack logs an
-    internal code, we the standard's "authentication mismatch".
-    """
-    peer = Peer(unique_node_id=bytes.fromhex("02FC0000000D"), domains=())
-    frames = SCENARIOS["commissioning (6-byte domain)"]
-    replay(peer, frames, skip=("59",))
-    assert peer.node.state is NodeState.CONFIGURED
-    assert peer.node.address() == SubnetNode(1, 7)
-    statuses = [octets for _, octets in peer.sent if Lpdu.decode(octets).npdu.pdu.apdu[:1] == b"\x31"]
-    assert [octets[-2] for octets in statuses] == [0, 160]
-    assert statuses[0] == next(o for _, d, o in frames if d == "<" and Lpdu.decode(o).npdu.pdu.apdu[:1] == b"\x31")
 
 
 def asking(scenario, send, number=0, answers_delay=1e-4, **options):
