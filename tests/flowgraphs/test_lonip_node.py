@@ -179,10 +179,10 @@ IDENTITY = [
     *("--variable", "in:2", "--variable", "in:4"),
 ]
 DOMAIN_ROW = mac.DomainEntry(mac.DomainId(b"\x51"), 35, 12, KEYS.rows[0], dhcp=True)
-BLANK_ROW = bytes(5)
+ADDRESS_ROWS = (bytes.fromhex("010F000023"),)
 
 
-def saved_state(path, second_row, address_rows=(bytes.fromhex("010F000023"),), state=mac.NodeState.CONFIGURED):
+def saved_state(path, second_row, address_rows=ADDRESS_ROWS, state=mac.NodeState.CONFIGURED):
     """A state file with the recorded node's tables."""
     node = mac.Node(
         mac.NodeConfig(
