@@ -179,7 +179,7 @@ class World:
         for serial, message in self.messages.items():
             self._check(message.done == 1, f"message {serial} ended {message.done} times")
         for index, node in enumerate(self.line.nodes):
-            fates = node.statistics.accepted + frame_drops(node)
+            fates = node.statistics.accepted + node.statistics.frames_dropped
             self._check(node.statistics.frames == fates, f"node {index} lost count of its frames")
         return self.violations
 
@@ -290,11 +290,6 @@ def unique_id(index: int) -> bytes:
 def serial_of(apdu: bytes) -> int | None:
     """Number of the message in an APDU of ours; None for anything else."""
     return int.from_bytes(apdu[1:5], "big") if apdu[:1] == bytes([MESSAGE_CODE]) else None
-
-
-def frame_drops(node: Node) -> int:
-    """Drops of frames; an answer that the application gives too late is no frame."""
-    return sum(count for reason, count in node.statistics.drops.items() if reason != "late_response")
 
 
 def worlds(messages: int, faults: Faults, seed: int, per_world: int = MESSAGES_PER_WORLD) -> Iterator[World]:

@@ -12,7 +12,7 @@ MacError
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class DropReason(StrEnum):
@@ -29,10 +29,15 @@ class DropReason(StrEnum):
     LATE_ANSWER = "late_answer"  # acknowledgement or response that fits no running transaction
     NO_RECEIVE_RECORD = "no_receive_record"  # all receive records in use
     STRAY_REMINDER = "stray_reminder"  # reminder without a record
+    NO_OUTPUT_BUFFER = "no_output_buffer"  # an answer of ours, because too many frames wait for the line
     LATE_RESPONSE = "late_response"  # our application answered after the receive record was freed
     AUTHENTICATION = "authentication"  # challenge or reply that fits no message waiting for it
     OFFLINE = "offline"  # message for an application that is not running
     UNKNOWN_MESSAGE = "unknown_message"  # management message that needs no answer and means nothing to us
+
+
+ANSWERS_DROPPED: Final = frozenset({DropReason.NO_OUTPUT_BUFFER, DropReason.LATE_RESPONSE})
+"""Reasons for which an answer of ours went no further, not a frame that we received."""
 
 
 class MacError(Exception):

@@ -238,7 +238,9 @@ class NetworkLayer:
         self._statistics.l3_transmitted += 1
         header = LpduHeader(arrival.header.priority, arrival.header.alt_path, 0)
         npdu = Npdu(source, arrival.answer_destination, arrival.npdu.domain, pdu, arrival.npdu.version)
-        self._link.replace(Lpdu(header, npdu), ticket, now)
+        if not self._link.replace(Lpdu(header, npdu), ticket, now):
+            self._statistics.lost += 1
+            self._statistics.drops[DropReason.NO_OUTPUT_BUFFER] += 1
 
     def _refusal(self, arrival: Arrival, entry: DomainEntry | None) -> DropReason | None:
         npdu = arrival.npdu

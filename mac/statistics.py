@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from .errors import DropReason
+from .errors import ANSWERS_DROPPED, DropReason
 
 _WORD_LIMIT: Final = 0xFFFF
 
@@ -75,8 +75,13 @@ class Statistics:
     drops: Counter[DropReason] = field(default_factory=Counter)
 
     @property
+    def frames_dropped(self) -> int:
+        """Frames that went no further, for whatever reason."""
+        return self.drops.total() - sum(self.drops[reason] for reason in ANSWERS_DROPPED)
+
+    @property
     def accepted(self) -> int:
-        """Frames that were understood and used; the others are in `drops`, but for answers given too late."""
+        """Frames that were understood and used; every other one is in `frames_dropped`."""
         return self.messages + self.held + self.duplicates + self.answers + self.challenges + self.reminders
 
     def clear(self) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stack_noise import Noise, NoisyNode, recorded_frames, run
 
-from mac import DecodeError, DropReason, Lpdu, Spdu, Tpdu
+from mac import DecodeError, DropReason, Lpdu, LpduHeader, Npdu, Spdu, SpduType, SubnetNode, Tpdu
 
 
 @pytest.mark.parametrize("oma", [False, True])
@@ -37,7 +37,22 @@ def test_any_octets_are_accepted_or_dropped_under_a_reason(octets):
     noisy = NoisyNode(1)
     noisy.node.receive_frame(octets, 1.0)
     statistics = noisy.node.statistics
-    assert statistics.accepted + statistics.drops.total() == statistics.frames == 1
+    assert statistics.accepted + statistics.frames_dropped == statistics.frames == 1
+
+
+def test_flood_on_a_line_without_a_gap_piles_up_nothing(make_node, domain):
+    node = make_node(7, receive_code=0)
+    node.on_channel(True, 0.0)
+    for number in range(3000):
+        pdu = Spdu(SpduType.REQUEST, number % 16, number % 3 == 0, number.to_bytes(3, "big"))
+        npdu = Npdu(SubnetNode(1, 9), SubnetNode(1, 7), domain, pdu)
+        node.receive_frame(Lpdu(LpduHeader(), npdu).encode(), number * 0.05)
+        while (event := node.next_event()) is not None:
+            node.respond(event.request_id, b"\x05", number * 0.05)
+    assert node.frames_waiting == 64
+    dropped = node.statistics.drops[DropReason.NO_OUTPUT_BUFFER]
+    assert dropped == node.statistics.lost == 3000 - 64
+    assert node.statistics.frames_dropped == 0
 
 
 def test_the_noise_is_what_it_says():
