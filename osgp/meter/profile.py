@@ -1,0 +1,236 @@
+"""One load profile data set: a ring of blocks of intervals in the octets of BT64, and what the clock does to it.
+
+    interval end --> record(values, statuses) --> block, interval --> octets
+    outage, clock moved --> statuses of the open interval, skipped intervals, a new block
+
+A block covers a fixed stretch of UTC; an interval has its place by its end. Layout and reading: guide, grade A; what a large
+jump of the clock does, and that an interval's place follows from its time: grade D.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from .profile_status import ChannelStatus, CommonStatus, combined, pack_status
+from .settings import DAILY_CODE, ProfileSettings
+from .timekeeping import MS_PER_MINUTE, moment
+
+TIME_OCTETS: Final = 5
+VALUE_OCTETS: Final = 4
+DAY_MS: Final = 86_400_000
+_INT32: Final = 1 << 31
+
+# Values and statuses of the channels, now.
+Reader = Callable[[], tuple[Sequence[int], Sequence[ChannelStatus]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Sizes of a data set in octets, from channels c, intervals n and blocks; integer divisions; grade A."""
+
+    channels: int
+    intervals: int
+    blocks: int
+
+    @property
+    def status_size(self) -> int:
+        """Status octets of an interval: c/2 + 1."""
+        return self.channels // 2 + 1
+
+    @property
+    def interval_size(self) -> int:
+        """c/2 + 1 + 4 c."""
+        return self.status_size + VALUE_OCTETS * self.channels
+
+    @property
+    def simple_size(self) -> int:
+        """Octets of the simple status bits: (n + 7) / 8."""
+        return (self.intervals + 7) // 8
+
+    @property
+    def header_size(self) -> int:
+        """Octets in front of interval 0."""
+        return TIME_OCTETS + self.simple_size
+
+    @property
+    def block_size(self) -> int:
+        """5 + (n + 7) / 8 + n (c/2 + 1 + 4 c)."""
+        return self.header_size + self.intervals * self.interval_size
+
+    @property
+    def size(self) -> int:
+        """Octets of the whole set."""
+        return self.blocks * self.block_size
+
+
+@dataclass(slots=True)
+class RingState:
+    """Counters of BT63 and ET21, and the open interval. `block_number`: stretch of UTC that the newest block covers."""
+
+    last_block: int = 0
+    last_interval: int = 0
+    valid_blocks: int = 0
+    valid_intervals: int = 0
+    sequence: int = 0
+    unread: int = 0
+    overflow: bool = False
+    block_number: int | None = None
+    end_ms: int = 0  # UTC end of the open interval
+    common: int = 0  # statuses collected for the open interval
+    code: int = 0
+    recorded_ms: int = 0  # UTC end of the newest interval, 0: none yet
+
+
+@dataclass(slots=True)
+class ProfileSet:
+    """A data set that collects.
+
+    Args:
+        settings: its configuration.    started_ms: UTC at which it begins to collect.
+
+    Attributes:
+        octets: the table.    state: counters.    anchor_ms: UTC of a block start.
+    """
+
+    settings: ProfileSettings
+    started_ms: int
+    octets: bytearray = field(init=False)
+    state: RingState = field(default_factory=RingState)
+    anchor_ms: int = field(init=False)
+    geometry: Geometry = field(init=False)
+    interval_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.geometry = Geometry(len(settings.channels), settings.intervals, settings.blocks)
+        self.octets = bytearray(self.geometry.size)
+        daily = settings.interval_time == DAILY_CODE
+        self.interval_ms = DAY_MS if daily else settings.interval_time * MS_PER_MINUTE
+        start_of_day = (settings.start[0] * 60 + settings.start[1]) * MS_PER_MINUTE
+        self.anchor_ms = (self.started_ms - start_of_day) // DAY_MS * DAY_MS + start_of_day
+        self._open(self.started_ms)
+
+    # time
+
+    def _open(self, utc_ms: int, common: CommonStatus = CommonStatus.NONE) -> None:
+        """Begin the interval that contains an instant; `common` holds when it is not the very begin of it."""
+        into = (utc_ms - self.anchor_ms) % self.interval_ms
+        self.state.end_ms = utc_ms - into + self.interval_ms
+        self.state.common = int(common) if into else 0
+        self.state.code = int(ChannelStatus.PARTIAL) if into and not common & CommonStatus.POWER_FAIL else 0
+
+    def end_interval(self, dst: bool, read: Reader) -> None:
+        """The clock shows the end of the open interval."""
+        values, codes = read()
+        self._record_open(dst, values, codes)
+        self._open(self.state.end_ms)
+
+    def _record_open(self, dst: bool, values: Sequence[int], codes: Sequence[ChannelStatus]) -> None:
+        own = ChannelStatus(self.state.code)
+        common = CommonStatus(self.state.common) | (CommonStatus.DST if dst else CommonStatus.NONE)
+        self._store(self.state.end_ms, common, values, [combined(own, code) for code in codes])
+
+    def power_back(self, utc_ms: int, dst: bool, read: Reader, skipped: ChannelStatus) -> bool:
+        """The power is back; what is missing is filled in. False: too much is missing, a new block begins (event 79)."""
+        self._flag(CommonStatus.POWER_FAIL, ChannelStatus.NONE)
+        return self._jump(utc_ms, dst, read, CommonStatus.POWER_FAIL, skipped)
+
+    def clock_moved(self, old_ms: int, new_ms: int, dst: bool, read: Reader, skipped: ChannelStatus) -> bool:
+        """The clock was set or slewed. False: too far to be filled in, a new block begins."""
+        if new_ms >= old_ms:
+            if new_ms > old_ms:
+                self._flag(CommonStatus.CLOCK_FORWARD, ChannelStatus.PARTIAL)
+            return self._jump(new_ms, dst, read, CommonStatus.CLOCK_FORWARD, skipped)
+        self._flag(CommonStatus.CLOCK_BACK, ChannelStatus.LONG)
+        if new_ms >= self.state.end_ms - 2 * self.interval_ms:
+            return True  # the open interval becomes longer
+        values, codes = read()
+        self._record_open(dst, values, codes)
+        self._restart(new_ms, CommonStatus.CLOCK_BACK)
+        return False
+
+    def _jump(
+        self, utc_ms: int, dst: bool, read: Reader, common: CommonStatus, skipped: ChannelStatus
+    ) -> bool:
+        state = self.state
+        if utc_ms < state.end_ms:
+            return True
+        values, codes = read()
+        self._record_open(dst, values, codes)
+        missing = (utc_ms - state.end_ms) // self.interval_ms
+        if missing > (self.geometry.blocks - 1) * self.geometry.intervals:
+            self._restart(utc_ms, common)
+            return False
+        common_skipped = common | (CommonStatus.DST if dst else CommonStatus.NONE)
+        if skipped is ChannelStatus.SKIPPED:
+            values = [0] * len(values)
+        for _ in range(missing):
+            state.end_ms += self.interval_ms
+            self._store(state.end_ms, common_skipped, values, [skipped] * len(values))
+        self._open(utc_ms, common)
+        return True
+
+    def _restart(self, utc_ms: int, common: CommonStatus) -> None:
+        """Go on in a new block, whatever stretch the newest one covers."""
+        self._leave_block()
+        self.state.block_number = None
+        self._open(utc_ms, common)
+
+    def _flag(self, common: CommonStatus, code: ChannelStatus) -> None:
+        self.state.common |= int(common)
+        self.state.code = int(combined(ChannelStatus(self.state.code), code))
+
+    # octets
+
+    def _store(
+        self, end_ms: int, common: CommonStatus, values: Sequence[int], codes: Sequence[ChannelStatus]
+    ) -> None:
+        state, geometry = self.state, self.geometry
+        number, interval = divmod((end_ms - self.anchor_ms) // self.interval_ms - 1, geometry.intervals)
+        if number != state.block_number:
+            self._begin_block(number)
+        base = state.last_block * geometry.block_size
+        when = moment(end_ms)
+        self.octets[base : base + TIME_OCTETS] = bytes((when.year - 2000 & 0xFF, when.month, when.day, when.hour, when.minute))
+        self.octets[base + TIME_OCTETS + interval // 8] |= 1 << interval % 8
+        place = base + geometry.header_size + interval * geometry.interval_size
+        record = pack_status(common, codes, self.settings.ansi)
+        record += struct.pack(f"<{geometry.channels}i", *((value + _INT32) % (2 * _INT32) - _INT32 for value in values))
+        self.octets[place : place + geometry.interval_size] = record
+        state.last_interval, state.valid_intervals, state.recorded_ms = interval, interval + 1, end_ms
+        if state.valid_intervals == geometry.intervals:
+            self._complete()
+
+    def _begin_block(self, number: int) -> None:
+        state, geometry = self.state, self.geometry
+        if state.block_number is not None:
+            self._leave_block()
+        if state.valid_blocks:
+            state.last_block = (state.last_block + 1) % geometry.blocks
+        if state.valid_blocks == geometry.blocks:
+            if state.unread == geometry.blocks:
+                state.overflow = True
+                state.unread -= 1
+        else:
+            state.valid_blocks += 1
+        state.sequence += 1
+        state.block_number = number
+        base = state.last_block * geometry.block_size
+        self.octets[base : base + geometry.block_size] = bytes(geometry.block_size)
+
+    def _leave_block(self) -> None:
+        """A block that is not full will not become it: it counts as unread from now on."""
+        if self.state.block_number is not None and self.state.valid_intervals < self.geometry.intervals:
+            self._complete()
+
+    def _complete(self) -> None:
+        """Unread are blocks to which nothing is added any more: grade D."""
+        self.state.unread = min(self.state.unread + 1, self.geometry.blocks)
+
+    def acknowledge(self, blocks: int) -> None:
+        """BP05: a host has read so many blocks."""
+        self.state.unread = max(0, self.state.unread - blocks)
+        self.state.overflow = False
