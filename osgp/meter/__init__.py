@@ -2,18 +2,22 @@
 
 from .config import MeterConfig
 from .device import Meter
+from .disturbance import Disturbance, DisturbanceRates
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
-from .load import ConstantLoad, Energy, Household, LoadModel, Power
+from .load import ConstantLoad, Household, LoadModel, Power
 from .mains import Mains
 from .registers import Registers
 from .saved import Saved
+from .settings import DemandSettings, MeteringSettings, ProfileSettings
 from .signals import Signal
 from .subsystem import Clock, Host, Procedure, ProcedureResult, Subsystem
 
 __all__ = [
     "Clock",
     "ConstantLoad",
-    "Energy",
+    "DemandSettings",
+    "Disturbance",
+    "DisturbanceRates",
     "Host",
     "Household",
     "LoadModel",
@@ -21,9 +25,11 @@ __all__ = [
     "Meter",
     "MeterConfig",
     "MeterEvent",
+    "MeteringSettings",
     "Power",
     "Procedure",
     "ProcedureResult",
+    "ProfileSettings",
     "RefusalReason",
     "Registers",
     "RequestDenied",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .billing import Billing
 from .config import MeterConfig
+from .journal import Journal
 from .measuring import Measuring
 from .mep_clients import MepClients
+from .profiling import Profiling
 from .subsystem import Subsystem
+from .timing import Timing
 
 
 def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     """The subsystems of a meter behind its identity. One line each."""
-    return (Measuring(), MepClients())
+    # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
+    return (Journal(), Measuring(), Profiling(), Billing(), Timing(), MepClients())

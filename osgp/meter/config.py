@@ -14,6 +14,7 @@ from .load import LoadModel
 from .mains import Mains
 from .quirks import Quirks
 from .registers import Tariff
+from .settings import MeteringSettings
 
 UTC = datetime.UTC
 
@@ -31,16 +32,15 @@ class MeterConfig:
         sequence_window: how far ahead a number may be (grade D on the power line).
         repeat_time: s in which a byte-identical repeat of the last request gets the stored response again (grade D).
         limits: octets per message (grade D).
-        start: UTC instant of `now` = 0; naive means UTC.    utc_offset: minutes of local time, no daylight saving yet.
+        start: UTC instant of `now` = 0; naive means UTC.    utc_offset: minutes of local time without daylight saving.
         seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
-        initial_registers: see Registers.    tariff: switches of the local day, see Registers.
+        initial_registers: see Registers.    tariff: (hour of the local day, tariff 0..3) of every switch, ascending.
+        metering: registers, calendar, load profile, demand, logs.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
-        quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
-        pending_tables: tables with a pending copy.    locked_procedures: numbers that the hardware lock refuses.
         quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
         pending_tables: tables with a pending copy.    mep_identifications: strings of its MEP clients, at most 30 octets each.
         locked_procedures: numbers of procedures that the hardware lock refuses.
-        locked: tables that refuse writes whatever the key: registers, and the time zone, which here is fixed by `utc_offset`.
+        locked: tables that refuse writes whatever the key: the registers.
     """
 
     unique_node_id: bytes = b"\x02\x00\x00\x00\x00\x01"
@@ -66,9 +66,10 @@ class MeterConfig:
     mains: Mains = field(default_factory=Mains)
     initial_registers: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     tariff: Tariff = ((7.0, 0), (23.0, 1))
+    metering: MeteringSettings = field(default_factory=MeteringSettings)
     alarms: frozenset[str] = frozenset()
     idt_version: int = 1
-    locked: frozenset[str] = frozenset(("BT23", "BT53"))
+    locked: frozenset[str] = frozenset(("BT23",))
     locked_procedures: frozenset[int] = frozenset()
     pending_tables: tuple[str, ...] = ("BT54", "ET47")
     groups: frozenset[int] = frozenset()

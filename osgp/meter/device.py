@@ -135,14 +135,12 @@ class Meter:
         """Live up to `now`, stopping at every timer on the way. An instant before the last one changes nothing."""
         if now <= self._now:
             return
-        if not self.powered:
-            self._now = now
-            return
         for _ in range(MAX_STEPS):
             timer = self.next_timer()
             self._now = now if timer is None else min(now, max(timer, self._now))
             for subsystem in self.subsystems:
-                subsystem.advance(self._now)
+                if self.powered or subsystem.unpowered:
+                    subsystem.advance(self._now)
             if self._now >= now and (timer is None or timer > now or self._idle(now)):
                 return
         raise LocalProtocolError(f"a subsystem's timer stands still at {self._now} s")
@@ -153,9 +151,10 @@ class Meter:
 
     def next_timer(self) -> float | None:
         """When `advance` is wanted at the latest, None: nothing is due."""
-        if not self.powered:
-            return None
-        timers = [timer for subsystem in self.subsystems if (timer := subsystem.next_timer()) is not None]
+        timers = [
+            timer for subsystem in self.subsystems
+            if (self.powered or subsystem.unpowered) and (timer := subsystem.next_timer()) is not None
+        ]  # fmt: skip
         return min(timers, default=None)
 
     def next_event(self) -> MeterEvent | None:

@@ -172,6 +172,14 @@ def _system(config: MeterConfig) -> dict[str, Any]:
         "phase_rotation": 2 if config.phases == 1 else 0,
         "plc_inactive_threshold": 1440,
         "max_key_usage": 1_000_000,
+        "dst_off_time_delta": 60,
+        "self_read_hour": config.metering.self_read_minute // 60,
+        "self_read_minute": config.metering.self_read_minute % 60,
+        "lp_use_skipped": True,
+        "reverse_energy_current": 1000,
+        "reverse_energy_time_s": 10,
+        "outage_detection_threshold": 72,
+        "phase_loss_threshold": 61,
     }
 
 

@@ -1,9 +1,9 @@
-"""Load models: what a home draws from the mains, as a function of time that can be evaluated anywhere.
+"""Load models: what a home draws from the mains, day by day, as pieces of constant power.
 
-    appliances of a day --> switching steps --> power between two steps --> energy up to any instant
+    appliances of a day --> switching steps --> pieces of constant power
 
-The power is constant between steps and steps lie on whole seconds, so energies are exact sums, and they do not depend on
-how often or how far apart they are asked for.
+Pieces begin on whole seconds and powers are whole W and var, so energies are exact sums, and they do not depend on how often
+or how far apart they are asked for. `draw.py` adds them up.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from random import Random
 from typing import Final, Protocol
 
 from ..errors import ConfigurationError
 
 DAY: Final = 86_400  # s
+DAYS_PER_YEAR: Final = 365.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +29,21 @@ class Power:
     reactive: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """Energy since the instant 0, summed over the phases before the direction is decided. Ws and vars."""
-
-    forward: float = 0.0
-    reverse: float = 0.0
-    imported: float = 0.0
-    exported: float = 0.0
-
-    def plus(self, active: float, reactive: float, duration: float) -> Energy:
-        """With `duration` seconds at a constant total power more."""
-        return Energy(
-            self.forward + max(active, 0.0) * duration,
-            self.reverse + max(-active, 0.0) * duration,
-            self.imported + max(reactive, 0.0) * duration,
-            self.exported + max(-reactive, 0.0) * duration,
-        )
+# (second of the day, power from then on), ascending, the first at second 0.
+DayPieces = tuple[tuple[int, Power], ...]
 
 
 class LoadModel(Protocol):
-    """What a meter measures. Times are seconds, 0 is local midnight of the meter's first day."""
+    """What a meter measures. Day 0 is the local day on which the meter starts; a day has 86 400 s, whatever clocks do."""
 
     phases: int
 
-    def power(self, at: float) -> Power:
-        """Power at an instant."""
+    def day(self, number: int) -> DayPieces:
+        """Pieces of constant power of a day; the same for the same number, whatever was asked before."""
         ...
 
-    def energy(self, at: float) -> Energy:
-        """Energy from 0 to an instant."""
+    def power(self, at: float) -> Power:
+        """Power at an instant, s since 00:00 of day 0."""
         ...
 
 
@@ -69,11 +54,13 @@ class ConstantLoad:
         self.phases = len(active)
         self._power = Power(active, reactive or (0.0,) * len(active))
 
-    def power(self, at: float) -> Power:
-        return self._power
+    def day(self, number: int) -> DayPieces:
+        """See `LoadModel`."""
+        return ((0, self._power),)
 
-    def energy(self, at: float) -> Energy:
-        return Energy().plus(sum(self._power.active), sum(self._power.reactive), at)
+    def power(self, at: float) -> Power:
+        """See `LoadModel`."""
+        return self._power
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,89 +74,105 @@ class _Use:
     phase: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """A day cut into pieces of constant power; `energy[i]` is what the day took before piece i."""
-
-    starts: tuple[int, ...]
-    powers: tuple[Power, ...]
-    energy: tuple[Energy, ...]
-    total: Energy
-
-
 class Household:
-    """A home: standby and fans, a fridge that cycles, kettle and cooker, lighting, washing, and solar cells if wanted.
+    """A home: standby and fans, a fridge that cycles, kettle and cooker, lighting, washing; solar cells, a heat pump and an
+    electric car if wanted.
 
     Args:
         seed: which home. The same seed gives the same load on the same day, whatever is asked before.
         phases: 1 or 3; appliances are spread over them.
         pv_peak: W of solar cells at noon without clouds; they feed in on the last phase.
         size: multiplies the appliances, > 0.
+        heat_pump: W of a heat pump at work; it runs longer in winter.    car: W of a charger, on all phases, most nights.
+        first_day: day of the year of day 0, 1..366. None: the sun shines from 6 to 18 h all year and it is always spring.
     """
 
-    def __init__(self, seed: int = 0, *, phases: int = 1, pv_peak: float = 0.0, size: float = 1.0) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        phases: int = 1,
+        pv_peak: float = 0.0,
+        size: float = 1.0,
+        heat_pump: float = 0.0,
+        car: float = 0.0,
+        first_day: int | None = None,
+    ) -> None:
         if phases not in (1, 3):
             raise ConfigurationError(f"phases must be 1 or 3, got {phases}")
-        if not 0.0 <= pv_peak <= 1e5:
-            raise ConfigurationError(f"pv_peak must be 0..100000 W, got {pv_peak}")
+        for name, watts in (("pv_peak", pv_peak), ("heat_pump", heat_pump), ("car", car)):
+            if not 0.0 <= watts <= 1e5:
+                raise ConfigurationError(f"{name} must be 0..100000 W, got {watts}")
         if not 0.0 < size <= 100.0:
             raise ConfigurationError(f"size must be in (0, 100], got {size}")
+        if first_day is not None and not 1 <= first_day <= 366:
+            raise ConfigurationError(f"first_day must be 1..366, got {first_day}")
         self.phases = phases
         self._seed, self._pv_peak, self._size = seed, pv_peak, size
-        self._days: dict[int, _Day] = {}
-        self._before: list[Energy] = [Energy()]  # energy before day k
+        self._heat_pump, self._car, self._first_day = heat_pump, car, first_day
+        self._last: tuple[int, DayPieces] = (-1, ())
 
     def power(self, at: float) -> Power:
-        day, piece, _ = self._find(at)
-        return day.powers[piece]
-
-    def energy(self, at: float) -> Energy:
-        number = int(at // DAY)
-        day, piece, second = self._find(at)
-        while len(self._before) <= number:
-            self._before.append(_add(self._before[-1], self._day(len(self._before) - 1).total))
-        done = _add(self._before[number], day.energy[piece])
-        power = day.powers[piece]
-        return done.plus(sum(power.active), sum(power.reactive), second - day.starts[piece])
-
-    def _find(self, at: float) -> tuple[_Day, int, float]:
+        """See `LoadModel`."""
         if at < 0.0:
             raise ConfigurationError(f"the load model starts at 0 s, got {at}")
         number = int(at // DAY)
-        day = self._day(number)
-        second = at - number * DAY
-        return day, bisect_right(day.starts, second) - 1, second
+        pieces = self.day(number)
+        return pieces[bisect_right(pieces, at - number * DAY, key=lambda piece: piece[0]) - 1][1]
 
-    def _day(self, number: int) -> _Day:
-        if number not in self._days:
-            if len(self._days) > 8:
-                self._days.pop(min(self._days))
-            self._days[number] = self._build(number)
-        return self._days[number]
+    def day(self, number: int) -> DayPieces:
+        """See `LoadModel`."""
+        if self._last[0] != number:
+            self._last = (number, self._build(number))
+        return self._last[1]
 
-    def _build(self, number: int) -> _Day:
-        rng = Random(f"{self._seed}/{number}")
+    def _build(self, number: int) -> DayPieces:
         steps: dict[int, list[tuple[int, int, int]]] = {0: []}
-        for use in self._uses(rng):
+        for use in self._all_uses(number):
             end = min(use.end, DAY)
             if use.start >= end:
                 continue
             steps.setdefault(use.start, []).append((use.phase, use.active, use.reactive))
             steps.setdefault(end, []).append((use.phase, -use.active, -use.reactive))
-        starts = tuple(sorted(start for start in steps if start < DAY))
         active, reactive = [0] * self.phases, [0] * self.phases
-        powers: list[Power] = []
-        for start in starts:
+        pieces: list[tuple[int, Power]] = []
+        for start in sorted(step for step in steps if step < DAY):
             for phase, w, var in steps[start]:
                 active[phase] += w
                 reactive[phase] += var
-            powers.append(Power(tuple(active), tuple(reactive)))
-        energy = [Energy()]
-        for power, (start, end) in zip(powers, pairwise((*starts, DAY)), strict=True):
-            energy.append(energy[-1].plus(sum(power.active), sum(power.reactive), end - start))
-        return _Day(starts, tuple(powers), tuple(energy[:-1]), energy[-1])
+            pieces.append((start, Power(tuple(active), tuple(reactive))))
+        return tuple(pieces)
 
-    def _uses(self, rng: Random) -> Iterator[_Use]:
+    def _all_uses(self, number: int) -> Iterator[_Use]:
+        winter = 0.5
+        sunrise, sunset, height = 6.0, 18.0, 1.0
+        if self._first_day is not None:  # day length and height of the sun at about 52 degrees north
+            summer = -math.cos(2 * math.pi * (self._first_day + number + 10) / DAYS_PER_YEAR)  # -1 December, 1 June
+            winter = 0.5 - 0.5 * summer
+            sunrise, sunset, height = 6.0 - 2.2 * summer, 18.0 + 2.2 * summer, 0.65 + 0.35 * summer
+        yield from self._uses(Random(f"{self._seed}/{number}"), sunrise, sunset, height)
+        if self._heat_pump:
+            yield from self._heating(Random(f"heat/{self._seed}/{number}"), winter)
+        if self._car:
+            yield from self._charging(Random(f"car/{self._seed}/{number}"))
+
+    def _heating(self, rng: Random, winter: float) -> Iterator[_Use]:
+        clock: float = rng.uniform(0, 1800)
+        while clock < DAY:
+            running = rng.uniform(600, 1200) * (0.3 + winter)
+            for phase in range(self.phases):
+                w = round(self._heat_pump / self.phases)
+                yield _Use(int(clock), int(clock + running), w, round(0.5 * w), phase)
+            clock += running + rng.uniform(1500, 2700) * (1.3 - winter)
+
+    def _charging(self, rng: Random) -> Iterator[_Use]:
+        if rng.random() < 0.7:
+            start = rng.uniform(0.2, 1.5) * 3600
+            for phase in range(self.phases):
+                w = round(self._car / self.phases)
+                yield _Use(int(start), int(start + rng.uniform(3600, 4 * 3600)), w, round(0.05 * w), phase)
+
+    def _uses(self, rng: Random, sunrise: float, sunset: float, height: float) -> Iterator[_Use]:
         def use(start: float, duration: float, watts: float, tan_phi: float, phase: int) -> _Use:
             w = round(watts * self._size)  # whole watts keep energies exact
             return _Use(int(start), int(start + duration), w, round(w * tan_phi), phase % self.phases)
@@ -201,17 +204,8 @@ class Household:
             yield use(clock, 4200, 210, 0.7, 2)
         cloud = rng.uniform(0.5, 1.0)
         if self._pv_peak:
-            for start in range(6 * 3600, 18 * 3600, 60):
+            for start in range(round(sunrise * 3600), round(sunset * 3600), 60):
                 cloud = min(1.0, max(0.1, cloud + rng.uniform(-0.06, 0.06)))
-                sun = math.sin(math.pi * (start / 3600 - 6) / 12)
+                sun = height * math.sin(math.pi * (start / 3600 - sunrise) / (sunset - sunrise))
                 w = -round(self._pv_peak * sun * cloud)
                 yield _Use(start, start + 60, w, 0, self.phases - 1)
-
-
-def _add(one: Energy, other: Energy) -> Energy:
-    return Energy(
-        one.forward + other.forward,
-        one.reverse + other.reverse,
-        one.imported + other.imported,
-        one.exported + other.exported,
-    )

@@ -1,78 +1,64 @@
-"""The mains at the meter: voltage and frequency that wander slowly, and what a load makes of them."""
+"""The mains at the meter: voltage and frequency that wander slowly, disturbances, and what a load makes of the voltage."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Final
 
-from .load import Power
+from .disturbance import Disturbance, DisturbanceRates
 
 _TURN: Final = 2.0 * math.pi
+# (amplitude, period in s) of the wandering; grade D.
+_VOLTAGE_WAVES: Final = ((2.5, 86_400.0), (0.9, 613.0), (0.3, 11.0))
+_FREQUENCY_WAVES: Final = ((0.015, 900.0), (0.008, 37.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Mains:
-    """Where the meter hangs.
+    """Where the meter hangs. Times are seconds since 00:00 of the first day.
 
     Args:
         nominal_voltage: V phase to neutral, RMS.    nominal_frequency: Hz.
         resistance: ohm between transformer and meter; a loaded phase sags by current x resistance.
-        seed: phase of the slow wandering (some volts over hours and minutes, some 10 mHz).
+        seed: phase of the slow wandering (some volts over hours and minutes, some 10 mHz), and of drawn disturbances.
+        disturbances: what happens.    rates: what happens at random, per year.
     """
 
     nominal_voltage: float = 230.0
     nominal_frequency: float = 50.0
     resistance: float = 0.25
     seed: int = 0
+    disturbances: tuple[Disturbance, ...] = ()
+    rates: DisturbanceRates = field(default_factory=DisturbanceRates)
 
     def frequency(self, at: float) -> float:
-        """Hz at an instant (s)."""
-        rng = Random(f"frequency/{self.seed}")
-        a, b = rng.random(), rng.random()
-        return self.nominal_frequency + 0.015 * math.sin(_TURN * (at / 900 + a)) + 0.008 * math.sin(_TURN * (at / 37 + b))
+        """Hz at an instant, without disturbances."""
+        phases = _phases(f"frequency/{self.seed}", len(_FREQUENCY_WAVES))
+        waves = zip(_FREQUENCY_WAVES, phases, strict=True)
+        return self.nominal_frequency + sum(a * math.sin(_TURN * (at / period + p)) for (a, period), p in waves)
 
     def voltage(self, at: float, phase: int, current: float) -> float:
-        """V RMS of a phase that carries `current` A (negative: fed in)."""
-        rng = Random(f"voltage/{self.seed}/{phase}")
-        a, b, c = rng.random(), rng.random(), rng.random()
-        open_circuit = (
-            self.nominal_voltage
-            + 2.5 * math.sin(_TURN * (at / 86_400 + a))
-            + 0.9 * math.sin(_TURN * (at / 613 + b))
-            + 0.3 * math.sin(_TURN * (at / 11 + c))
-        )
-        return open_circuit - self.resistance * current
+        """V RMS of a phase that carries `current` A (negative: fed in), without disturbances."""
+        phases = _phases(f"voltage/{self.seed}/{phase}", len(_VOLTAGE_WAVES))
+        waves = zip(_VOLTAGE_WAVES, phases, strict=True)
+        wandering = sum(a * math.sin(_TURN * (at / period + p)) for (a, period), p in waves)
+        return self.nominal_voltage + wandering - self.resistance * current
+
+    def mean_voltage(self, start: float, end: float, phase: int, mean_current: float) -> float:
+        """Mean of `voltage` from one instant to a later one, by the integral of the waves."""
+        phases = _phases(f"voltage/{self.seed}/{phase}", len(_VOLTAGE_WAVES))
+        total = 0.0
+        for (amplitude, period), p in zip(_VOLTAGE_WAVES, phases, strict=True):
+            turns = _TURN / period
+            first, last = math.cos(_TURN * (start / period + p)), math.cos(_TURN * (end / period + p))
+            total += amplitude * (first - last) / (turns * (end - start))
+        return self.nominal_voltage + total - self.resistance * mean_current
 
 
-def present_values(power: Power, mains: Mains, at: float) -> dict[int, int]:
-    """Instantaneous values by source id (spec/sources.json), in the units of the sources: W, var, VA, mA, mV, mHz, 1/1000."""
-    values: dict[int, int] = {}
-    apparent_total = 0.0
-    quadrants = [0.0] * 4
-    for phase in range(3):
-        p = power.active[phase] if phase < len(power.active) else 0.0
-        q = power.reactive[phase] if phase < len(power.reactive) else 0.0
-        s = math.hypot(p, q)
-        apparent_total += s
-        v = 0.0
-        if phase < len(power.active):
-            v = mains.voltage(at, phase, math.copysign(s, p) / mains.nominal_voltage)
-        current = round(1000 * s / v) if v else 0
-        values[12 + phase] = values[197 + phase] = current
-        values[15 + phase] = round(1000 * v)
-        values[(18, 21, 22)[phase]] = round(1000 * abs(p) / s) if s else 1000
-        values[23 + phase] = round(1000 * q / s) if s else 0
-        for forward, reverse in ((185, 188), (191, 194)):
-            values[forward + phase], values[reverse + phase] = round(max(p, 0.0)), round(max(-p, 0.0))
-        quadrants[(0 if q >= 0 else 3) if p >= 0 else (1 if q >= 0 else 2)] += abs(q)
-    p, q = sum(power.active), sum(power.reactive)
-    for first in (8, 81):
-        values[first], values[first + 1] = round(max(p, 0.0)), round(max(-p, 0.0))
-        values[first + 2], values[first + 3] = round(max(q, 0.0)), round(max(-q, 0.0))
-    values[19] = round(1000 * mains.frequency(at))
-    values[20] = round(apparent_total)
-    for quadrant, var in enumerate(quadrants):
-        values[104 + quadrant] = round(var)
-    return values
+@lru_cache(maxsize=4096)
+def _phases(name: str, count: int) -> tuple[float, ...]:
+    rng = Random(name)
+    return tuple(rng.random() for _ in range(count))

@@ -1,81 +1,224 @@
-"""The plain measuring subsystem: load model to registers, present values and clocks."""
+"""The measuring subsystem: the load and the mains become flows, registers and present values; outages come and go.
+
+    load, contactor --> gated flows --> registers (total, tariff in force)
+    mains --> disturbances --> power down, power up
+          --> present, average and extreme values by source id
+"""
 
 from __future__ import annotations
 
-import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import ClassVar, Final
 
-from ..types import LtimeDate
-from .identity import put
+from ..errors import TableError
+from .disturbance import Disturbances, SupplyState
+from .draw import NO_FLOW, Draw, Flow
+from .gated import GatedDraw
 from .load import Household, LoadModel
-from .mains import present_values
-from .registers import SUMMATIONS, TIERS, Registers
+from .present import AVERAGES, EXTREMES, Readings, phases_on, present_values
+from .registers import Registers, RegisterState
+from .signals import Alarm, PowerDown, PowerUp, Signal, TariffSwitched
 from .subsystem import Host, Subsystem
+from .timekeeping import MS_PER_S, to_ms, to_seconds
 
-# Instantaneous values of BT28 in order: the 41 of firmware 3.50 to 3.6x, without average values; grade A.
-PRESENT_SOURCES: Final = (
-    8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 81, 82, 83, 84, 104, 105, 106, 107,
-    *range(185, 200),
-)  # fmt: skip
+RIDE_THROUGH_MS: Final = 250  # shorter gaps do not stop the meter; grade A ("about 250 ms")
+OUTAGE_PERCENT: Final = 72  # ET04.outage_detection_threshold; grade A
+AVERAGE_MS: Final = 600_000  # ET55.average_voltage_seconds, ET09.average_current_interval; grade A
+MS_PER_HOUR: Final = 3_600_000
+# Alarms that the error counter counts; grade A.
+ERRORS: Final = frozenset(("ram_failure", "nv_memory_failure", "clock_error", "measurement_error", "data_backup_incomplete"))
+_VERSION: Final = 1
 
 
 class Measuring(Subsystem):
-    """BT20 to BT28 and the clocks BT52, BT53, BT55 of a meter without demand metering.
+    """What flows through the meter. It owns no table: billing and profile ask it.
 
     Attributes:
-        registers: the billing registers.
+        registers: the billing registers.    flow: W times ms since the meter was first started, see `draw`.
+        disturbances: of the mains.    readings: averages and extremes.    gated: the measured load.
+        tier: tariff in force, set by TariffSwitched signals.
     """
 
     name: ClassVar[str] = "measuring"
-    live = frozenset(("BT23", "BT28", "BT52", "BT55"))
+    unpowered: ClassVar[bool] = True
 
     def attach(self, host: Host) -> None:
         self._host = host
         config = host.config
-        self._origin = config.second_of_day()
-        self._load: LoadModel = config.load or Household(
-            config.seed, phases=config.phases, pv_peak=config.pv_peak, size=config.size
-        )
-        self.registers = Registers(self._load, self._origin, config.initial_registers, config.tariff)
-        dimensions = {
-            "season_field": True,
-            "date_time_field": True,
-            "number_summations": len(SUMMATIONS),
-            "number_occurrences": 1,
-            "number_tiers": TIERS,
-            "number_present_values": len(PRESENT_SOURCES),
-            "daily_self_read": True,
-            "weekly_self_read": True,
-        }
-        for name in ("BT20", "BT21"):
-            put(host.store, name, dimensions)
-        put(host.store, "BT22", {"summation_sources": SUMMATIONS})
-        put(host.store, "BT27", {"value_sources": PRESENT_SOURCES})
-        put(host.store, "BT53", {"time_zone_offset": config.utc_offset})
-        for name in self.live:
-            self.refresh(name, host.now)
+        settings = config.metering
+        self._mains = config.mains
+        self._origin_ms = round(config.second_of_day() * MS_PER_S)
+        load: LoadModel = config.load or Household(
+            config.seed, phases=config.phases, pv_peak=config.pv_peak, size=config.size,
+            heat_pump=settings.heat_pump, car=settings.car, first_day=settings.first_day(config.local(0.0)),
+        )  # fmt: skip
+        self.phases = load.phases
+        self.gated = GatedDraw(Draw(load, self._mains.nominal_voltage), self._origin_ms)
+        self.disturbances = Disturbances(self._mains.disturbances, self._mains.rates, self._mains.seed)
+        self.readings = Readings(self.gated, self._mains, self.disturbances, self._origin_ms, self.phases)
+        self._draw_power = load.power
+        self.registers = Registers(
+            config.initial_registers, tiers=settings.tiers, unit=settings.energy_unit, digits=settings.rollover_digits,
+            ratio=settings.transformer_ratio,
+        )  # fmt: skip
+        self._pulse_rates = settings.pulses_per_hour
+        self.flow: Flow = NO_FLOW
+        self.tier = 0
+        self._at_ms = to_ms(host.now)
+        self._connected = True
+        self._measuring = True  # false while the meter has no power
+        self._down_ms = 0
+        self._up_ms: int | None = None  # when the supply comes back, while it is the supply that is gone
+        self._change_ms = self._at_ms  # next instant to look at the supply
+
+    def start(self, now: float) -> None:
+        self._supply()
+
+    # time
+
+    def count(self, now: float) -> None:
+        """Count up to an instant; nothing happens when that is done already."""
+        at_ms = to_ms(now)
+        if at_ms <= self._at_ms or not self._measuring:
+            self._at_ms = max(self._at_ms, at_ms)
+            return
+        flow = self.gated.between(self._at_ms, at_ms)
+        self.flow = tuple([a + b for a, b in zip(self.flow, flow, strict=True)])
+        self.registers.count(flow, self.tier)
+        for number, rate in enumerate(self._pulse_rates):
+            if pulses := at_ms * rate // MS_PER_HOUR - self._at_ms * rate // MS_PER_HOUR:
+                self.registers.pulse(number, pulses)
+        self._at_ms = at_ms
 
     def advance(self, now: float) -> None:
-        self.registers.advance(self._origin + now)
+        self.count(now)
+        if self._up_ms is not None:
+            if to_ms(now) >= self._up_ms:
+                self._host.power_up(to_seconds(self._up_ms))
+        elif self._measuring and to_ms(now) >= self._change_ms:
+            self._supply()
 
-    def refresh(self, identifier: str, now: float) -> None:
-        store, at = self._host.store, self._origin + now
-        match identifier:
-            case "BT23":
-                block = [{"summations": self.registers.total()}]
-                tiers = [{"summations": tier} for tier in self.registers.tiers()]
-                put(store, "BT23", {"total": block, "tiers": tiers})
-            case "BT28":
-                values = present_values(self._load.power(at), self._host.config.mains, at)
-                put(store, "BT28", {"present_values": [values[source] for source in PRESENT_SOURCES]})
-            case "BT52":
-                utc = self._host.clock.utc(now)
-                put(store, "BT52", {"clock": LtimeDate.of(utc), "day_of_week": _weekday(utc), "gmt": True})
-            case "BT55":
-                local = self._host.clock.local(now).replace(second=0)  # renewed each minute
-                values55 = {"clock": LtimeDate.of(local), "day_of_week": _weekday(local), "current_tier": self.registers.tier(at)}
-                put(store, "BT55", values55 | {"time_zone_applied": True, "dst_applied": True})
+    def next_timer(self) -> float | None:
+        if self._up_ms is not None:
+            return to_seconds(self._up_ms)
+        return to_seconds(self._change_ms) if self._measuring else None
 
+    def _supply(self) -> None:
+        """Look at the mains: what appliances see, whether the meter goes down, when to look again."""
+        at_ms = self._at_ms
+        state = self.disturbances.state(at_ms)
+        self._change_ms = self.disturbances.next_change(at_ms)
+        self._switch(at_ms, state)
+        if self._lives_on(state):
+            return
+        up_ms = self._change_ms
+        while not self._lives_on(self.disturbances.state(up_ms)):
+            up_ms = self.disturbances.next_change(up_ms)
+        if up_ms - at_ms >= RIDE_THROUGH_MS:
+            self._up_ms = up_ms
+            self._host.power_down(to_seconds(at_ms))
 
-def _weekday(moment: datetime.datetime) -> int:
-    return moment.isoweekday() % 7  # 0 is Sunday
+    def _lives_on(self, state: SupplyState) -> bool:
+        return max(state.percent[: self.phases]) >= OUTAGE_PERCENT
+
+    def _switch(self, at_ms: int, state: SupplyState) -> None:
+        self.gated.switch(at_ms, phases_on(state) if self._connected and self._measuring else 0)
+
+    def connect(self, connected: bool, now: float) -> None:
+        """The contactor closes or opens."""
+        self.count(now)
+        self._connected = connected
+        self._switch(self._at_ms, self.disturbances.state(self._at_ms))
+        self.touch()
+
+    def pulse(self, number: int, now: float, count: int = 1) -> None:
+        """Pulses arrive at input 0 or 1."""
+        self.count(now)
+        self.registers.pulse(number, count)
+
+    def on_signal(self, signal: Signal, now: float) -> None:
+        match signal:
+            case TariffSwitched():
+                self.count(now)
+                self.tier = signal.tier
+            case Alarm() if signal.raised and signal.name in ERRORS:
+                self.registers.error()
+            case PowerDown():
+                self.count(now)
+                self._measuring, self._down_ms = False, self._at_ms
+                self.gated.switch(self._at_ms, 0)
+                self.touch()
+            case PowerUp():
+                self._at_ms = max(self._at_ms, to_ms(now))
+                self._measuring, self._up_ms = True, None
+                self.registers.outage(self._at_ms - self._down_ms)
+                self.touch()
+                self._change_ms = self._at_ms
+                self._switch(self._at_ms, self.disturbances.state(self._at_ms))
+
+    # values
+
+    def state(self) -> SupplyState:
+        """Disturbances now."""
+        return self.disturbances.state(self._at_ms)
+
+    def value(self, source: int, now: float, since_ms: int = 0) -> int | None:
+        """Value of a source id; extremes are those since `since_ms`. None: no value of this meter.
+
+        Raises nothing for ids that are not known.
+        """
+        self.count(now)
+        register = self.registers.value(source)
+        if register is not None:
+            return register
+        if source in AVERAGES:
+            return self._averages().get(source)
+        if source in EXTREMES:
+            return self.readings.extremes(since_ms, self._at_ms, self.registers.ratio).get(source)
+        return self._present().get(source)
+
+    def _present(self) -> dict[int, int]:
+        at = (self._origin_ms + self._at_ms) / MS_PER_S
+        return present_values(
+            self._draw_power(at), self._mains, at, self.state(), self.gated.mask, self.registers.ratio
+        )
+
+    def _averages(self) -> dict[int, int]:
+        """Averages of the last whole averaging time on the meter's own time scale (grade D: not aligned to the clock)."""
+        end_ms = self._at_ms // AVERAGE_MS * AVERAGE_MS
+        return self.readings.averages(max(0, end_ms - AVERAGE_MS), end_ms)
+
+    def values(self, sources: Sequence[int], now: float) -> list[int]:
+        """Present values by source; sources without a value are 0."""
+        self.count(now)
+        values = self._present()
+        if AVERAGES.intersection(sources):
+            values |= self._averages()
+        return [values.get(source, 0) for source in sources]
+
+    # what must survive
+
+    def snapshot(self) -> bytes:
+        state = {
+            "at": self._at_ms, "flow": self.flow, "tier": self.tier, "connected": self._connected,
+            "measuring": self._measuring, "down": self._down_ms, "up": self._up_ms,
+            "gates": self.gated.gates(), "registers": astuple(self.registers.state()),
+        }  # fmt: skip
+        return bytes((_VERSION,)) + json.dumps(state).encode()
+
+    def restore(self, octets: bytes, now: float) -> None:
+        if not octets or octets[0] != _VERSION:
+            raise TableError(f"a saved state of {self.name} starts with {_VERSION}, got {octets[:1].hex() or 'nothing'}")
+        try:
+            state = json.loads(octets[1:])
+            self.registers.set_state(RegisterState(*state["registers"]))
+            self.gated.set_gates([(instant, mask) for instant, mask in state["gates"]])
+            self._at_ms, self.flow, self.tier = state["at"], tuple(state["flow"]), state["tier"]
+            self._connected, self._measuring = state["connected"], state["measuring"]
+            self._down_ms, self._up_ms = state["down"], state["up"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TableError(f"a saved state of {self.name} is damaged: {error}") from error
+        self.count(now)
+

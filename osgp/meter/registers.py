@@ -1,118 +1,190 @@
-"""Billing registers: energies become whole counts in the total and in the tariff in force."""
+"""Billing registers: flows become whole counts in the total and in the tariff in force, without ever losing a remainder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ..errors import ConfigurationError
 from ..sources import source
-from .load import DAY, Energy, LoadModel
+from .draw import APPARENT, FORWARD, QUADRANT, REVERSE, Flow
 
-# Registers of BT23 in order, without demand metering: sources as in BT22; grade A.
-SUMMATIONS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 26, 27, 28)
+WATT_MS_PER_WH: Final = 3_600_000
 TIERS: Final = 4
-PER_TIER: Final = (0, 1, 2, 3, 6, 7)  # positions that are kept per tariff; the others read zero there; grade A
-MEASURED: Final = (0, 1, 2, 3)  # positions counted directly; 6 and 7 are their sum and difference
-SECONDS_PER_HOUR: Final = 3600.0
-ROLLOVER: Final = 10**9  # nine digits, then from zero; ET42.rollover_digits allows 5..9
+MAX_TIERS: Final = 8
+# Sources of the registers of BT23 in order, as in BT22; grade A. No source id of VAh is published: those of VA stand in (D).
+SUMMATIONS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 26, 27, 28)
+WITH_QUADRANTS: Final = (*SUMMATIONS, 108, 109, 110, 111)  # with demand metering; grade A
+WITH_APPARENT: Final = (*WITH_QUADRANTS, 216, 217, 218, 219)  # from firmware 4.0; grade A
+COUNTED: Final = (0, 1, 2, 3, 108, 109, 110, 111, 216, 217, 218, 219)  # counted by the flow, in the total and per tariff
+OUTAGE_SECONDS: Final = 4
+OUTAGE_COUNT: Final = 5
+SUM: Final = 6
+NET: Final = 7
+PULSES: Final = (26, 27)
+ERRORS: Final = 28
+FIRST_TIER_SOURCE: Final = 29
+# Sources 29 + 11 * tariff + k; None: not kept per tariff, reads zero. Grade A.
+TIER_SOURCES: Final = (0, 1, 2, 3, None, None, SUM, NET, None, None, None)
+DIGITS: Final = range(5, 10)  # ET42.rollover_digits; grade A
+UNITS: Final = (1, 10, 100)  # ET55.energy_register_unit; grade A
 
 Tariff = tuple[tuple[float, int], ...]
 
 
-class Registers:
-    """Totals and four tariffs of one meter.
+@dataclass(frozen=True, slots=True)
+class RegisterState:
+    """What the registers hold, for a saved state; see `Registers` for the fields."""
 
-    Every whole Wh that the total gains is counted in the tariff in force at that instant as well, so that the tariffs always
-    add up to the total (less what `initial` said).
+    total: tuple[int, ...]
+    tiers: tuple[tuple[int, ...], ...]
+    remainders: tuple[int, ...]
+    outage_ms: int
+    outages: int
+    pulses: tuple[int, ...]
+    errors: int
+
+
+class Registers:
+    """Totals and tariffs of one meter.
+
+    Every whole count that the total gains is counted in the tariff in force as well, so that the tariffs always add up to the
+    total (less what `initial` said, and modulo the rollover).
 
     Args:
-        load: the load model; its time 0 is local midnight.    started_at: its time when the meter starts, s.
         initial: first values by source name, e.g. {"forward_active_wh": 12345678}; a number goes to total and tariff 0, a
-            tuple of four gives the tariffs and their sum the total.
-        tariff: (hour of the local day, tariff 0..3) of every switch, ascending; the last one holds over midnight.
+            tuple gives the tariffs and their sum the total.
+        tiers: tariffs, 4 or 8.    unit: Wh and varh per count: 1, 10 or 100.    digits: 5..9, then from zero.
+        ratio: of the current and voltage transformers in front of the meter, >= 1.
     """
 
     def __init__(
         self,
-        load: LoadModel,
-        started_at: float,
         initial: Mapping[str, int | tuple[int, ...]] | None = None,
-        tariff: Tariff = ((0.0, 0),),
+        *,
+        tiers: int = TIERS,
+        unit: int = 1,
+        digits: int = 9,
+        ratio: int = 1,
     ) -> None:
-        hours = [hour for hour, _ in tariff]
-        if not tariff or hours != sorted(set(hours)) or not 0.0 <= hours[0] <= hours[-1] < 24.0:
-            raise ConfigurationError(f"tariff needs ascending hours in [0, 24), got {tariff}")
-        if any(not 0 <= tier < TIERS for _, tier in tariff):
-            raise ConfigurationError(f"a tariff is 0..{TIERS - 1}, got {tariff}")
-        self._load = load
-        self._switches = tuple((round(hour * SECONDS_PER_HOUR), tier) for hour, tier in tariff)  # second of the day
-        self._total = [0] * len(SUMMATIONS)
-        self._tiers = [[0] * len(SUMMATIONS) for _ in range(TIERS)]
+        if tiers not in (TIERS, MAX_TIERS):
+            raise ConfigurationError(f"a meter has {TIERS} or {MAX_TIERS} tariffs, got {tiers}")
+        if unit not in UNITS:
+            raise ConfigurationError(f"the energy unit is 1, 10 or 100 Wh, got {unit}")
+        if digits not in DIGITS:
+            raise ConfigurationError(f"registers have 5..9 digits, got {digits}")
+        if ratio < 1:
+            raise ConfigurationError(f"a transformer ratio is at least 1, got {ratio}")
+        self.tier_count, self.unit, self.ratio = tiers, unit, ratio
+        self.rollover = int(10**digits)
+        self._total: list[int] = [0] * len(COUNTED)
+        self._tiers: list[list[int]] = [[0] * len(COUNTED) for _ in range(tiers)]
+        self._remainders = [0] * len(COUNTED)  # W ms below one count
+        self._outage_ms = 0
+        self._outages = 0
+        self._pulses = [0, 0]
+        self._errors = 0
         for name, value in (initial or {}).items():
             self._set(name, value)
-        self.at = started_at
-        self._offset = load.energy(started_at)
-        self._counted = [0] * len(MEASURED)
 
     def _set(self, name: str, value: int | tuple[int, ...]) -> None:
-        position = SUMMATIONS.index(source(name).id) if source(name).id in SUMMATIONS else -1
-        if position < 0 or position in (6, 7):
+        identifier = source(name).id
+        if identifier not in COUNTED and identifier not in (*PULSES, ERRORS, OUTAGE_SECONDS, OUTAGE_COUNT):
             raise ConfigurationError(f"{name!r} is no register that can be set")
-        tiers = (value, 0, 0, 0) if isinstance(value, int) else tuple(value)
-        if len(tiers) != TIERS or any(not 0 <= one < ROLLOVER for one in tiers):
-            raise ConfigurationError(f"{name} must be 0..{ROLLOVER - 1} or four such numbers, got {value}")
-        self._total[position] = sum(tiers) % ROLLOVER
-        if position in PER_TIER:
+        tiers = (value,) if isinstance(value, int) else tuple(value)
+        if len(tiers) not in (1, self.tier_count) or any(not 0 <= one < self.rollover for one in tiers):
+            raise ConfigurationError(
+                f"{name} must be 0..{self.rollover - 1} or {self.tier_count} such numbers, got {value}"
+            )
+        total = sum(tiers) % self.rollover
+        if identifier in COUNTED:
+            place = COUNTED.index(identifier)
+            self._total[place] = total
             for tier, one in enumerate(tiers):
-                self._tiers[tier][position] = one
+                self._tiers[tier][place] = one
+        elif identifier in PULSES:
+            self._pulses[PULSES.index(identifier)] = total
+        elif identifier == ERRORS:
+            self._errors = total
+        elif identifier == OUTAGE_COUNT:
+            self._outages = total
+        else:
+            self._outage_ms = total * 1000
 
-    def tier(self, at: float) -> int:
-        """Tariff in force at an instant (s since local midnight of the first day)."""
-        current = self._switches[-1][1]
-        for second, tier in self._switches:
-            if at % DAY >= second:
-                current = tier
-        return current
+    def count(self, flow: Flow, tier: int) -> None:
+        """Add what flowed while a tariff was in force."""
+        q1, q2, q3, q4 = flow[QUADRANT : QUADRANT + 4]
+        whole = WATT_MS_PER_WH * self.unit
+        gains = (flow[FORWARD], flow[REVERSE], q1 + q2, q3 + q4, q1, q2, q3, q4, *flow[APPARENT : APPARENT + 4])
+        tariff = self._tiers[tier if tier < self.tier_count else 0]
+        for place, gain in enumerate(gains):
+            if gain:
+                counts, self._remainders[place] = divmod(self._remainders[place] + gain * self.ratio, whole)
+                self._total[place] = (self._total[place] + counts) % self.rollover
+                tariff[place] = (tariff[place] + counts) % self.rollover
 
-    def advance(self, at: float) -> None:
-        """Count up to an instant; an earlier one changes nothing."""
-        while self.at < at:
-            step = min(at, self._next_switch(self.at))
-            tier = self.tier(self.at)
-            counts = self._counts(self._load.energy(step))
-            for position, (new, old) in enumerate(zip(counts, self._counted, strict=True)):
-                for registers in (self._total, self._tiers[tier]):
-                    registers[position] = (registers[position] + new - old) % ROLLOVER
-            self._counted = counts
-            self.at = step
+    def outage(self, duration_ms: int) -> None:
+        """Count an outage."""
+        self._outage_ms += duration_ms
+        self._outages += 1
 
-    def _next_switch(self, at: float) -> float:
-        day = at // DAY
-        switches = (start * DAY + second for start in (day, day + 1) for second, _ in self._switches)
-        return min(switch for switch in switches if switch > at)
+    def pulse(self, number: int, count: int = 1) -> None:
+        """Count pulses of an input, 0 or 1."""
+        self._pulses[number] = (self._pulses[number] + count) % self.rollover
 
-    def _counts(self, energy: Energy) -> list[int]:
-        since = self._offset
-        gained = (
-            energy.forward - since.forward,
-            energy.reverse - since.reverse,
-            energy.imported - since.imported,
-            energy.exported - since.exported,
-        )
-        return [int(one / SECONDS_PER_HOUR) for one in gained]
+    def error(self) -> None:
+        """Count an error of the meter itself."""
+        self._errors = (self._errors + 1) % self.rollover
 
-    def total(self) -> tuple[int, ...]:
-        """The registers of BT23 in the order of SUMMATIONS."""
-        return _derived(self._total)
+    def value(self, identifier: int) -> int | None:
+        """Register of a source id, None when the source is none of the registers."""
+        if identifier in COUNTED:
+            return self._total[COUNTED.index(identifier)]
+        if identifier in (SUM, NET):
+            return self._derived(self._total, identifier)
+        if identifier in PULSES:
+            return self._pulses[PULSES.index(identifier)]
+        if identifier == OUTAGE_SECONDS:
+            return self._outage_ms // 1000 % self.rollover
+        if identifier == OUTAGE_COUNT:
+            return self._outages % self.rollover
+        if identifier == ERRORS:
+            return self._errors
+        tier, place = divmod(identifier - FIRST_TIER_SOURCE, len(TIER_SOURCES))
+        if not 0 <= tier < TIERS:
+            return None
+        return self._of_tier(self._tiers[tier], TIER_SOURCES[place])
 
-    def tiers(self) -> tuple[tuple[int, ...], ...]:
-        """The same per tariff."""
-        return tuple(_derived(tier) for tier in self._tiers)
+    def total(self, sources: Sequence[int] = SUMMATIONS) -> tuple[int, ...]:
+        """Registers by source."""
+        return tuple(self.value(one) or 0 for one in sources)
 
+    def tiers(self, sources: Sequence[int] = SUMMATIONS) -> tuple[tuple[int, ...], ...]:
+        """The same per tariff; registers that are not kept per tariff are zero (grade D)."""
+        return tuple(tuple(self._of_tier(tier, one) for one in sources) for tier in self._tiers)
 
-def _derived(registers: list[int]) -> tuple[int, ...]:
-    done = list(registers)
-    done[6] = (done[0] + done[1]) % ROLLOVER
-    done[7] = max(0, done[0] - done[1])
-    return tuple(done)
+    def _of_tier(self, tier: list[int], identifier: int | None) -> int:
+        if identifier in (SUM, NET):
+            return self._derived(tier, identifier)
+        return tier[COUNTED.index(identifier)] if identifier in COUNTED else 0
+
+    def _derived(self, registers: Sequence[int], identifier: int | None) -> int:
+        forward, reverse = registers[0], registers[1]
+        return (forward + reverse) % self.rollover if identifier == SUM else max(0, forward - reverse)
+
+    def state(self) -> RegisterState:
+        """For a saved state."""
+        return RegisterState(
+            tuple(self._total), tuple(tuple(tier) for tier in self._tiers), tuple(self._remainders),
+            self._outage_ms, self._outages, tuple(self._pulses), self._errors,
+        )  # fmt: skip
+
+    def set_state(self, state: RegisterState) -> None:
+        """Take a saved state back; it must come from registers with the same number of tariffs."""
+        if len(state.tiers) != self.tier_count or any(len(tier) != len(COUNTED) for tier in (state.total, *state.tiers)):
+            raise ConfigurationError(f"a saved state with {len(state.tiers)} tariffs does not fit {self.tier_count}")
+        self._total, self._remainders = list(state.total), list(state.remainders)
+        self._tiers = [list(tier) for tier in state.tiers]
+        self._outage_ms, self._outages, self._errors = state.outage_ms, state.outages, state.errors
+        self._pulses = list(state.pulses)

@@ -10,11 +10,15 @@ from ..access import NOBODY, Port
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """Write an entry into the event log.    event: 0..4095.    argument: 2 octets.    user_id: 0..65535."""
+    """Write an entry into the event log.
+
+    event: 0..4095.    argument: 2 octets.    user_id: 0..65535.    at: instant, s; None: now.
+    """
 
     event: int
     argument: bytes = b"\0\0"
     user_id: int = NOBODY
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,13 @@ class ClockChanged:
 
     old: datetime.datetime
     new: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSlewed:
+    """The UTC clock was moved by one small step of an adjustment, s."""
+
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,7 @@ class SessionClosed:
 
 
 Signal = (
-    LogEntry | Alarm | SelfRead | DemandReset | DimensionsChanged | ClockChanged | TariffSwitched | SeasonChanged
-    | PendingActivated | PowerDown | PowerUp | AuthenticationFailed | SessionOpened | SessionClosed
+    LogEntry | Alarm | SelfRead | DemandReset | DimensionsChanged | ClockChanged | ClockSlewed | TariffSwitched
+    | SeasonChanged | PendingActivated | PowerDown | PowerUp | AuthenticationFailed | SessionOpened
+    | SessionClosed
 )  # fmt: skip

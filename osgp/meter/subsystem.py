@@ -135,6 +135,14 @@ class Host(Protocol):
         """Renew the procedure result that stands in the client's result table, if it is still that procedure's."""
         ...
 
+    def power_down(self, now: float) -> None:
+        """The mains go: PowerDown, and until `power_up` only subsystems that live without power advance."""
+        ...
+
+    def power_up(self, now: float) -> None:
+        """The mains are back: PowerUp."""
+        ...
+
     def octets(self, identifier: str, now: float) -> bytes:
         """Octets of a table as a reader would get them now (live tables are refreshed); KeyError when it is not there."""
         ...
@@ -158,6 +166,7 @@ class Subsystem:
     name: ClassVar[str] = ""  # unique in a meter; the key of its saved state
     live: frozenset[str] = frozenset()
     watches: frozenset[str] = frozenset()
+    unpowered: ClassVar[bool] = False  # whether `advance` and `next_timer` are asked while the mains are gone
 
     def __init__(self) -> None:
         self.revision = 0  # rises when the saved state changes

@@ -1,0 +1,169 @@
+"""Instantaneous, average and extreme values by source id, in the units of the sources: W, var, VA, mA, mV, mHz, 1/1000.
+
+Source ids and the order of BT28: features of the guide, grade A. Numbers of the sources: spec/sources.json.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from .disturbance import QUIET, Disturbances, SupplyState
+from .draw import CURRENT, FORWARD, PHASE_FORWARD, PHASE_REVERSE, REVERSE, SIGNED_CURRENT, quadrant
+from .gated import ALL_ON, GatedDraw
+from .load import Power
+from .mains import Mains
+
+# Values of BT28 in order; how many a firmware has: grade A.
+PRESENT_ORDER: Final = (
+    8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 81, 82, 83, 84, 104, 105, 106, 107,
+    *range(185, 200), *range(202, 245),
+)  # fmt: skip
+COUNTS: Final = (((2, 0), 22), ((3, 10), 26), ((3, 50), 41), ((3, 70), 55), ((4, 0), 72), ((4, 10), 75), ((4, 30), 84))
+
+PHASES: Final = 3
+_CURRENT, _VOLTAGE, _SINE = 12, 15, 23
+_POWER_FACTORS: Final = (18, 21, 22)
+_POST: Final = (81, 82, 83, 84)
+AVERAGES: Final = frozenset((*range(205, 216), *range(233, 236)))
+EXTREMES: Final = frozenset((*range(164, 176), *range(177, 185)))
+RMS_CYCLES: Final = 15  # ET55.rms_cycles; grade A
+ON_PERCENT: Final = 50  # appliances stop below that part of the voltage; grade D
+
+
+def present_sources(firmware: tuple[int, int]) -> tuple[int, ...]:
+    """Sources of BT27 of a firmware (major, minor)."""
+    count = max((number for since, number in COUNTS if firmware >= since), default=COUNTS[0][1])
+    return PRESENT_ORDER[:count]
+
+
+def phases_on(state: SupplyState) -> int:
+    """Phases on which appliances run: bit k is phase k."""
+    return sum(1 << phase for phase, percent in enumerate(state.percent) if percent >= ON_PERCENT)
+
+
+def present_values(
+    power: Power, mains: Mains, at: float, state: SupplyState = QUIET, mask: int = ALL_ON, ratio: int = 1
+) -> dict[int, int]:
+    """Values of an instant by source id.
+
+    Args:
+        power: of the load.    at: s since 00:00 of the first day.    state: disturbances.    mask: phases that draw power.
+        ratio: of the transformers, for the sources called "post".
+    """
+    values: dict[int, int] = {}
+    total_p = total_q = 0.0
+    apparent_total = 0.0
+    quadrants, apparents = [0.0] * 4, [0.0] * 4
+    neutral = 0j
+    for phase in range(PHASES):
+        there = phase < len(power.active)
+        on = there and mask >> phase & 1
+        p, q = (power.active[phase], power.reactive[phase]) if on else (0.0, 0.0)
+        s = math.hypot(p, q)
+        v = 0.0
+        if there:
+            v = mains.voltage(at, phase, math.copysign(s, p) / mains.nominal_voltage) * state.percent[phase] / 100
+        amperes = s / v if v else 0.0
+        place = quadrant(round(p), round(q))
+        total_p, total_q, apparent_total = total_p + p, total_q + q, apparent_total + s
+        quadrants[place] += abs(q)
+        apparents[place] += s
+        if s:
+            neutral += cmath.rect(amperes, -math.tau * phase / PHASES - math.atan2(q, p))
+        values[_CURRENT + phase] = round(1000 * amperes)
+        values[197 + phase] = round(1000 * amperes * ratio)
+        values[_VOLTAGE + phase] = round(1000 * v)
+        values[_POWER_FACTORS[phase]] = round(1000 * abs(p) / s) if s else 1000
+        values[_SINE + phase] = round(1000 * q / s) if s else 0
+        for forward, reverse, factor in ((185, 188, 1), (191, 194, ratio)):
+            values[forward + phase], values[reverse + phase] = round(max(p, 0.0) * factor), round(max(-p, 0.0) * factor)
+        values[239 + phase], values[242 + phase] = round(max(q, 0.0)), round(max(-q, 0.0))
+        for number in range(4):
+            values[220 + 4 * phase + number] = round(s) if number == place else 0
+        values[202 + phase] = _continuous(mains, at, phase, p, s, state) if there else 0
+        values[236 + phase] = 12_000 if len(power.active) == PHASES else 0
+    directions = (max(total_p, 0.0), max(-total_p, 0.0), max(total_q, 0.0), max(-total_q, 0.0))
+    for number, direction in enumerate(directions):
+        values[8 + number], values[_POST[number]] = round(direction), round(direction * ratio)
+    values[19] = round(1000 * mains.frequency(at)) + state.frequency_mhz
+    values[20] = round(apparent_total)
+    for number in range(4):
+        values[104 + number], values[216 + number] = round(quadrants[number]), round(apparents[number])
+    values[232] = round(1000 * abs(neutral))
+    return values
+
+
+def _continuous(mains: Mains, at: float, phase: int, p: float, s: float, state: SupplyState) -> int:
+    window = RMS_CYCLES / mains.nominal_frequency
+    current = math.copysign(s, p) / mains.nominal_voltage
+    return round(10 * mains.mean_voltage(max(0.0, at - window), max(at, window), phase, current) * state.percent[phase])
+
+
+class Readings:
+    """Averages and extremes of a stretch of time, from the load, the mains and its disturbances.
+
+    Args:
+        gated: the measured load.    disturbances: of the mains.    origin_ms: see `GatedDraw`.
+    """
+
+    def __init__(self, gated: GatedDraw, mains: Mains, disturbances: Disturbances, origin_ms: int, phases: int) -> None:
+        self._gated, self._mains, self._disturbances = gated, mains, disturbances
+        self._origin, self._phases = origin_ms, phases
+
+    def states(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, SupplyState]]:
+        """Stretches of constant disturbance."""
+        while start_ms < end_ms:
+            stop = min(end_ms, self._disturbances.next_change(start_ms))
+            yield start_ms, stop, self._disturbances.state(start_ms)
+            start_ms = stop
+
+    def averages(self, start_ms: int, end_ms: int) -> dict[int, int]:
+        """Sources 205..215 and 233..235 of a stretch."""
+        duration = max(1, end_ms - start_ms)
+        flow = self._gated.between(start_ms, end_ms)
+        values = {208: round(flow[FORWARD] / duration), 209: round(flow[REVERSE] / duration)}
+        for phase in range(PHASES):
+            values[205 + phase] = self.mean_voltage_mv(start_ms, end_ms, phase)
+            values[210 + phase] = round(flow[PHASE_FORWARD + phase] / duration)
+            values[213 + phase] = round(flow[PHASE_REVERSE + phase] / duration)
+            values[233 + phase] = round(flow[CURRENT + phase] / duration)
+        return values
+
+    def mean_voltage_mv(self, start_ms: int, end_ms: int, phase: int) -> int:
+        """Mean voltage of a phase over a stretch."""
+        if phase >= self._phases or end_ms <= start_ms:
+            return 0
+        total = 0.0
+        for start, end, state in self.states(start_ms, end_ms):
+            if not state.percent[phase]:
+                continue
+            current = self._gated.between(start, end)[SIGNED_CURRENT + phase] / (1000 * (end - start))
+            first, last = (self._origin + start) / 1000, (self._origin + end) / 1000
+            total += self._mains.mean_voltage(first, last, phase, current) * state.percent[phase] * (end - start)
+        return round(10 * total / (end_ms - start_ms))
+
+    def extremes(self, start_ms: int, end_ms: int, ratio: int = 1) -> dict[int, int]:
+        """Sources 164..175 and 177..184 of a stretch: voltages and powers at the begin of each piece, and at its end."""
+        values = dict.fromkeys(EXTREMES, 0)
+        lowest: dict[int, int] = {}
+        for start, end, state in self.states(start_ms, end_ms):
+            for piece, mask in self._gated.pieces(start, end):
+                for at in (piece.start_ms, piece.end_ms - 1):
+                    now = present_values(piece.power, self._mains, (self._origin + at) / 1000, state, mask, ratio)
+                    for phase in range(self._phases):
+                        volts = now[_VOLTAGE + phase]
+                        lowest[164 + phase] = min(lowest.get(164 + phase, volts), volts)
+                        _raise(values, 167 + phase, volts)
+                for target, source in ((170, 8), (171, 9), *((172 + k, 104 + k) for k in range(4)), (177, 81), (178, 82)):
+                    _raise(values, target, now[source])
+                for phase in range(PHASES):
+                    _raise(values, 179 + phase, now[191 + phase])
+                    _raise(values, 182 + phase, now[194 + phase])
+        return values | lowest
+
+
+def _raise(values: dict[int, int], source: int, value: int) -> None:
+    values[source] = max(values[source], value)
