@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from ..address import check_length
+from ..authentication import BLANK_KEY
 from ..entries import DomainEntry
 from ..message_codes import QUERY_DOMAIN, take
 from ..reports import encode_row
@@ -14,22 +15,36 @@ from .request import IndexedRequest
 
 @dataclass(frozen=True, slots=True)
 class UpdateDomain:
-    """63: write a row of the domain table: index(8), row[15]. entry None writes a blank row."""
+    """63: write a row of the domain table: index(8), row[15].
+
+    Args:
+        index: 0 or 1.
+        entry: the row; None for a blank one.
+        blank_key: key of a blank row, which the 96-bit authentication still uses; never shown by `repr`.
+    """
 
     CODE: ClassVar[int] = 0x63
 
     index: int
     entry: DomainEntry | None
+    blank_key: bytes = field(default=BLANK_KEY, repr=False)
+
+    def __post_init__(self) -> None:
+        check_length("blank_key", self.blank_key, DomainEntry.KEY_LENGTH)
 
     def encode(self) -> bytes:
         """The whole APDU."""
-        return bytes([self.CODE, self.index]) + encode_row(self.entry)
+        row = encode_row(self.entry)
+        if self.entry is None:
+            row = row[: -DomainEntry.KEY_LENGTH] + self.blank_key
+        return bytes([self.CODE, self.index]) + row
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
         """From the whole APDU."""
         take(apdu, 2 + DomainEntry.LENGTH, "Update Domain")
-        return cls(apdu[1], DomainEntry.decode(apdu[2:]))
+        entry = DomainEntry.decode(apdu[2:])
+        return cls(apdu[1], entry, apdu[-DomainEntry.KEY_LENGTH :] if entry is None else BLANK_KEY)
 
 
 class LeaveDomain(IndexedRequest):

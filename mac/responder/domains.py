@@ -31,7 +31,7 @@ def add_octets(key: bytes, increment: bytes) -> bytes:
 def _update_domain(node: ManagedNode, request: UpdateDomain, arrival: Arrival) -> Reply:
     if not has_row(node, request.index):
         return refusal(request.CODE)
-    node.network.spare_keys[request.index] = BLANK_KEY
+    node.network.spare_keys[request.index] = request.blank_key
     node.set_domain(request.index, request.entry)
     return success(request.CODE)
 
