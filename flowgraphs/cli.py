@@ -29,7 +29,8 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "Run any graph.",
     "frontend": "One front end of a graph, as a process.",
     "station": "One station of a graph, as a process.",
-    "read": "Read tables of a meter on a running line.",
+    "meter": "A simulated meter at optical and MEP ports.",
+    "read": "Read tables of a meter: on a running line, at its optical port or its MEP port.",
     "node": "A LON node over IP, to be queried, commissioned and messaged.",
     "doctor": "Versions, caches and what is missing for which feature.",
 }

@@ -15,7 +15,7 @@ import termios
 import tty
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from ..errors import FlowgraphError
 
@@ -73,11 +73,13 @@ class PtyLine:
         self._open = False
         self._link = link
         if link is not None:
-            with contextlib.suppress(FileNotFoundError):
-                if not link.is_symlink():
-                    raise LineError(f"{link}: exists and is no link")
-                link.unlink()
-            link.symlink_to(self.place)
+            try:
+                if link.is_symlink():
+                    link.unlink()
+                link.symlink_to(self.place)
+            except OSError as error:
+                os.close(master)
+                raise LineError(f"pty:{link}: {_reason(error)}") from None
 
     def fileno(self) -> int | None:
         """See `Line`: an end that nobody has opened would report itself all the time."""
@@ -266,7 +268,8 @@ class ClientTcpLine:
 
 
 def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower().rstrip(".")
+    number = getattr(error, "errno", None)
+    return (os.strerror(number) if isinstance(number, int) and number > 0 else str(error)).lower().rstrip(".")
 
 
 def _host_port(place: str) -> tuple[str, int]:
@@ -296,13 +299,22 @@ def open_client_line(place: str, wait_s: float) -> Line:
     return SerialLine(place)
 
 
+class Closable(Protocol):
+    """What can be given up."""
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
 class Lines:
-    """Closes lines at the end of a block."""
+    """Closes lines, and what else is closed, at the end of a block."""
 
     def __init__(self) -> None:
-        self._lines: list[Line] = []
+        self._lines: list[Closable] = []
 
-    def add(self, line: Line) -> Line:
+    def add(self, line: C) -> C:
         """Close it later."""
         self._lines.append(line)
         return line

@@ -49,14 +49,18 @@ class MeterStore:
     """The store of one meter in a directory; made when it is not there.
 
     Args:
-        directory: where the file is.    identity: what makes it that meter's ("serial" ...); an existing store keeps its own
-            for names that are not given.
+        directory: where the file is.
+        identity: what makes it that meter's ("serial" ...): a store of another meter is refused.
+        defaults: the rest of the identity of a new one.
+
+    Attributes:
+        identity: of the stored meter.    path: the file.
 
     Raises:
         StoreError: the file is damaged, of another version, of another meter, or in use.
     """
 
-    def __init__(self, directory: Path, identity: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, identity: Mapping[str, str], defaults: Mapping[str, str] | None = None) -> None:
         self.path = directory / FILE_NAME
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,7 @@ class MeterStore:
         try:
             with self._damage():
                 self._open()
-                self.identity = self._identify(identity)
+                self.identity = self._identify(identity, {**(defaults or {}), **identity})
                 self._records = self._load()
         except BaseException:
             self.close()
@@ -123,16 +127,16 @@ class MeterStore:
             records[kind, name] = octets
         return records
 
-    def _identify(self, given: Mapping[str, str]) -> dict[str, str]:
+    def _identify(self, given: Mapping[str, str], new: dict[str, str]) -> dict[str, str]:
         row = self._database.execute("SELECT octets FROM record WHERE kind = 'meter' AND name = 'identity'").fetchone()
         if row is None:
-            self._write([("meter", "identity", json.dumps(dict(given), sort_keys=True).encode())])
-            return dict(given)
+            self._write([("meter", "identity", json.dumps(new, sort_keys=True).encode())])
+            return new
         stored: dict[str, str] = json.loads(row[0])
         for name, value in given.items():
             if name in stored and stored[name] != value:
                 raise StoreError(f"{self.path}: belongs to the meter with {name} {stored[name]}, not {value}")
-        return {**given, **stored}
+        return {**new, **stored}
 
     def saved(self) -> Saved | None:
         """State to go on from; None when nothing was saved yet."""

@@ -18,7 +18,6 @@ from ..security.keyring import KeyRing
 from ..security.mep import MepExchange, MepSuite, unsealed
 from ..services import Response, ResultCode
 from .frame import ALERT, MAX_RESPONSE, FrameReader, MepDrop, MepTiming, Pacer, frame
-from .tls_mode import TlsServerMode, is_tls
 
 KEPT_REQUESTS: Final = 4  # requests that come faster than they are taken wait; more are dropped. Grade D
 EVENTS_KEPT: Final = 1000
@@ -129,7 +128,7 @@ class MepServer:
         self._look_at = float("-inf")  # when the host is asked for alerts again
         self._last: tuple[bytes, bytes, float] | None = None  # request, answer, instant
         self._suite: tuple[tuple[Key, ...], MepSuite] | None = None
-        self._tls = TlsServerMode(host, self._serve_pdu) if self.config.tls else None
+        self._tls = None
         self._events: deque[MepEvent] = deque(maxlen=EVENTS_KEPT)
         self._pending_rate: int | None = None
 
@@ -225,6 +224,14 @@ class MepServer:
         self.results[result] += 1
         self._events.append(RequestRefused(now, result))
         return bytes((result,))
+
+    def line_lost(self, now: float) -> None:
+        """The line knows that the client is gone: what it began is forgotten, a TLS session ends."""
+        self._reader.clear()
+        self._waiting.clear()
+        self._pacer = Pacer(self.config.timing)
+        if self._tls is not None:
+            self._tls.reset()
 
     def octets_to_send(self, now: float) -> bytes:
         """What goes out now: a response in segments, or an alert."""

@@ -6,6 +6,8 @@ from .disturbance import Disturbance, DisturbanceRates
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
 from .load import ConstantLoad, Household, LoadModel, Power
 from .mains import Mains
+from .mep_port import MepNumbers, MepPort
+from .optical_port import OpticalPort
 from .registers import Registers
 from .saved import Saved
 from .settings import DemandSettings, MeteringSettings, ProfileSettings
@@ -22,11 +24,14 @@ __all__ = [
     "Household",
     "LoadModel",
     "Mains",
+    "MepNumbers",
+    "MepPort",
     "Meter",
     "MeterConfig",
     "MeterEvent",
     "MeteringSettings",
     "Power",
+    "OpticalPort",
     "Procedure",
     "ProcedureResult",
     "ProfileSettings",

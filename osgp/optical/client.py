@@ -111,7 +111,11 @@ ClientEvent = Connected | Answered | Closed | Failed
 
 
 class OpticalClient:
-    """Reads a meter over the optical port: `connect`, `request` one after the other, `close`."""
+    """Reads a meter over the optical port: `connect`, `request` one after the other, `close`.
+
+    Attributes:
+        rate: Bd agreed on.    answer_room: octets of the longest answer that the meter can send.
+    """
 
     def __init__(self, config: ClientConfig | None = None) -> None:
         self.config = config or ClientConfig()
@@ -129,6 +133,7 @@ class OpticalClient:
         self._request_at = -1e9
         self._octet_at = -1e9
         self.rate = c1218.BAUD_RATES[c1218.DEFAULT_BAUD_CODE]
+        self.answer_room = 0
         self.link = self._new_link()
 
     def _new_link(self) -> Link:
@@ -262,6 +267,7 @@ class OpticalClient:
                     return
                 self.link.packet_size = max(OVERHEAD + 1, min(agreed.packet_size, config.packet_size))
                 self.link.packets = max(1, agreed.packets)
+                self.answer_room = self.link.packets_room(min(config.packets, max(1, agreed.packets)))
                 self.rate = c1218.BAUD_RATES.get(agreed.codes[0], self.rate)
                 user = config.user.encode("ascii", "replace")
                 self._ask(Step.LOGON, c1218.Logon(config.user_id, user).encode(), now)

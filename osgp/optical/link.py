@@ -124,7 +124,11 @@ class Link:
     @property
     def capacity(self) -> int:
         """Octets of the longest message we may send."""
-        return (self.packet_size - OVERHEAD) * self.packets
+        return self.packets_room(self.packets)
+
+    def packets_room(self, packets: int) -> int:
+        """Octets of a message of that many packets."""
+        return (self.packet_size - OVERHEAD) * packets
 
     @property
     def busy(self) -> bool:

@@ -113,6 +113,7 @@ class Ended(Enum):
     SILENCE = "channel timeout"
     LIMIT = "session limit"
     NEW_CLIENT = "identification in a session"
+    LINE = "the other end of the line is gone"
     LINK = "answer not acknowledged"
 
 
@@ -372,6 +373,11 @@ class OpticalServer:
             self.link.sleep()
             self._pending_rate = None
             self._set_rate(default, now)
+
+    def line_lost(self, now: float) -> None:
+        """The line knows that the client is gone (TCP does, a real line does not): its session ends."""
+        self._to_base(Ended.LINE, now)
+        self.link.drop_output()
 
     def octets_to_send(self, now: float) -> bytes:
         """What goes out now."""

@@ -1,0 +1,99 @@
+"""`osgp-sdr meter`: a simulated meter at optical and MEP ports."""
+
+from pathlib import Path
+
+import click
+
+from ..cli import DONE, INTERRUPTED, debug_option
+
+PLACE = "pty, pty:LINK, tcp:HOST:PORT, a serial port, or an address that pyserial opens"
+
+
+@click.command(
+    epilog="Example: osgp-sdr meter --optical pty --mep tcp:127.0.0.1:7001 --state ./meter-1",
+    help="""Serve a simulated meter in real time at its optical and MEP ports.
+
+    Ports are """
+    + PLACE
+    + """. What it listens on is printed. With --state the meter goes on where it stopped, also after a power cut of this
+    computer. Without keys it has the test keys MK MASTERKEY00000000001, PK PROVISION00000000001, RK READONLY000000000001,
+    MBK BASICKEY000000000001 and MAK hex:0101...01 (16 octets).""",
+)
+@click.option("--optical", metavar="PLACE", multiple=True, help="An optical port (C12.18).")
+@click.option("--mep", metavar="PLACE", help="MEP port of client 1.")
+@click.option("--mep2", metavar="PLACE", help="MEP port of client 2.")
+@click.option("--serial", metavar="DIGITS", help="Manufacturer's serial number, up to 16 digits.  [default: 1]")
+@click.option("--seed", type=int, help="Of the household behind it.  [default: 1]")
+@click.option("--firmware", metavar="X.YY.ZZ", help="Decides on tables and quirks.  [default: 3.60.1]")
+@click.option("--phases", type=click.Choice(["1", "3"]), help="[default: 1]")
+@click.option("--pv-peak", type=click.FloatRange(0, 1e5), metavar="W", help="A photovoltaic plant.  [default: 0]")
+@click.option("--key", "keys", metavar="KIND=TEXT", multiple=True,
+              help="MK, PK, RK, MAK or MBK: 20 ASCII characters, or hex: and digits.")  # fmt: skip
+@click.option("--keys", "key_file", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file with keys.")
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Directory of what it must not forget.")
+@click.option("--accept-rc4", is_flag=True, help="Take MEP requests that are encrypted with RC4, which is broken.")
+@click.option("--lose-first", is_flag=True, help="Answer the first optical packet with NAK, as Gen 2 and 3 do.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each port and event.")
+@debug_option
+def command(
+    optical: tuple[str, ...],
+    mep: str | None,
+    mep2: str | None,
+    serial: str | None,
+    seed: int | None,
+    firmware: str | None,
+    phases: str | None,
+    pv_peak: float | None,
+    keys: tuple[str, ...],
+    key_file: Path | None,
+    state: Path | None,
+    accept_rc4: bool,
+    lose_first: bool,
+    as_json: bool,
+) -> int:
+    import json
+
+    from osgp import Port
+    from osgp.mep import MepConfig
+    from osgp.meter import MepPort, OpticalPort
+    from osgp.optical import OpticalConfig
+
+    from ..lifetime import Lifetime
+    from ..ports.keys import read_keys
+    from ..ports.lines import Lines, open_server_line
+    from ..ports.serving import PortServer, ServedPort
+    from ..ports.simulated import check_firmware, make_meter
+
+    if not optical and mep is None and mep2 is None:
+        raise click.UsageError("name a port: --optical PLACE, --mep PLACE or --mep2 PLACE")
+    ring = read_keys(keys, key_file, defaults=True)
+    given = {"serial": serial, "seed": seed, "firmware": check_firmware(firmware), "phases": phases, "pv_peak": pv_peak}
+    identity = {name: str(value) for name, value in given.items() if value is not None}
+
+    def say(**values: object) -> None:
+        if as_json:
+            click.echo(json.dumps(values))
+        else:
+            click.echo(" ".join(str(value) for value in values.values()))
+
+    with Lifetime() as lifetime, Lines() as lines:
+        meter, store = make_meter(identity, state)
+        if store is not None:
+            lines.add(store)
+        ports: list[ServedPort] = []
+        for place in optical:
+            line = lines.add(open_server_line(place))
+            engine = OpticalPort(meter, ring).server(OpticalConfig(lose_first=lose_first))
+            ports.append(ServedPort("optical", line, engine, engine.line_lost if place.startswith("tcp:") else None))
+        for port, where in ((Port.MEP1, mep), (Port.MEP2, mep2)):
+            if where is not None:
+                line = lines.add(open_server_line(where))
+                mep_engine = MepPort(meter, ring, port).server(MepConfig(accepts_rc4=accept_rc4))
+                lost = mep_engine.line_lost if where.startswith("tcp:") else None
+                ports.append(ServedPort(str(port), line, mep_engine, lost))
+        server = PortServer(meter, ports, store)
+        for served in ports:
+            say(port=served.name, place=served.line.place)
+        click.get_text_stream("stdout").flush()
+        server.run(lifetime)
+        return INTERRUPTED if lifetime.interrupted else DONE

@@ -1,0 +1,142 @@
+"""A simulated meter behind lines, in real time: one loop, one thread.
+
+    lines --> optical and MEP engines --> Meter --> MeterStore (on the disk) --> answers --> lines
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from osgp.mep import MepRateChanged
+from osgp.meter import Meter
+from osgp.optical import RateChanged
+
+from ..lifetime import Lifetime
+from .lines import LOOK_AGAIN, Line
+from .meter_store import MeterStore
+
+LONGEST_WAIT: Final = 0.25  # s until the loop looks whether it should end
+SAVE_PERIOD: Final = 60.0  # s between two saves of what only time has changed
+
+
+class PortEngine(Protocol):
+    """What an optical and a MEP server have in common."""
+
+    def receive_octets(self, octets: bytes, now: float) -> None: ...
+    def octets_to_send(self, now: float) -> bytes: ...
+    def next_timer(self) -> float | None: ...
+    def on_timer(self, now: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPort:
+    """A line and the engine that serves it.    disconnected: called when the other end goes away."""
+
+    name: str
+    line: Line
+    engine: PortEngine
+    disconnected: Callable[[float], None] | None = None
+
+
+class PortServer:
+    """Serves a meter at its ports until told to stop.
+
+    Args:
+        meter: with its `now` at the instant of the call.    ports: its lines.
+        store: what it must not forget; None: it forgets everything.
+        clock: gives s; monotonic.    wall: gives s since 1970.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        ports: Sequence[ServedPort],
+        store: MeterStore | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.meter, self.ports = meter, ports
+        self._store, self._clock, self._wall = store, clock, wall
+        self._origin = clock() - meter.now
+        self._saved_at = meter.now
+        if store is not None:
+            store.save(meter.saved(), wall())
+            meter.changes()
+
+    def now(self) -> float:
+        """The meter's time, s."""
+        return self._clock() - self._origin
+
+    def run(self, lifetime: Lifetime) -> None:
+        """Serve until `lifetime` ends, then save."""
+        while not lifetime.stopped():
+            self.step(LONGEST_WAIT)
+        self.finish()
+
+    def step(self, longest_wait: float) -> None:
+        """Wait for octets or a timer, at most `longest_wait` s, and deal with them."""
+        self._wait(longest_wait)
+        for port in self.ports:
+            octets = port.line.read()
+            now = self.now()
+            if octets is None:
+                if port.disconnected is not None:
+                    port.disconnected(now)
+            elif octets:
+                port.engine.receive_octets(octets, now)
+        now = self.now()
+        self.meter.advance(now)
+        for port in self.ports:
+            port.engine.on_timer(now)
+        out = [(port, port.engine.octets_to_send(now)) for port in self.ports]
+        self._save(now)
+        for port, octets in out:
+            if octets:
+                port.line.write(octets)
+            self._events(port)
+        while self.meter.next_event() is not None:
+            pass
+
+    def _events(self, port: ServedPort) -> None:
+        engine = port.engine
+        take = getattr(engine, "next_event", None)
+        while take is not None and (event := take()) is not None:
+            if isinstance(event, RateChanged | MepRateChanged):
+                port.line.set_rate(event.rate)
+
+    def _wait(self, longest_wait: float) -> None:
+        now = self.now()
+        until = now + longest_wait
+        timers = [self.meter.next_timer(), *(port.engine.next_timer() for port in self.ports)]
+        wait = min((timer for timer in timers if timer is not None), default=until)
+        files = []
+        for port in self.ports:
+            number = port.line.fileno()
+            if number is None:
+                wait = min(wait, now + LOOK_AGAIN)
+            else:
+                files.append(number)
+        seconds = max(0.0, min(wait, until) - now)
+        with selectors.DefaultSelector() as selector:
+            for number in files:
+                selector.register(number, selectors.EVENT_READ)
+            selector.select(seconds)
+
+    def _save(self, now: float) -> None:
+        """Before an answer leaves: whatever it acknowledges is on the disk. `StoreError` ends the process unanswered."""
+        if self._store is None:
+            return
+        self._store.save(self.meter.changes(), self._wall())
+        if now >= self._saved_at + SAVE_PERIOD:
+            self._saved_at = now
+            self._store.stamp(self.meter.saved(), self._wall())
+
+    def finish(self) -> None:
+        """Save everything."""
+        if self._store is not None:
+            self.meter.advance(self.now())
+            self._store.stamp(self.meter.saved(), self._wall())

@@ -1,0 +1,28 @@
+"""The MEP port: frames, RC4 mode and TLS mode, both ends, as engines without input or output.
+
+    octets <-- frame.py --> frames <-- server.py | client.py --> table requests            tls_mode.py: the same through TLS
+"""
+
+from .client import AlertSeen, MepAnswered, MepClient, MepClientConfig, MepFailed
+from .frame import MAX_BODY, MAX_READ, MAX_WRITE, FrameReader, MepDrop, MepTiming
+from .server import MepConfig, MepHost, MepRateChanged, MepServer, MepSettings, RequestRefused
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_READ",
+    "MAX_WRITE",
+    "AlertSeen",
+    "FrameReader",
+    "MepAnswered",
+    "MepClient",
+    "MepClientConfig",
+    "MepConfig",
+    "MepDrop",
+    "MepFailed",
+    "MepHost",
+    "MepRateChanged",
+    "MepServer",
+    "MepSettings",
+    "MepTiming",
+    "RequestRefused",
+]
