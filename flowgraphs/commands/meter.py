@@ -52,6 +52,7 @@ def command(
     as_json: bool,
 ) -> int:
     import json
+    import sys
 
     from osgp import Port
     from osgp.mep import MepConfig
@@ -67,14 +68,15 @@ def command(
     if not optical and mep is None and mep2 is None:
         raise click.UsageError("name a port: --optical PLACE, --mep PLACE or --mep2 PLACE")
     ring = read_keys(keys, key_file, defaults=True)
-    given = {"serial": serial, "seed": seed, "firmware": check_firmware(firmware), "phases": phases, "pv_peak": pv_peak}
+    check_firmware(firmware)
+    given: dict[str, object] = {"serial": serial, "seed": seed, "firmware": firmware, "phases": phases, "pv_peak": pv_peak}
     identity = {name: str(value) for name, value in given.items() if value is not None}
 
-    def say(**values: object) -> None:
+    def say(**values: str) -> None:
         if as_json:
             click.echo(json.dumps(values))
         else:
-            click.echo(" ".join(str(value) for value in values.values()))
+            click.echo(" ".join(values.values()))
 
     with Lifetime() as lifetime, Lines() as lines:
         meter, store = make_meter(identity, state)
@@ -84,16 +86,15 @@ def command(
         for place in optical:
             line = lines.add(open_server_line(place))
             engine = OpticalPort(meter, ring).server(OpticalConfig(lose_first=lose_first))
-            ports.append(ServedPort("optical", line, engine, engine.line_lost if place.startswith("tcp:") else None))
+            ports.append(ServedPort("optical", line, engine, gone=place.startswith("tcp:")))
         for port, where in ((Port.MEP1, mep), (Port.MEP2, mep2)):
             if where is not None:
                 line = lines.add(open_server_line(where))
                 mep_engine = MepPort(meter, ring, port).server(MepConfig(accepts_rc4=accept_rc4))
-                lost = mep_engine.line_lost if where.startswith("tcp:") else None
-                ports.append(ServedPort(str(port), line, mep_engine, lost))
+                ports.append(ServedPort(str(port), line, mep_engine, gone=where.startswith("tcp:")))
         server = PortServer(meter, ports, store)
         for served in ports:
             say(port=served.name, place=served.line.place)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         server.run(lifetime)
         return INTERRUPTED if lifetime.interrupted else DONE

@@ -9,11 +9,11 @@ import selectors
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import osgp
 from osgp import Context, FullRead, PartialRead, Response, ResultCode, TableError, TableSpec
-from osgp.mep import MAX_READ, AlertSeen, MepAnswered, MepClient, MepClientConfig, MepFailed
+from osgp.mep import AlertSeen, MepAnswered, MepClient, MepClientConfig, MepFailed, MepRequester, MepTlsClient, MepTlsConfig
 from osgp.optical import Answered, ClientConfig, Closed, Connected, Failed, OpticalClient
 from osgp.security import KeyRing
 from osgp.services import TableRequest
@@ -123,16 +123,6 @@ class TablePlan:
         return None
 
 
-class PortClient(Protocol):
-    """What an optical and a MEP client have in common."""
-
-    def receive_octets(self, octets: bytes, now: float) -> None: ...
-    def octets_to_send(self, now: float) -> bytes: ...
-    def next_timer(self) -> float | None: ...
-    def on_timer(self, now: float) -> None: ...
-    def next_event(self) -> Any: ...
-
-
 class PortReader:
     """Asks one meter at the other end of a line.
 
@@ -140,7 +130,7 @@ class PortReader:
         line: to the meter.    client: engine of the port.    lifetime: ends the waiting.    wait_s: for one answer, s.
     """
 
-    def __init__(self, line: Line, client: OpticalClient | MepClient, lifetime: Lifetime, wait_s: float) -> None:
+    def __init__(self, line: Line, client: OpticalClient | MepRequester, lifetime: Lifetime, wait_s: float) -> None:
         self.line, self.client, self.wait_s = line, client, wait_s
         self.alerts = 0
         self._lifetime = lifetime
@@ -150,7 +140,7 @@ class PortReader:
         """Most data octets of one answer."""
         if isinstance(self.client, OpticalClient):
             return max(1, min(self.client.answer_room, osgp.services.MAX_COUNT) - 4)
-        return MAX_READ
+        return self.client.max_read
 
     def connect(self) -> None:
         """Log on, where the port wants that. PortReadError when it does not work."""
@@ -200,9 +190,7 @@ class PortReader:
             while (event := client.next_event()) is not None:
                 if isinstance(event, AlertSeen):
                     self.alerts += 1
-                elif isinstance(event, Failed):
-                    raise PortReadError(f"{self.line.place}: {event.text}")
-                elif isinstance(event, MepFailed):
+                elif isinstance(event, Failed | MepFailed):
                     raise PortReadError(f"{self.line.place}: {event.text}")
                 else:
                     return event
@@ -246,11 +234,12 @@ def read_port(
     Raises:
         LineError: the line cannot be opened.    KeyTextError: there is no key for a MEP port.
     """
-    client: OpticalClient | MepClient
+    client: OpticalClient | MepRequester
     if mep:
         if not keys.mep_keys:
             raise KeyTextError("--mep needs a key: --key MAK=... or --key MBK=...")
-        client = MepClient(MepClientConfig(keys.mep_keys[0]))
+        key = keys.mep_keys[0]
+        client = MepTlsClient(MepTlsConfig(key, user_id)) if tls else MepClient(MepClientConfig(key))
     else:
         password = next((key for key in (keys.mk, keys.pk, keys.rk) if key is not None), None)
         client = OpticalClient(ClientConfig(password, user_id=user_id))

@@ -30,16 +30,17 @@ class PortEngine(Protocol):
     def octets_to_send(self, now: float) -> bytes: ...
     def next_timer(self) -> float | None: ...
     def on_timer(self, now: float) -> None: ...
+    def line_lost(self, now: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServedPort:
-    """A line and the engine that serves it.    disconnected: called when the other end goes away."""
+    """A line and the engine that serves it.    gone: sessions end when the other end goes away, as over TCP."""
 
     name: str
     line: Line
     engine: PortEngine
-    disconnected: Callable[[float], None] | None = None
+    gone: bool = False
 
 
 class PortServer:
@@ -84,8 +85,8 @@ class PortServer:
             octets = port.line.read()
             now = self.now()
             if octets is None:
-                if port.disconnected is not None:
-                    port.disconnected(now)
+                if port.gone:
+                    port.engine.line_lost(now)
             elif octets:
                 port.engine.receive_octets(octets, now)
         now = self.now()

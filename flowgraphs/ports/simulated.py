@@ -17,11 +17,10 @@ from .meter_store import MeterStore, StoreError
 DEFAULTS: Final[dict[str, str]] = {"serial": "1", "seed": "1", "firmware": "3.60.1", "phases": "1", "pv_peak": "0"}
 
 
-def check_firmware(text: str | None) -> str | None:
+def check_firmware(text: str | None) -> None:
     """X.YY.ZZ or X.YY as the meter reports it. FlowgraphError when it is something else."""
-    if text is None or re.fullmatch(r"\d{1,2}\.\d{1,3}(\.\d{1,2})?", text):
-        return text
-    raise FlowgraphError(f"--firmware {text}: expected X.YY or X.YY.ZZ, such as 3.60.1")
+    if text is not None and not re.fullmatch(r"\d{1,2}\.\d{1,3}(\.\d{1,2})?", text):
+        raise FlowgraphError(f"--firmware {text}: expected X.YY or X.YY.ZZ, such as 3.60.1")
 
 
 def make_meter(identity: Mapping[str, str], state: Path | None, wall: float | None = None) -> tuple[Meter, MeterStore | None]:

@@ -3,9 +3,10 @@
     octets <-- frame.py --> frames <-- server.py | client.py --> table requests            tls_mode.py: the same through TLS
 """
 
-from .client import AlertSeen, MepAnswered, MepClient, MepClientConfig, MepFailed
+from .client import AlertSeen, MepAnswered, MepClient, MepClientConfig, MepFailed, MepRequester
 from .frame import MAX_BODY, MAX_READ, MAX_WRITE, FrameReader, MepDrop, MepTiming
 from .server import MepConfig, MepHost, MepRateChanged, MepServer, MepSettings, RequestRefused
+from .tls_client import MepTlsClient, MepTlsConfig
 
 __all__ = [
     "MAX_BODY",
@@ -21,8 +22,11 @@ __all__ = [
     "MepFailed",
     "MepHost",
     "MepRateChanged",
+    "MepRequester",
     "MepServer",
     "MepSettings",
     "MepTiming",
+    "MepTlsClient",
+    "MepTlsConfig",
     "RequestRefused",
 ]

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ..access import AccessLevel, Port, Session
@@ -16,8 +17,10 @@ from ..errors import BadDigest, TruncatedMessage
 from ..security import Key, SequenceWindow
 from ..security.keyring import KeyRing
 from ..security.mep import MepExchange, MepSuite, unsealed
+from ..security.tls_psk import Entropy
 from ..services import Response, ResultCode
 from .frame import ALERT, MAX_RESPONSE, FrameReader, MepDrop, MepTiming, Pacer, frame
+from .tls_mode import TERMINATE, TlsServerMode, is_tls
 
 KEPT_REQUESTS: Final = 4  # requests that come faster than they are taken wait; more are dropped. Grade D
 EVENTS_KEPT: Final = 1000
@@ -31,12 +34,13 @@ class MepConfig:
     Args:
         timing: see MepTiming.
         accepts_rc4: takes requests that are encrypted with RC4 (BROKEN; it answers in kind). Off: only the digest.
-        tls: takes TLS sessions.
+        tls: takes TLS sessions.    entropy: n -> n unpredictable octets for them.
     """
 
-    timing: MepTiming = MepTiming()
+    timing: MepTiming = field(default_factory=MepTiming)
     accepts_rc4: bool = False
     tls: bool = True
+    entropy: Entropy = secrets.token_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ class MepServer:
         self._look_at = float("-inf")  # when the host is asked for alerts again
         self._last: tuple[bytes, bytes, float] | None = None  # request, answer, instant
         self._suite: tuple[tuple[Key, ...], MepSuite] | None = None
-        self._tls = None
+        self._tls = TlsServerMode(host, port, self._serve_pdu, self.config.entropy) if self.config.tls else None
         self._events: deque[MepEvent] = deque(maxlen=EVENTS_KEPT)
         self._pending_rate: int | None = None
 
@@ -169,13 +173,23 @@ class MepServer:
         if self._last is not None and self._last[0] == body and now - self._last[2] <= self.config.timing.repeat:
             return self._last[1]
         self._last = None
-        if self._tls is not None and is_tls(body):
+        if self._tls is not None and is_tls(body) and not self._encrypted(body):
             answer = self._tls.receive(body, now)
             self.results[answer[0]] += 1
         else:
             answer = self._rc4_mode(body, now)
         self._last = (body, answer, now)
         return answer
+
+    def _encrypted(self, body: bytes) -> bool:
+        """Whether a request encrypted with RC4 just looks like the end of a TLS session."""
+        if body[0] != TERMINATE or not self.config.accepts_rc4:
+            return False
+        suite = self._keys()
+        try:
+            return suite is not None and suite.open_request(body).encrypted
+        except (BadDigest, TruncatedMessage):
+            return False
 
     def _keys(self) -> MepSuite | None:
         pair = self._host.keys().mep_keys

@@ -9,7 +9,7 @@ Where C12.18 and the guides leave a case open the choice stands in `OpticalConfi
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
@@ -43,7 +43,7 @@ class OpticalConfig:
     max_packets: int = 255
     baud_codes: tuple[int, ...] = tuple(c1218.BAUD_RATES)
     channel_timeout: float = 6.0
-    timing: LinkTiming = LinkTiming()
+    timing: LinkTiming = field(default_factory=LinkTiming)
     lose_first: bool = False
     identity: bytes = c1218.IDENTITY
 
