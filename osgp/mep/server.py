@@ -176,10 +176,9 @@ class MepServer:
         if self._tls is not None and is_tls(body) and not self._encrypted(body):
             answer = self._tls.receive(body, now)
             self.results[answer[0]] += 1
-        else:
-            answer = self._rc4_mode(body, now)
-        self._last = (body, answer, now)
-        return answer
+            self._last = (body, answer, now)
+            return answer
+        return self._rc4_mode(body, now)
 
     def _encrypted(self, body: bytes) -> bool:
         """Whether a request encrypted with RC4 just looks like the end of a TLS session."""
@@ -220,7 +219,10 @@ class MepServer:
             self._host.used(now)
             return exchange.seal_refusal(refusal.encode())
         self._host.used(now)
-        return self._sealed(exchange, now)
+        # Only what was carried out is answered twice: a client that sends a refused request again as it was wants it looked at.
+        answer = self._sealed(exchange, now)
+        self._last = (body, answer, now)
+        return answer
 
     def _sealed(self, exchange: MepExchange, now: float) -> bytes:
         response = self._serve_pdu(exchange.pdu, Session(AccessLevel(exchange.level), self.port), MAX_RESPONSE, now)
