@@ -6,11 +6,10 @@
 from .client import Answered, ClientConfig, Closed, Connected, Failed, OpticalClient, Step
 from .link import Link, LinkDrop, LinkFailed, LinkTiming, MessageReceived, MessageSent
 from .packet import Packet, PacketReader, crc_x25
-from .server import (
+from .port import (
     Ended,
     OpticalConfig,
     OpticalHost,
-    OpticalServer,
     OpticalSettings,
     PasswordRefused,
     RateChanged,
@@ -18,6 +17,7 @@ from .server import (
     SessionOpened,
     State,
 )
+from .server import OpticalServer
 
 __all__ = [
     "Answered",

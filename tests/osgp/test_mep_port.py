@@ -357,7 +357,8 @@ def test_a_policy_that_asks_for_tls_refuses_digests():
 
 
 def test_our_client_finds_the_number_repeats_what_is_lost_and_hears_alerts():
-    _meter, server = made((12345, 0), BT23=bytes(range(44)), ET11=bytes((5, 66, 36)), ET13=bytes(4 * 66 + 8) + b"\x01" + bytes(57))
+    flagged = bytes(4 * 66 + 8) + b"\x01" + bytes(57)
+    _, server = made((12345, 0), BT23=bytes(range(44)), ET11=bytes((5, 66, 36)), ET13=flagged)
     client = MepClient(MepClientConfig(MAK))
     client.request(PartialRead(23, 0, 44), 0.0)
     now, event = talk(client, server, 0.0)
