@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Examples: osgp-sdr read meter-1 BT23.summations BT52 --graph demo --endpoint ipc:///tmp/line; "
+    epilog="Example: osgp-sdr read meter-1 BT23.summations BT52 --graph demo --endpoint ipc:///tmp/line; "
     "osgp-sdr read --optical /dev/ttyUSB0 BT23; osgp-sdr read --mep tcp:127.0.0.1:7001 'BT23.summations[0]'",
     help="""Read tables of one meter: on a running line, which is joined on a free coupler, or at one of its ports.
 
