@@ -259,7 +259,7 @@ def test_a_length_that_cannot_be_is_skipped_until_the_line_is_silent():
 
 
 def test_alerts_come_every_second_while_their_cause_lasts_and_wait_after_a_frame():
-    meter, server = made((100, 0), BT23=bytes(44), ET11=bytes((5, 66, 36)), ET13=bytes(330))
+    meter, server = made((100, 0), BT23=bytes(44), ET13=bytes(330))
     assert server.octets_to_send(0.0) == b""
     entry = bytearray(meter.store.octets("ET13"))
     entry[4 * 66 + 8] = 1
@@ -358,7 +358,7 @@ def test_a_policy_that_asks_for_tls_refuses_digests():
 
 def test_our_client_finds_the_number_repeats_what_is_lost_and_hears_alerts():
     flagged = bytes(4 * 66 + 8) + b"\x01" + bytes(57)
-    _, server = made((12345, 0), BT23=bytes(range(44)), ET11=bytes((5, 66, 36)), ET13=flagged)
+    _, server = made((12345, 0), BT23=bytes(range(44)), ET13=flagged)
     client = MepClient(MepClientConfig(MAK))
     client.request(PartialRead(23, 0, 44), 0.0)
     now, event = talk(client, server, 0.0)
