@@ -26,7 +26,7 @@ def event_object(event: mac.Event) -> dict[str, Value]:
 
 def event_line(event: mac.Event) -> str:
     """One line."""
-    parts = (f"{name} {_text(value)}" for name, value in _fields(event).items() if value not in (None, "", False))
+    parts = (f"{name} {_text(value)}" for name, value in _fields(event).items() if _says_something(value))
     return f"{event_name(event).replace('_', ' ')}: {', '.join(parts)}".rstrip(": ")
 
 
@@ -54,5 +54,9 @@ def _value(value: object) -> Value:
 
 def _text(value: Value) -> str:
     if isinstance(value, dict):
-        return "(" + ", ".join(f"{name} {_text(part)}" for name, part in value.items() if part not in (None, "", False)) + ")"
+        return "(" + ", ".join(f"{name} {_text(part)}" for name, part in value.items() if _says_something(part)) + ")"
     return str(value)
+
+
+def _says_something(value: Value) -> bool:
+    return value is not None and value is not False and value != ""

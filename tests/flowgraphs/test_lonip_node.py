@@ -1,336 +1,318 @@
-"""A node process on LON/IP: recorded scenarios over real sockets, octet for octet, in both roles; commissioning; restart.
-
-The tester's side is plain sockets. Everything runs in a network namespace of its own where the system allows it, else on
-addresses added to `lo`, else on what is there; without any of them the tests are skipped.
-"""
+"""A node process on LON/IP: as the asking side of recorded scenarios, commissioned, started again, flooded, misused."""
 
 import contextlib
-import ctypes
-import fcntl
 import json
-import select
+import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
 import pytest
 
-import mac
-from mac.authentication import AuthenticationKeys
-from mac.lonip import group_multicast, subnet_multicast
+from flowgraphs import cli
+from mac import Lpdu
+from mac.lonip import LonIpLink, domain_of
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "mac" / "lonudp.txt"
-PORT = 2541
-TESTER, PEER, OTHER = "10.81.35.15", "10.81.35.12", "10.81.35.13"
-KEYS = AuthenticationKeys((bytes.fromhex("010203040506"), bytes.fromhex("0708090A0B0C")))
-SILENCE_S = 0.15  # how long to wait to be sure that nothing comes
-
-CLONE_NEWNET, SIOCSIFADDR, SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8916, 0x8913, 0x8914, 1
-
-
-def _interface(name, request, payload):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        return fcntl.ioctl(any_socket, request, struct.pack("16s16s", name.encode(), payload))
-
-
-def _add_addresses(addresses):
-    flags = struct.unpack_from("H", _interface("lo", SIOCGIFFLAGS, b""), 16)[0]
-    _interface("lo", SIOCSIFFLAGS, struct.pack("H", flags | IFF_UP))
-    for index, address in enumerate(addresses):
-        _interface(f"lo:{index}", SIOCSIFADDR, struct.pack("HH4s", socket.AF_INET, 0, socket.inet_aton(address)))
-
-
-@pytest.fixture(scope="module")
-def loopback():
-    """The test's addresses on a loopback; in a namespace of this thread and its children, so that nobody else is heard."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with Path("/proc/thread-self/ns/net").open() as before:
-        own = libc.unshare(CLONE_NEWNET) == 0
-        try:
-            try:
-                _add_addresses([TESTER, PEER, OTHER])
-            except OSError as error:
-                pytest.skip(f"addresses cannot be added to lo: {error.strerror}")
-            yield
-        finally:
-            if own:
-                libc.setns(before.fileno(), CLONE_NEWNET)
-
-
-class Station:
-    """Sockets of the tester: one to send from, one for each multicast address it hears."""
-
-    def __init__(self, groups=()):
-        self.own = self._bind(TESTER)
-        self.own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(TESTER))
-        self.listeners = [self.own]
-        for group in [subnet_multicast(0), subnet_multicast(35), *groups]:
-            listener = self._bind(socket.inet_ntoa(group))
-            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + socket.inet_aton(TESTER))
-            self.listeners.append(listener)
-
-    def _bind(self, address):
-        new = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        new.bind((address, PORT))
-        return new
-
-    def send(self, payload, to=PEER):
-        self.own.sendto(payload, (to, PORT))
-
-    def receive(self, timeout=5.0):
-        """(payload, sender) of the next datagram of somebody else, None when none comes."""
-        until = time.monotonic() + timeout
-        while (left := until - time.monotonic()) > 0:
-            for ready in select.select(self.listeners, [], [], left)[0]:
-                payload, (sender, _) = ready.recvfrom(2048)
-                if sender != TESTER:
-                    return payload, sender
-        return None
-
-    def silence(self):
-        assert self.receive(SILENCE_S) is None
-
-    def ask(self, payload, to=PEER):
-        self.send(payload, to)
-        answer = self.receive()
-        assert answer is not None, payload.hex()
-        return answer[0]
-
-    def close(self):
-        for listener in self.listeners:
-            listener.close()
-
-
-class NodeProcess:
-    """`osgp-sdr node` with a pipe for commands and one for events."""
-
-    def __init__(self, *options, address=PEER):
-        command = [sys.executable, "-m", "flowgraphs", "node", "--lonip", address, "--json", "--commands", *map(str, options)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        first = self.process.stdout.readline()
-        assert first, self.process.stderr.read()
-        assert json.loads(first)["event"] == "listening"
-
-    def do(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-
-    def event(self, name):
-        """The next event of that name."""
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if event["event"] == name:
-                return event
-        raise AssertionError(f"the node ended before it told of {name}: {self.process.stderr.read()}")
-
-    def events_so_far(self, *names):
-        """Events of these names up to now."""
-        self.do(do="status")
-        found = []
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if event["event"] == "status":
-                return found
-            if event["event"] in names:
-                found.append(event)
-        raise AssertionError(self.process.stderr.read())
-
-    def end(self):
-        self.do(do="quit")
-        rest = self.process.communicate(timeout=10)
-        assert self.process.returncode == 0, rest[1]
-        return [json.loads(line) for line in rest[0].splitlines()]
-
-
-@pytest.fixture
-def tester(loopback):
-    new = Station([group_multicast(7)])
-    yield new
-    new.close()
-
-
-@pytest.fixture
-def start():
-    """Starts node processes and ends those that still run."""
-    running = []
-
-    def build(*options, **more):
-        running.append(NodeProcess(*options, **more))
-        return running[-1]
-
-    yield build
-    for node in running:
-        with contextlib.suppress(Exception):
-            node.process.kill()
-            node.process.communicate()
-
-
-IDENTITY = [
-    *("--unique-id", "02FC0000000C", "--program-id", "9FFFFF0000000001", "--firmware", "4.1.1", "--model", 0xA8),
-    *("--app", "echo", "--silence", 0, "--self-identification", "010D0901000080A180A1"),
-    *("--variable", "in:2:0000:0", "--variable", "in:2:0001:0", "--variable", "out:2:0001:15"),
-    *("--variable", "in:2", "--variable", "in:4"),
+DATAGRAMS = Path(__file__).parents[1] / "vectors" / "mac" / "lonudp.txt"
+FRAMES = Path(__file__).parents[1] / "vectors" / "mac" / "exchanges.txt"
+KEY = "010203040506"
+PEER, OTHER, TESTER = "10.81.35.12", "10.81.35.13", "10.81.35.15"
+QUIET = ("--silence", 0)
+COMMISSIONED = [
+    *("--unique-id", "02FC0000000D", "--program-id", "9FFFFF0000000001", "--firmware", "4.1.1", "--model", 0xA8),
+    *("--app", "echo", *QUIET),
 ]
-DOMAIN_ROW = mac.DomainEntry(mac.DomainId(b"\x51"), 35, 12, KEYS.rows[0], dhcp=True)
-ADDRESS_ROWS = (bytes.fromhex("010F000023"),)
 
 
-def saved_state(path, second_row, address_rows=ADDRESS_ROWS, state=mac.NodeState.CONFIGURED):
-    """A state file with the recorded node's tables."""
-    node = mac.Node(
-        mac.NodeConfig(
-            bytes.fromhex("02FC0000000C"),
-            bytes.fromhex("9FFFFF0000000001"),
-            domains=(DOMAIN_ROW, second_row),
-            address_rows=address_rows,
-            configuration=bytes.fromhex("0000000000000000185E003FA6776701080E01000000000080"),
-            state=state,
-        ),
-        mac.ChannelTiming.load("pl20n"),
-        Random(1),
-    )
-    path.write_bytes(node.snapshot().encode())
-    return path
-
-
-def read_scenarios():
+def read_scenarios(path, columns):
     scenarios = {}
-    for line in VECTORS.read_text().splitlines():
+    for line in path.read_text().splitlines():
         if line.startswith("## "):
             current = scenarios.setdefault(line[3:], [])
         elif not line.startswith("#"):
-            sender, to, payload, _ = line.split()
-            current.append((sender, to, bytes.fromhex(payload)))
+            current.append(columns(line.split()))
     return scenarios
 
 
-SCENARIOS = read_scenarios()
-
-# What of a recorded answer is not compared: payload of the request -> (octets blanked, reason).
-COUNTERS = "its counters: the recorded stack counts other things, and has one counter more than the standard's set"
-NOT_COMPARED = {"00110e6d03000010": (slice(4, None), COUNTERS)}
+ASKING = read_scenarios(DATAGRAMS, lambda row: (row[0], bytes.fromhex(row[2])))
 
 
-def blanked(payload, request):
-    """A payload without what is not compared; the counters of every status report are blanked."""
-    octets = bytearray(payload)
-    for code in (0x31, 0x32, 0x36):
-        at = len(octets) - 16
-        if at >= 3 and octets[at] == code:
-            octets[at + 1 : at + 11] = bytes(10)
-    if request.hex() in NOT_COMPARED:
-        part = NOT_COMPARED[request.hex()][0]
-        octets[part] = bytes(len(octets[part]))
-    return bytes(octets)
+def without_backlog(payload):
+    """A multicast datagram without its backlog octet, which the recorded stack often leaves out (a listed quirk)."""
+    return payload[:1] + bytes([payload[1] & ~8]) + payload[3:] if payload[1] & 8 else payload
 
 
-def rounds(frames):
-    """(destination, tester's payload, answers up to the tester's next one)."""
-    current = None
-    for sender, to, payload in frames:
+def exchange(tester, scenario, timer_s=None):
+    """Take our node's datagrams as recorded and answer as the tester did; returns when each came."""
+    times = []
+    for sender, payload in ASKING[scenario]:
         if sender == ">":
-            if current is not None:
-                yield current
-            current = (to, payload, [])
+            tester.send(payload)
+            continue
+        received = tester.receive(6.0)
+        assert received is not None, f"{scenario}: {payload.hex()} did not come"
+        times.append(time.monotonic())
+        assert without_backlog(received[0]).hex() == payload.hex(), scenario
+    return times
+
+
+def use_up(node, tester, count):
+    """Let the node use transaction numbers, as the recorded one had before."""
+    for _ in range(count):
+        node.do(do="repeated", to="35/99", apdu="05", repeats=0)
+        node.event("transaction_done")
+    while tester.receive(0.05) is not None:
+        pass
+
+
+def known(tester):
+    """Let the node hear the tester, so that it knows its address."""
+    assert tester.ask(bytes.fromhex("00110F51"))[:4] == bytes.fromhex("00112F31")
+
+
+def test_the_asking_side_as_recorded(tester, start):
+    """Commands of the test station, one after the other; the numbers in between were used by what is not in the recording."""
+    node = start("--key", KEY, *QUIET)
+    known(tester)
+    node.do(do="acknowledged", to="35/15", apdu="05A1A2", retries=3, timer=3)
+    gaps = exchange(tester, "peer_ackd_noack retry3 tx=3(48ms)")
+    assert all(0.04 < later - earlier < 0.5 for earlier, later in pairwise(gaps)), "48 ms, and this machine's own time"
+    assert node.event("transaction_done")["success"] is False
+    use_up(node, tester, 1)
+    node.do(do="request", to="35/15", apdu="05B1B2")
+    exchange(tester, "peer_req_resp")
+    assert node.event("response_received")["apdu"] == "05c1c2"
+    assert node.event("transaction_done")["success"] is True
+    node.do(do="repeated", to="35/15", apdu="05D1", repeats=3, timer=3)
+    exchange(tester, "peer_unackd_rpt retry3 rpt=3")
+    node.do(do="unacknowledged", to="35/15", apdu="05D2")
+    exchange(tester, "peer_unackd")
+    node.do(do="acknowledged", to="35/15", apdu="05D3", retries=1, timer=3, priority=True)
+    exchange(tester, "peer_ackd_priority")
+    assert node.events_so_far() == []
+    assert tester.ask(bytes.fromhex("00110E66038301345807")) == bytes.fromhex("00112E26"), "member 1 of group 7"
+    use_up(node, tester, 1)
+    node.do(do="request", to="group 7/3", apdu="05E2", retries=4, timer=7)
+    exchange(tester, "peer_group_req one response")
+    node.do(do="request", to="broadcast 35", apdu="05F1", retries=4, timer=7, backlog=5)
+    exchange(tester, "peer_broadcast_req backlog5")
+    node.do(do="request", to="02fc00000063", apdu="51", retries=4, timer=7)
+    exchange(tester, "peer_uid_req")
+    node.do(do="acknowledged", to="35/15", apdu="05A7", authenticated=True)
+    exchange(tester, "peer_auth_ackd_std")
+    node.end()
+
+
+def test_the_asking_side_with_96_bits_and_in_groups_as_recorded(tester, start):
+    node = start("--key", KEY, *QUIET)
+    known(tester)
+    assert tester.ask(bytes.fromhex("00110D6301 414243444546 07 89 06 0708090A0B0C")) == bytes.fromhex("00112D23")
+    assert tester.ask(bytes.fromhex("00110E66038301345807")) == bytes.fromhex("00112E26")
+    node.do(do="acknowledged", to="35/15", apdu="05A7", authenticated=True)
+    exchange(tester, "peer_auth_ackd_oma")
+    assert tester.send(bytes.fromhex("00110C6C02")) is None, "reset: the numbers start again"
+    node.event("was_reset")
+    node.do(do="acknowledged", to="group 7/4", apdu="05E1", retries=4, timer=8)
+    exchange(tester, "peer_group_ackd_member2_acks")
+    node.do(do="acknowledged", to="group 7/4", apdu="05E1", retries=4, timer=8)
+    exchange(tester, "peer_group_ackd_all")
+    node.end()
+
+
+def commissioning_rounds():
+    frames = read_scenarios(FRAMES, lambda row: (row[1], bytes.fromhex(row[2])))["commissioning (6-byte domain)"]
+    asked, answers = None, []
+    for direction, octets in frames:
+        if direction == ">":
+            if asked is not None:
+                yield asked, answers
+            asked, answers = octets, []
         else:
-            current[2].append(payload)
-    yield current
+            answers.append(octets)
+    yield asked, answers
 
 
-def replay(tester, frames, pause=0.0):
-    """Send the tester's datagrams, compare what comes back with the recording; a challenge is met with the right reply."""
-    challenge = None
-    for to, payload, recorded in rounds(frames):
-        if payload[1] & 3 == 2 and challenge is not None:  # the reply: to our challenge, not to the recorded one
-            payload = payload[:3] + reply_to(challenge, payload, right=recorded_reply_is_right(frames)) + payload[11:]
-        tester.send(payload, to)
-        for answer in recorded:
+def test_commissioning_on_a_domain_of_six_octets_as_recorded(tester, start):
+    """The recorded sequence, frame by frame, carried in datagrams: the domain travels in their source block.
+
+    The last error differs, see the replay of the frames: that stack logs a code of its own, 38 instead of A0.
+    """
+    node = start(*COMMISSIONED, "--unconfigured", address=OTHER)
+    link = LonIpLink(socket.inet_aton(TESTER))
+    for asked, answers in commissioning_rounds():
+        datagram = link.encode(asked)
+        tester.send(datagram.payload, socket.inet_ntoa(datagram.to))
+        for answer in answers:
             received = tester.receive()
-            assert received is not None, f"no answer to {payload.hex()}"
-            ours = received[0]
-            if answer[1] & 3 == 2:
-                challenge = ours
-                head = 3 if answer[1] >> 4 == 1 else 5
-                assert ours[:head] + ours[head + 8 :] == answer[:head] + answer[head + 8 :], "all but the value of the challenge"
-                continue
-            assert blanked(ours, payload).hex() == blanked(answer, payload).hex(), payload.hex()
-        if not recorded:
+            assert received is not None, asked.hex()
+            payload, sender = received
+            ours = link.decode(payload, socket.inet_aton(sender), 0.0)
+            assert ours.hex() == answer.replace(b"\x04\x38\xa8", b"\x04\xa0\xa8").hex(), asked.hex()
+        if not answers:
             tester.silence()
-        time.sleep(pause)
+    states = [event["state"] for event in node.end() if event["event"] == "state_changed"]
+    assert states == ["configured"]
 
 
-def recorded_reply_is_right(frames):
-    """Whether the tester's reply fits the challenge in the recording."""
-    challenge = next(payload for sender, _, payload in frames if sender == "<" and payload[1] & 3 == 2)
-    reply = next(payload for sender, _, payload in frames if sender == ">" and payload[1] & 3 == 2)
-    return reply[3:11] == expected_reply(challenge, frames[0][2])
+def test_commissioned_addressed_messaged_and_started_again(tester, start, tmp_path):
+    """What a peer of the recorded kind does with a new node, on a domain that its address stands for; then a restart."""
+    state = tmp_path / "node.state"
+    options = [*COMMISSIONED, "--unconfigured", "--state", state]
+    node = start(*options, address=OTHER)
+    by_id = "0061 00 02FC0000000D"
+    tester.send(bytes.fromhex("0029 0F 01 6100"), "239.192.0.0")
+    assert tester.receive() == (bytes.fromhex("0111 0000 21 21 02FC0000000D 9FFFFF0000000001"), OTHER)
+    tester.send(bytes.fromhex("0011 02 51"), OTHER)
+    tester.silence()
+    row = "00 510000000000 23 8D 01 " + KEY
+    for request, answer in (
+        ("03 63" + row, "0111 0000 23 23"),  # from no address: the node is not configured yet
+        ("04 6C 03 04", "0111 0000 24 2C"),
+        ("05 66 00 83 02 34 D8 07", "0011 25 26"),  # member 2 of group 7, now from its address
+    ):
+        tester.send(bytes.fromhex(by_id + request), "239.192.0.0")
+        assert tester.receive() == (bytes.fromhex(answer), OTHER), request
+    assert node.event("state_changed")["state"] == "configured"
+    assert tester.ask(bytes.fromhex("0011 06 51"), OTHER)[:4] == bytes.fromhex("0011 26 31")
+    assert tester.ask(bytes.fromhex("0011 07 05 0102"), OTHER) == bytes.fromhex("0011 27 05 0201")
+    node.process.send_signal(signal.SIGKILL)  # no time to tidy up: what counts is in the file already
+    node.process.wait()
+
+    again = start(*options, address=OTHER)
+    assert tester.ask(bytes.fromhex("0011 08 6A 00"), OTHER) == bytes.fromhex("0011 28 2A 510000000000 23 8D 01" + KEY)
+    tester.send(bytes.fromhex("0041 07 09 05 0102"), "239.192.1.7")
+    assert tester.receive() == (bytes.fromhex("0051 07 02 29 05 0201"), OTHER), "it still hears its group"
+    status = tester.ask(bytes.fromhex("0011 0A 51"), OTHER)
+    assert (status[-5], status[-4]) == (0x01, 0x04), "powered up, configured"
+    tester.send(bytes.fromhex("0010 0B 6C 03 02"), OTHER)  # acknowledged, unconfigured from here on
+    assert again.event("state_changed")["state"] == "unconfigured"
+    output = json.dumps(again.end()) + json.dumps(node.process.stdout.read())
+    assert KEY not in output.lower()
 
 
-def expected_reply(challenge, message):
-    at = 3 if challenge[1] >> 4 == 1 else 5
-    apdu_at = {1: 3, 4: 5}[message[1] >> 4]
-    return KEYS.reply(challenge[at : at + 8], message[apdu_at:], 0)
+def test_two_nodes_talk(loopback, start):
+    """Both ends are ours: unknown addresses are found by multicast first."""
+    one, two = start("--app", "echo", *QUIET), start(*QUIET, address=OTHER)
+    two.do(do="request", to="35/12", apdu="05 01 02 03")
+    assert two.event("response_received")["apdu"] == "05030201"
+    two.do(do="write", variable=0, value="00")
+    assert "0 network variables" in two.event("refused")["text"]
+    two.do(do="request", to="nowhere", apdu="05")
+    assert "no destination" in two.event("refused")["text"]
+    one.do(do="service_message")
+    assert two.event("service_message")["unique_node_id"] == "024c0a51230c"
+    one.end()
+    two.end()
 
 
-def reply_to(challenge, recorded_reply, right):
-    apdu = bytes.fromhex("0577AA") if challenge[1] >> 4 == 1 else bytes.fromhex("0577")
-    at = 3 if challenge[1] >> 4 == 1 else 5
-    value = KEYS.reply(challenge[at : at + 8], apdu, 0)
-    return value if right else bytes([value[0] ^ 1]) + value[1:]
+def test_network_variables_of_two_nodes(loopback, start):
+    """An output reaches the input it is connected to, and a poll brings its value."""
+    sensor = start("--variable", "out:2:0005:0", "--variable", "in:1", *QUIET)
+    reader = start("--variable", "in:2:0005:0", *QUIET, address=OTHER)
+    for node, destination in ((sensor, "0D"), (reader, "0C")):
+        other = reader if node is sensor else sensor
+        other.do(do="request", to="35/12" if node is sensor else "35/13", apdu=f"6600 01 {destination} 02 0B 23")
+        assert other.event("response_received")["apdu"] == "26"
+    sensor.do(do="write", variable=0, value="0102")
+    updated = reader.event("variable_updated")
+    assert (updated["value"], updated["source"]) == ("0102", "35/12")
+    reader.do(do="poll", variable=0)
+    assert reader.event("variable_updated")["value"] == "0102"
+    sensor.end()
+    reader.end()
 
 
-def test_management_requests_as_recorded(tester, start, tmp_path):
-    """All requests of the first recorded session, in their order, then the service message."""
-    second = mac.DomainEntry(mac.DomainId(b"\x7a"), 0, 0, KEYS.rows[1])
-    node = start(*IDENTITY, "--state", saved_state(tmp_path / "state", second))
-    frames = SCENARIOS["nm/nd requests"]
-    replay(tester, frames[:-1])
-    node.do(do="service_message")
-    assert tester.receive()[0] == frames[-1][2]
+def test_a_flood_of_noise_is_counted_and_survived(tester, start):
+    node = start("--app", "echo", *QUIET)
+    rng = Random(3)
+    for number in range(3000):
+        tester.send(rng.randbytes(rng.randrange(40)))
+        if number % 100 == 0:
+            time.sleep(0.005)
+    while tester.receive(0.2) is not None:
+        pass
+    known(tester)
+    node.do(do="status")
+    status = node.event("status")
+    assert sum(status["drops"].values()) > 500
+    assert status["counters"]["transmission_errors"] > 20
     node.end()
 
 
-SESSIONS = [  # between them the recorded stack was started anew: its transaction numbers begin with 0 again
+@pytest.mark.parametrize(
+    ("arguments", "text"),
     [
-        *("ackd_dup", "req_dup", "unackd_rpt_dup", "priority_ackd", "altpath", "nv_update", "nv_poll_dir1"),
-        *("auth_ackd_std", "auth_req_std", "auth_ackd_std_bad"),
+        (["--lonip", "10.81.35"], "--lonip"),
+        (["--lonip", "239.1.2.3"], "--lonip"),
+        (["--lonip", "127.0.0.1"], "--address"),
+        (["--lonip", "127.0.35.12", "--key", "010203"], "--key"),
+        (["--lonip", "127.0.35.12", "--unique-id", "02FC"], "--unique-id"),
+        (["--lonip", "127.0.35.12", "--variable", "in"], "--variable"),
+        (["--lonip", "127.0.35.12", "--domain", "0102"], "--domain"),
+        (["--lonip", "127.0.35.12", "--address", "300/1"], "--address"),
+        (["--lonip", "192.0.2.7"], "192.0.2.7:2541 cannot be bound"),
+        (["--lonip", "127.0.35.12", "--state", "/proc/nowhere/state"], "/proc/nowhere/state"),
     ],
-    [
-        *("nm_update_address_group", "group_ackd_rx", "group_req_reminders", "group_rpt", "group_ackd_nonmember", "group_auth"),
-        *("flex_domain_uid", "flex_query_id", "bcast_other_subnet", "nm_update_key", "nm_write_mem", "nm_mode_offline"),
-        *("offline_appmsg", "nm_unconfig", "unconfigured", "nm_configured", "wink", "misc"),
-    ],
-]
-PAUSES = {"group_req_reminders": 0.25}  # s; the group's receive timer of 768 ms ends within the scenario, as it did when recorded
-DELIVERED = {  # what the application of the recorded stack reported
-    "ackd_dup": ["message_received 0511"],
-    "req_dup": ["request_received 052233"],
-    "unackd_rpt_dup": ["message_received 0533"],
-    "group_rpt": ["message_received 0508"],
-    "group_req_reminders": ["request_received 050203", "request_received 050203"],
-}
+)
+def test_wrong_use_ends_with_2_and_one_line(capsys, arguments, text):
+    assert cli.run(["node", *arguments]) == cli.USAGE
+    errors = capsys.readouterr().err
+    assert text in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert "010203" not in errors
 
 
-BAD_DOMAIN_INDEX = bytes.fromhex("00110E6302") + bytes(15)
+def test_a_damaged_or_foreign_state_file_is_refused_by_name(tmp_path, capsys, loopback, start):
+    state = tmp_path / "node.state"
+    start("--state", state, *QUIET).end()
+    assert state.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["node.state"], "nothing is left of the writing"
+    assert cli.run(["node", "--lonip", PEER, "--unique-id", "02FC00000001", "--state", str(state)]) == cli.USAGE
+    assert "belongs to node 024c0a51230c" in capsys.readouterr().err
+    octets = bytearray(state.read_bytes())
+    octets[40] ^= 1
+    state.write_bytes(octets)
+    assert cli.run(["node", "--lonip", PEER, "--state", str(state)]) == cli.USAGE
+    errors = capsys.readouterr().err
+    assert str(state) in errors and "checksum is wrong" in errors
+    assert state.read_bytes() == octets, "left as it is"
 
 
-@pytest.mark.parametrize("session", SESSIONS, ids=["transactions", "management"])
-def test_scenarios_as_recorded_one_after_the_other(tester, start, tmp_path, session):
-    """One node process in the recorded stack's place. Before `nm_update_key` that one was sent a bad domain index."""
-    second = mac.DomainEntry(mac.DomainId(b"ABCDEF"), 7, 9, KEYS.rows[1])
-    node = start(*IDENTITY, "--state", saved_state(tmp_path / "state", second, address_rows=()))
-    for scenario in session:
-        if scenario == "nm_update_key":
-            assert tester.ask(BAD_DOMAIN_INDEX) == bytes.fromhex("00112E03")
-        replay(tester, SCENARIOS[scenario], PAUSES.get(scenario, 0.0))
-        delivered = node.events_so_far("message_received", "request_received")
-        if scenario in DELIVERED:
-            assert [f"{event['event']} {event['apdu']}" for event in delivered] == DELIVERED[scenario], scenario
-    node.end()
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_signals_end_the_node(number, code):
+    """On 127.0.35.12, an address every machine has."""
+    command = [sys.executable, "-m", "flowgraphs", "node", "--lonip", "127.0.35.12"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("listening")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (code, "")
+
+
+def test_an_address_serves_one_node_only(capsys, loopback, start):
+    first = start(*QUIET)
+    assert cli.run(["node", "--lonip", PEER]) == cli.USAGE
+    assert "cannot be bound" in capsys.readouterr().err
+    first.end()
+
+
+def test_a_node_on_127_answers_and_is_alone_there():
+    """Without any right: domain 7f0000 of the loopback's own addresses."""
+    command = [sys.executable, "-m", "flowgraphs", "node", "--lonip", "127.0.36.12", "--json", "--commands"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asking:
+            asking.bind(("127.0.36.15", 2541))
+            asking.settimeout(10)
+            asking.sendto(bytes.fromhex("00110651"), ("127.0.36.12", 2541))
+            answer, sender = asking.recvfrom(100)
+        process.communicate('{"do": "quit"}\n', timeout=10)
+    assert answer[:4] == bytes.fromhex("00112631")
+    lpdu = Lpdu.decode(LonIpLink(bytes([127, 0, 36, 15])).decode(answer, socket.inet_aton(sender[0]), 0.0))
+    assert lpdu.npdu.domain == domain_of(bytes([127, 0, 36, 12]))
