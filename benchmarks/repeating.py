@@ -1,6 +1,8 @@
 """Enhanced proxy repeating over 1 to 8 repeaters: delivery and time, against the arithmetic of its timers.
 
-    python benchmarks/repeating.py [--loss 0.1] [--runs 200] [--seed 1]
+    python benchmarks/repeating.py [--timing rule] [--loss 0.1] [--runs 200] [--seed 1]
+
+`--timing`: "rule" for `ProxyTiming.for_count`, the default of a route, or "lossy" for `ProxyTiming.for_lossy_line`.
 
 A source asks a target through repeaters and an agent, every station hears its neighbours only, every frame on every
 link is lost with the given probability. Beside each measured figure stands what follows from the timers alone: a
@@ -15,12 +17,14 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from chain_line import CHANNEL, LONGEST_ACCESS_S, Chain, airtime, stations, with_loss
 
-from mac import ProxyDone, ProxyHop, ProxyOutcome, ProxyRoute, SubnetNode
+from mac import ProxyDone, ProxyHop, ProxyOutcome, ProxyRoute, ProxyTiming, SubnetNode
 from mac.proxy_timing import hop_time, last_wait
 from mac.timers import transmit_time
 
@@ -30,6 +34,9 @@ MAX_REPEATERS = 8
 CONFIDENCE = 3.0  # standard errors
 MODEL_SLACK = 0.02  # of the delivery ratio: what the arithmetic leaves out, overlapping frames above all
 TIME_SLACK = 0.15  # of the mean time, likewise
+Timing = Callable[[int], ProxyTiming]
+TIMINGS: dict[str, Timing] = {"rule": ProxyTiming.for_count, "lossy": ProxyTiming.for_lossy_line}
+RULE = TIMINGS["rule"]
 
 
 @dataclass(frozen=True)
@@ -41,20 +48,20 @@ class Run:
     frames: int
 
 
-def route(repeaters: int) -> ProxyRoute:
+def route(repeaters: int, timing: Timing = RULE) -> ProxyRoute:
     """Through `repeaters` and an agent to the target, all neighbours: 35/1 is the source."""
     hops = tuple(ProxyHop(SubnetNode(35, node)) for node in range(2, repeaters + 3))
-    return ProxyRoute(hops, SubnetNode(35, repeaters + 3))
+    return ProxyRoute(hops, SubnetNode(35, repeaters + 3), timing=timing(repeaters))
 
 
-def send(repeaters: int, loss: float, seed: int, dead: int | None = None) -> Run:
+def send(repeaters: int, loss: float, seed: int, dead: int | None = None, timing: Timing = RULE) -> Run:
     """One message over a fresh chain; dead: number of the station that is, 1 for the first after the source."""
     chain = Chain(
         stations(repeaters + 3, seed),
         with_loss(loss, seed),
         dead=frozenset() if dead is None else frozenset({dead}),
     )
-    chain.nodes[0].send_proxied(route(repeaters), REQUEST, 0.0)
+    chain.nodes[0].send_proxied(route(repeaters, timing), REQUEST, 0.0)
     chain.run(lambda: any(isinstance(event, ProxyDone) for _, _, event in chain.events))
     done, time_s = next((event, at) for at, _, event in chain.events if isinstance(event, ProxyDone))
     return Run(done, time_s, len(chain.log))
@@ -71,9 +78,9 @@ class Link:
     answer_s: float
 
 
-def links_of(repeaters: int) -> list[Link]:
+def links_of(repeaters: int, chosen: Timing = RULE) -> list[Link]:
     """The links of `route(repeaters)`, from the source on."""
-    way = route(repeaters)
+    way = route(repeaters, chosen)
     timing, message = way.chosen_timing, way.message(REQUEST)
     answer_s = airtime(bytes(NPDU_OCTETS + len(REQUEST)))
     links = []
@@ -122,9 +129,9 @@ def access(rng: Random) -> float:
     return CHANNEL.beta1_post_rx + rng.randrange(2 * CHANNEL.w_base) * CHANNEL.beta2
 
 
-def longest_s(repeaters: int, dead: int) -> float:
+def longest_s(repeaters: int, dead: int, timing: Timing = RULE) -> float:
     """Longest time that the timers allow until the source knows that station `dead` is: the station before it gives up."""
-    links = links_of(repeaters)
+    links = links_of(repeaters, timing)
     frame_s = max(max(link.message_s, link.answer_s) for link in links) + LONGEST_ACCESS_S
     giving_up = links[dead - 1]
     tries_s = (giving_up.retries + 1) * (giving_up.wait_s + frame_s) + giving_up.last_wait_s
@@ -151,12 +158,13 @@ class Figures:
         return within_ratio and abs(self.mean_s / self.computed_mean_s - 1.0) <= TIME_SLACK + CONFIDENCE / math.sqrt(self.runs)
 
 
-def measure(repeaters: int, loss: float, runs: int, seed: int) -> Figures:
+def measure(repeaters: int, loss: float, runs: int, seed: int, timing: Timing = RULE) -> Figures:
     """Many messages, each over a fresh chain, and many more computed ones."""
-    done = [send(repeaters, loss, seed * 100_000 + repeaters * 1000 + run) for run in range(runs)]
+    start = partial(send, repeaters, loss, timing=timing)
+    done = [start(seed * 100_000 + repeaters * 1000 + run) for run in range(runs)]
     good = [run.time_s for run in done if run.done.outcome is ProxyOutcome.RESPONSE]
     rng = Random(seed)
-    computed = [compute(links_of(repeaters), loss, rng) for _ in range(max(10 * runs, 2000))]
+    computed = [compute(links_of(repeaters, timing), loss, rng) for _ in range(max(10 * runs, 2000))]
     computed_good = [time_s for delivered, time_s in computed if delivered]
     return Figures(
         repeaters,
@@ -172,15 +180,16 @@ def measure(repeaters: int, loss: float, runs: int, seed: int) -> Figures:
 def main() -> int:
     """Print both tables; 1 when a figure is outside its limits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--timing", choices=TIMINGS, default="rule")
     parser.add_argument("--loss", type=float, default=0.1)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    bad = False
+    bad, timing = False, TIMINGS[options.timing]
     print(f"Every frame is lost with probability {options.loss} on every link; {options.runs} messages each")
     print("repeaters   delivered  computed    mean time  computed   frames")
     for repeaters in range(1, MAX_REPEATERS + 1):
-        f = measure(repeaters, options.loss, options.runs, options.seed)
+        f = measure(repeaters, options.loss, options.runs, options.seed, timing)
         bad |= not f.agree
         print(
             f"{repeaters:9d}   {f.delivered:8.1%}  {f.computed:8.1%}   {f.mean_s:8.2f} s {f.computed_mean_s:8.2f} s"
@@ -191,9 +200,10 @@ def main() -> int:
     for repeaters in range(1, MAX_REPEATERS + 1):
         right, cells = True, []
         for dead in range(2, repeaters + 3):
-            runs = [send(repeaters, 0.0, options.seed * 1000 + run, dead) for run in range(max(options.runs // 40, 2))]
+            seeds = range(options.seed * 1000, options.seed * 1000 + max(options.runs // 40, 2))
+            runs = [send(repeaters, 0.0, seed, dead, timing) for seed in seeds]
             right &= all(run.done.dead_link == dead for run in runs)
-            worst, limit = max(run.time_s for run in runs), longest_s(repeaters, dead)
+            worst, limit = max(run.time_s for run in runs), longest_s(repeaters, dead, timing)
             bad |= worst > limit
             cells.append(f"{worst:.1f}<{limit:.1f}" if worst <= limit else f"{worst:.1f}>{limit:.1f}!")
         bad |= not right
