@@ -27,13 +27,13 @@ class OnLine:
     """A frame that was on the line.
 
     Args:
-        sender: number of the station.    start_s, end_s: when.    octets: LPDU.    alternate: on the alternate path.
+        sender: number of the station.    start, end: when.    octets: LPDU.    alternate: on the alternate path.
         heard_by: stations that received it whole.
     """
 
     sender: int
-    start_s: float
-    end_s: float
+    start: float
+    end: float
     octets: bytes
     alternate: bool
     heard_by: tuple[int, ...] = ()
@@ -42,8 +42,8 @@ class OnLine:
 @dataclass
 class _Running:
     sender: int
-    start_s: float
-    end_s: float
+    start: float
+    end: float
     octets: bytes
     alternate: bool
     spoilt_at: set[int] = field(default_factory=set)
@@ -90,7 +90,7 @@ class Chain:
         done = until if callable(until) else lambda: False
         while not done():
             due = [at for node in self.nodes if (at := node.next_timer()) is not None]
-            due += [frame.end_s for frame in self._running]
+            due += [frame.end for frame in self._running]
             if not due or min(due) > stop_at:
                 break
             self.now = max(self.now, min(due))
@@ -100,7 +100,7 @@ class Chain:
             self.now = max(self.now, stop_at)
 
     def _step(self) -> None:
-        for frame in [f for f in self._running if f.end_s <= self.now]:
+        for frame in [f for f in self._running if f.end <= self.now]:
             self._finish(frame)
         for number, node in enumerate(self.nodes):
             node.on_timer(self.now)
@@ -148,7 +148,7 @@ class Chain:
                 self.nodes[number].on_channel(False, self.now)
         if self.keep_log:
             self.log.append(
-                OnLine(frame.sender, frame.start_s, frame.end_s, frame.octets, frame.alternate, tuple(heard_by))
+                OnLine(frame.sender, frame.start, frame.end, frame.octets, frame.alternate, tuple(heard_by))
             )
 
 
