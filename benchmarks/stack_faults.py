@@ -87,10 +87,19 @@ class World:
     Args:
         count: nodes, 2 to 5.    oma: authenticate with 96 bits.
         wrong_key: the last node has another key.
+        first_member: number of the first node in the groups. From 14 on, the reminders need two frames; the members before are
+            not there, so no group message succeeds.
     """
 
     def __init__(
-        self, count: int, faults: Faults, seed: int, oma: bool = False, wrong_key: bool = False, **options: object
+        self,
+        count: int,
+        faults: Faults,
+        seed: int,
+        oma: bool = False,
+        wrong_key: bool = False,
+        first_member: int = 0,
+        **options: object,
     ) -> None:
         self.rng = Random(seed)
         self.violations: list[str] = []
@@ -100,6 +109,7 @@ class World:
         self._by_handle: dict[tuple[int, int], int] = {}
         self._serial = 0
         self._wrong = count - 1 if wrong_key else -1
+        self._first_member = first_member
         nodes = [self._node(index, count, oma, seed, options) for index in range(count)]
         self.line = FaultyLine(nodes, faults, Random(seed + 1), serial_of, self._on_event)
 
@@ -111,7 +121,9 @@ class World:
                 DomainEntry(domain, row + 1, index + 1, keys[row], authentication_type=int(oma))
                 for row, domain in enumerate(DOMAINS)
             ),
-            groups=tuple(GroupEntry(GROUP, count, index, row) for row in range(len(DOMAINS))),
+            groups=tuple(
+                GroupEntry(GROUP, self._first_member + count, self._first_member + index, row) for row in range(len(DOMAINS))
+            ),
             **{"reset_silence": 0.0, "receive_records": 64, **options},
         )
         return Node(config, _TIMING, Random(seed * 100 + index))
@@ -297,7 +309,8 @@ def worlds(messages: int, faults: Faults, seed: int, per_world: int = MESSAGES_P
     for number in range(10**9):
         if messages <= 0:
             return
-        world = World(2 + number % 4, faults, seed * 100_000 + number, oma=number % 3 == 0, wrong_key=number % 5 == 4)
+        kind = {"oma": number % 3 == 0, "wrong_key": number % 5 == 4, "first_member": 14 if number % 7 == 5 else 0}
+        world = World(2 + number % 4, faults, seed * 100_000 + number, **kind)
         share = min(messages, per_world)
         messages -= share
         world.start(share)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stack_faults import World, destination, worlds
 
-from mac import DomainId, Lpdu, LpduHeader, MessageReceived, Npdu, Service, SubnetNode, Tpdu, TpduType
+from mac import DomainId, Lpdu, LpduHeader, MessageReceived, Node, Npdu, Service, SpduType, SubnetNode, Tpdu, TpduType
 
 rates = st.floats(0.0, 0.5)
 faults = st.builds(Faults, rates, rates, rates, rates, st.floats(0.0, 0.5))
@@ -38,10 +38,25 @@ def test_on_a_good_line_everything_arrives_and_succeeds(count):
     assert world.tally["success"] >= 0.9 * 150, "and some requests are declined"
 
 
+def test_reminders_of_two_frames_are_on_the_line_too(monkeypatch):
+    world = World(4, Faults(), seed=3, first_member=14)
+    seen = set()
+    receive = Node.receive_frame
+
+    def look(node, octets, now):
+        seen.add(getattr(Lpdu.decode(octets).npdu.pdu, "type", None))
+        receive(node, octets, now)
+
+    monkeypatch.setattr(Node, "receive_frame", look)
+    world.start(150)
+    assert world.finish() == []
+    assert seen >= {TpduType.REMINDER, SpduType.REMINDER, TpduType.REM_MSG, SpduType.REM_MSG}
+
+
 @settings(max_examples=25)
-@given(faults, st.integers(2, 4), st.integers(0, 1000), st.booleans(), st.booleans())
-def test_promises_hold_whatever_the_faults(faults, count, seed, oma, wrong_key):
-    world = World(count, faults, seed, oma, wrong_key)
+@given(faults, st.integers(2, 4), st.integers(0, 1000), st.booleans(), st.booleans(), st.sampled_from((0, 14)))
+def test_promises_hold_whatever_the_faults(faults, count, seed, oma, wrong_key, first_member):
+    world = World(count, faults, seed, oma, wrong_key, first_member)
     world.start(30)
     assert world.finish() == []
 
