@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import secrets
@@ -17,7 +18,7 @@ from mac.management import Capability
 from mac.responder import IpIdentity
 from mac.statistics import STATISTIC_WORDS
 
-from .errors import CommandError
+from .errors import CommandError, SocketError, StateFileError
 from .lifetime import Lifetime
 from .lonip_sockets import LonIpSockets
 from .node_commands import Quit, Status, carry_out, parse_command
@@ -34,6 +35,7 @@ CAPABILITIES: Final = (
 )
 _DUE_S: Final = 1e-6  # a timer so close is worked off at once
 _LONGEST_WAIT_S: Final = 0.5  # how often to ask whether to stop
+_SAVE_AGAIN_S: Final = 10.0  # after the state file could not be written
 _READ: Final = 65536
 _LONGEST_LINE: Final = 65536  # of the command input
 
@@ -107,6 +109,7 @@ class LonIpNode:
         self._output = output
         self._state_file = state_file
         self._revision = -1
+        self._save_again_at = math.inf
         self._commands = commands
         self._line = b""
         self._stopped = False
@@ -119,8 +122,16 @@ class LonIpNode:
         return self._clock() - self._started
 
     def run(self, lifetime: Lifetime) -> None:
-        """Serve until asked to stop."""
-        self._follow_tables()
+        """Serve until asked to stop.
+
+        Raises:
+            SocketError: a multicast address of the start cannot be joined. One of a later change is only reported.
+            StateFileError: the state file cannot be written at the start. Later this is reported and tried again.
+        """
+        problems = self._listen()
+        if problems:
+            raise SocketError(problems[0])
+        self._save()
         self._output.note("listening", {"multicast": sorted(".".join(map(str, group)) for group in self._sockets.joined)})
         while not (self._stopped or lifetime.stopped()):
             self._work(self.now)
@@ -153,7 +164,8 @@ class LonIpNode:
 
     def _work(self, now: float) -> None:
         """Bring the node up to now: timers, frames, events, in turns until nothing is left."""
-        self._link.on_timer(now)
+        for datagram in self._link.on_timer(now):
+            self._send(datagram)
         while True:
             self._take_events(now)
             at = self.node.next_timer()
@@ -162,12 +174,12 @@ class LonIpNode:
             now = max(now, at)
             self.node.on_timer(now)
             for frame in self.node.frames_to_send(now):
-                self._send(frame.octets)
+                self._send(self._link.encode(frame.octets))
                 self.node.transmission_done(now)
-        self._follow_tables()
+        self._follow_tables(now)
 
-    def _send(self, octets: bytes) -> None:
-        problem = self._sockets.send(self._link.encode(octets))
+    def _send(self, datagram: lonip.LonIpDatagram) -> None:
+        problem = self._sockets.send(datagram)
         if problem is not None:
             self._output.note("not_sent", {"text": problem})
 
@@ -176,18 +188,30 @@ class LonIpNode:
             self._output.event(event)
             self._application(self.node, event, now)
 
-    def _follow_tables(self) -> None:
+    def _follow_tables(self, now: float) -> None:
         """After a change of the tables: new address and memberships, and the state file."""
-        managed = self.node.managed
-        if managed.revision == self._revision:
+        if self.node.managed.revision == self._revision and now < self._save_again_at:
             return
-        self._revision = managed.revision
+        for problem in self._listen():
+            self._output.note("not_joined", {"text": problem})
+        try:
+            self._save()
+        except StateFileError as error:
+            self._save_again_at = now + _SAVE_AGAIN_S
+            self._output.note("not_saved", {"text": str(error)})
+
+    def _listen(self) -> list[str]:
         row = self.node.domains[0]
         self._link.own = mac.SubnetNode(0, 0) if row is None else row.address
-        groups = (entry.group for entry in managed.network.groups)
-        self._sockets.listen(lonip.memberships(self.node.domains, groups))
+        self._link.domain = mac.DomainId() if row is None else row.domain
+        groups = (entry.group for entry in self.node.groups)
+        return self._sockets.listen(lonip.memberships(self.node.domains, groups))
+
+    def _save(self) -> None:
+        self._revision = self.node.managed.revision
         if self._state_file is not None:
             save_state(self._state_file, self.node.snapshot())
+        self._save_again_at = math.inf
 
     def _status(self) -> dict[str, object]:
         statistics, address = self.node.statistics, self.node.address()

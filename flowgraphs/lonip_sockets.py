@@ -49,20 +49,18 @@ class LonIpSockets:
         """Multicast addresses listened to."""
         return frozenset(self._groups)
 
-    def listen(self, groups: Iterable[bytes]) -> None:
-        """Listen to exactly these multicast addresses."""
+    def listen(self, groups: Iterable[bytes]) -> list[str]:
+        """Listen to exactly these multicast addresses; returns what the system refused, which a later call tries again."""
         wanted = frozenset(groups)
+        problems = []
         for group in self.joined - wanted:
             self._drop(self._groups.pop(group))
         for group in wanted - self.joined:
-            name = socket.inet_ntoa(group)
-            listener = self._bind(name)
             try:
-                listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + self._address)
-            except OSError as error:
-                self._drop(listener)
-                raise SocketError(f"multicast {name} cannot be joined: {error.strerror}") from None
-            self._groups[group] = listener
+                self._groups[group] = self._join(group)
+            except SocketError as error:
+                problems.append(str(error))
+        return problems
 
     def send(self, datagram: lonip.LonIpDatagram) -> str | None:
         """Send; returns the reason when the system refuses, which is no more than a lost packet."""
@@ -110,7 +108,10 @@ class LonIpSockets:
         self._selector.close()
 
     def _bind(self, name: str, shared: bool = True) -> socket.socket:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise SocketError(f"no socket for {name}: {error.strerror}") from None
         listener.setblocking(False)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
         try:
@@ -120,6 +121,16 @@ class LonIpSockets:
             hint = "; is it an address of this machine?" if name == socket.inet_ntoa(self._address) else ""
             raise SocketError(f"{name}:{self._port} cannot be bound: {error.strerror}{hint}") from None
         self._selector.register(listener, selectors.EVENT_READ, listener)
+        return listener
+
+    def _join(self, group: bytes) -> socket.socket:
+        name = socket.inet_ntoa(group)
+        listener = self._bind(name)
+        try:
+            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + self._address)
+        except OSError as error:
+            self._drop(listener)
+            raise SocketError(f"multicast {name} cannot be joined: {error.strerror}") from None
         return listener
 
     def _drop(self, listener: socket.socket) -> None:

@@ -131,6 +131,12 @@ class NodeConfig:
         return NodeState.CONFIGURED if any(self.domains) else NodeState.UNCONFIGURED
 
     @property
+    def initial_node_priority(self) -> int:
+        """Priority slot at power-up: as the configuration data have it, where there are any."""
+        octets = self.configuration if self.saved is None else self.saved.configuration
+        return self.node_priority if octets is None else octets[ConfigurationData.NODE_PRIORITY_AT]
+
+    @property
     def initial_address_rows(self) -> tuple[bytes, ...]:
         """The whole address table at power-up."""
         rows = self.address_rows or tuple(entry.encode() for entry in self.groups)
@@ -168,11 +174,13 @@ class ConfigurationData:
               17..23  transceiver parameters
               24      receive timer code(4) management authentication(1) preempt timeout(3)
 
-    Only octet 24 acts at once when network management writes it; the channel octets are kept as written.
+    Octet 24 acts at once when network management writes it, the node priority at the next start; the other octets of the
+    channel are kept as written, the channel itself is chosen by who starts the node (our choice, grade D).
     """
 
     LENGTH: ClassVar[int] = 25
     LOCATION_LENGTH: ClassVar[int] = 6
+    NODE_PRIORITY_AT: ClassVar[int] = 15
 
     octets: bytes
 

@@ -159,27 +159,40 @@ class LonIpLink:
 
     Attributes:
         own: subnet/node of row 0 of the domain table, the destination of formats 1 and 5; 0/0 when there is none.
-        mapping: periods of address announcements, as the network set them.
+        domain: of that row, for announcements.
+        mapping: periods of address announcements, as the network set them; none are sent before.
     """
 
     def __init__(self, address: bytes) -> None:
         check_length("IPv4 address", address, ADDRESS_LENGTH)
         self.address: Final = address
         self.own = NO_ADDRESS
+        self.domain = DomainId()
         self.mapping = AddressMappingReport()
         # (domain, subnet, node) -> arbitrary address, None: the derived one
         self._peers: dict[tuple[bytes, int, int], bytes | None] = {}
         self._forget_at: float | None = None
+        self._announce_at: float | None = None
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        return self._forget_at
+        return min((at for at in (self._forget_at, self._announce_at) if at is not None), default=None)
 
-    def on_timer(self, now: float) -> None:
-        """Forget the addresses of others when their time is over."""
+    def on_timer(self, now: float) -> list[LonIpDatagram]:
+        """Forget the addresses of others when their time is over; returns our announcement when it is time for one."""
         if self._forget_at is not None and self._forget_at <= now:
             self._peers.clear()
             self._forget_at = now + self.mapping.forget_s
+        if self._announce_at is None or self._announce_at > now:
+            return []
+        self._announce_at = now + self.mapping.announce_s
+        return [] if self.own == NO_ADDRESS else [self._announcement()]
+
+    def _announcement(self) -> LonIpDatagram:
+        """To all of the domain: this subnet/node uses the address the datagram comes from (grade B)."""
+        pdu = bytes([_ANNOUNCEMENTS, Announcement.DEVICE])
+        parts = NpduParts(False, 0, False, _APDU, "broadcast", self.own, b"\0", self.domain, pdu)
+        return self.encode(parts.join())
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -313,6 +326,7 @@ class LonIpLink:
             case Announcement.TIMERS if len(pdu) >= 12:
                 self.mapping = AddressMappingReport(int.from_bytes(pdu[2:6], "big"), int.from_bytes(pdu[8:12], "big"))
                 self._forget_at = now + self.mapping.forget_s if self.mapping.forget_s else None
+                self._announce_at = now + self.mapping.announce_s if self.mapping.announce_s else None
             case _:
                 return False
         return True

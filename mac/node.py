@@ -76,7 +76,7 @@ class Node:
         self.config = config
         self.statistics = Statistics()
         self._events: deque[Event] = deque()
-        self._link = LinkLayer(timing, rng, self.statistics, config.node_priority, config.started_at)
+        self._link = LinkLayer(timing, rng, self.statistics, config.initial_node_priority, config.started_at)
         self._network = NetworkLayer(
             config.unique_node_id,
             config.domains,

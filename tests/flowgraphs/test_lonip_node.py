@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -282,6 +283,17 @@ def test_a_damaged_or_foreign_state_file_is_refused_by_name(tmp_path, capsys, lo
     errors = capsys.readouterr().err
     assert str(state) in errors and "checksum is wrong" in errors
     assert state.read_bytes() == octets, "left as it is"
+
+
+def test_a_state_file_that_cannot_be_written_later_does_not_end_the_node(tester, start, tmp_path):
+    directory = tmp_path / "there"
+    directory.mkdir()
+    node = start("--state", directory / "state", *QUIET)
+    shutil.rmtree(directory)
+    assert tester.ask(bytes.fromhex("00110366038301345807")) == bytes.fromhex("00112326")
+    assert str(directory) in node.event("not_saved")["text"]
+    known(tester)
+    node.end()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -189,12 +189,28 @@ def test_addresses_are_forgotten_when_the_network_asks_for_it():
     assert ours.next_timer() is None
     assert ours.decode(bytes.fromhex("00 23 60 17 0000003C 0000 00000078"), ip("10.81.1.1"), 5.0) is None
     assert (ours.mapping.announce_s, ours.mapping.forget_s) == (60, 120)
+    assert ours.next_timer() == 65.0, "our own announcement"
+    assert len(ours.on_timer(124.0)) == 1
     assert ours.next_timer() == 125.0
-    ours.on_timer(124.0)
     assert send_to(ours, SubnetNode(35, 15)).to == TESTER
     ours.on_timer(125.0)
     assert send_to(ours, SubnetNode(35, 15)).to == subnet_multicast(35)
-    assert ours.next_timer() == 245.0
+    assert ours.next_timer() == 184.0
+
+
+def test_announces_itself_when_the_network_asks_for_it():
+    elsewhere = ((ip("10.81.200.1"), "01 23 23 0C 60 15"), (ip("10.9.1.1"), "01 23 23 8C 01 51 60 15"))
+    for address, payload in ((PEER, "00 23 60 15"), *elsewhere):
+        ours = link(address)
+        ours.own, ours.domain = SubnetNode(35, 12), DOMAIN
+        ours.decode(bytes.fromhex("00 23 60 17 0000003C 0000 00000000"), TESTER, 5.0)
+        assert ours.next_timer() == 65.0
+        (datagram,) = ours.on_timer(65.0)
+        assert (datagram.payload.hex(), datagram.to) == (bytes.fromhex(payload).hex(), subnet_multicast(0))
+        assert link(TESTER).decode(datagram.payload, address, 0.0) is None, "a link takes it"
+        assert ours.next_timer() == 125.0
+        ours.own = SubnetNode(0, 0)
+        assert ours.on_timer(125.0) == [], "without an address there is nothing to announce"
 
 
 @pytest.mark.parametrize("pdu", ["60", "60 14", "60 17 00", "60 16 01 02"])

@@ -1,8 +1,13 @@
 """What network management changes in a node: keys, groups, memory and its checksum, expanded commands, install, open commands."""
 
+from random import Random
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mac import (
+    ChannelTiming,
     DomainEntry,
     DomainId,
     Group,
@@ -10,6 +15,9 @@ from mac import (
     Lpdu,
     LpduHeader,
     NetworkVariable,
+    Node,
+    NodeConfig,
+    NodeSnapshot,
     NodeState,
     Npdu,
     Reception,
@@ -17,6 +25,8 @@ from mac import (
     SpduType,
     StateChanged,
     SubnetNode,
+    Tpdu,
+    TpduType,
     UniqueId,
     WasReset,
     Wink,
@@ -358,6 +368,38 @@ def test_init_config_unbinds_everything(variables):
     assert not any(config.authenticated for config in table.configs)
     assert m.InitConfig(b"\x80").authenticated(20), "behind the last bit its value goes on"
     assert variables.ask("60 0F 02 00") == "000F"
+
+
+# --- noise -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0x50, 0x7F), st.binary(max_size=40), st.booleans()), max_size=12), st.booleans())
+def test_no_management_message_raises_and_each_request_has_at_most_one_answer(messages, protected):
+    config = NodeConfig(
+        bytes(6), variables=VARIABLES, aliases=1, domains=(DomainEntry(DomainId(b"Q"), 1, 7),), read_write_protect=protected,
+        reset_silence=0.0,
+    )  # fmt: skip
+    node = Node(config, ChannelTiming.load("pl20a_nes"), Random(1))
+    now = 0.0
+    for number, (code, payload, is_request) in enumerate(messages):
+        apdu = bytes([code]) + payload
+        pdu = Spdu(SpduType.REQUEST, number, apdu=apdu) if is_request else Tpdu(TpduType.ACKD, number, apdu=apdu)
+        node.receive_frame(Lpdu(LpduHeader(), Npdu(CLIENT, UniqueId(bytes(6)), DomainId(b"Q"), pdu)).encode(), now)
+        answers = []
+        now += 2.0
+        while (at := node.next_timer()) is not None and at <= now:
+            node.on_timer(at)
+            for frame in node.frames_to_send(at):
+                answers.append(Lpdu.decode(frame.octets).npdu.pdu)
+                node.transmission_done(at)
+        while node.next_event() is not None:
+            pass
+        own = [pdu.apdu[0] for pdu in answers if isinstance(pdu, Spdu) and pdu.type is SpduType.RESPONSE]
+        assert len(own) <= is_request
+        if own and code != 0x52:
+            assert own[0] in (m.success_code(code), m.failure_code(code))
+        assert NodeSnapshot.decode(node.snapshot().encode()) is not None
+        assert len(node.managed.address_rows) == 15
 
 
 # --- who may ask ----------------------------------------------------------------------------------------------------
