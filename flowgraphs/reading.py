@@ -49,7 +49,7 @@ class Wanted:
         """The table as plain data, or the field."""
         if not self.path:
             return value.to_json()
-        return _plain(value.field(self.path))
+        return plain(value.field(self.path))
 
     def show(self, value: Any, as_json: bool) -> str:
         """One line, or several for a whole table."""
@@ -60,7 +60,8 @@ class Wanted:
         return f"{self.text} = {value if isinstance(value, str) else json.dumps(value)}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Values of a table as plain data: octets as hex digits, sets as lists."""
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     if isinstance(value, bytes):
@@ -68,9 +69,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, osgp.Record):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     return str(value)
 
 

@@ -16,8 +16,8 @@ PLACE = "pty, pty:LINK, tcp:HOST:PORT, a serial port, or an address that pyseria
     Ports are """
     + PLACE
     + """. What it listens on is printed. With --state the meter goes on where it stopped, also after a power cut of this
-    computer. Without keys it has the test keys MK MASTERKEY00000000001, PK PROVISION00000000001, RK READONLY000000000001,
-    MBK BASICKEY000000000001 and MAK hex:0101...01 (16 octets).""",
+    computer. Without keys it has test keys: MK MASTERKEY00000000001, PK PROVISION00000000001, MBK BASICKEY000000000001,
+    MAK hex:0101...01 (16 octets), RK hex:0000...00 (20 octets, what a client sends that was told no password).""",
 )
 @click.option("--optical", metavar="PLACE", multiple=True, help="An optical port (C12.18).")
 @click.option("--mep", metavar="PLACE", help="MEP port of client 1.")

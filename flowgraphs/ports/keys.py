@@ -12,12 +12,12 @@ from osgp.security import KeyRing
 
 from ..errors import FlowgraphError
 
-# No secrets: every simulated meter has them until it is given others. MAK is the default of the MEP guide's examples; grade A
-# for that one, D for the rest.
+# No secrets: every simulated meter has them until it is given others. MAK is that of the MEP guide's examples (grade A), RK is
+# what clients send when nobody has told them a password, the rest is our own (grade D).
 TEST_KEYS: Final = {
     "MK": "MASTERKEY00000000001",
     "PK": "PROVISION00000000001",
-    "RK": "READONLY000000000001",
+    "RK": "hex:" + 20 * "00",
     "MAK": "hex:" + 16 * "01",
     "MBK": "BASICKEY000000000001",
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import osgp
-from osgp import Context, FullRead, PartialRead, Response, ResultCode, TableError, TableSpec
+from osgp import Context, FullRead, PartialRead, Place, Response, ResultCode, TableError, TableSpec
 from osgp.mep import AlertSeen, MepAnswered, MepClient, MepClientConfig, MepFailed, MepRequester, MepTlsClient, MepTlsConfig
 from osgp.optical import Answered, ClientConfig, Closed, Connected, Failed, OpticalClient
 from osgp.security import KeyRing
@@ -20,7 +20,7 @@ from osgp.services import TableRequest
 
 from ..errors import FlowgraphError
 from ..lifetime import Lifetime
-from ..reading import Wanted
+from ..reading import Wanted, plain
 from .keys import KeyTextError
 from .lines import LOOK_AGAIN, Line, Lines, open_client_line
 
@@ -54,25 +54,41 @@ class TablePlan:
         for name in (*ALWAYS_FIRST, *sorted(spec.depends_on())):
             if name != spec.id:
                 yield from self._whole(name)
-        if wanted.path and spec.id not in self._tried:
-            place = self._place(spec, wanted.path)
-            if place is not None and place[1]:
-                octets = yield from self._piece(spec, *place, wanted.text)
-                if octets is None:
-                    return None
-                return self._value(wanted, spec, bytes(place[0]) + octets)
+        where = self._place(wanted) if wanted.path else None
+        known = self.context.octets(spec.id)
+        if where is not None and where.size:
+            if known is not None:
+                return self._decoded(where, known[where.offset : where.offset + where.size], wanted)
+            return (yield from self._field(spec, where, wanted))
         whole = yield from self._whole(spec.id, wanted.text)
         return None if whole is None else self._value(wanted, spec, whole)
 
-    def _place(self, spec: TableSpec, path: str) -> tuple[int, int] | None:
+    def _place(self, wanted: Wanted) -> Place | None:
         try:
-            return spec.field_range(path, self.context)
+            return osgp.place(f"{wanted.table}.{wanted.path}", self.context)
         except TableError:
+            return None
+
+    def _field(self, spec: TableSpec, where: Place, wanted: Wanted) -> Generator[TableRequest, Response, Any]:
+        request = where.read_request()
+        extra = 0
+        if isinstance(request, PartialRead):
+            extra = request.count - where.size  # the event description in front of a pending copy
+            octets = yield from self._piece(spec, request.offset, request.count, wanted.text)
+        else:
+            octets = yield from self._full(spec, wanted.text)
+        return None if octets is None else self._decoded(where, octets[extra:], wanted)
+
+    def _decoded(self, where: Place, octets: bytes, wanted: Wanted) -> Any:
+        try:
+            return plain(where.decode(octets))
+        except (TableError, KeyError, IndexError) as error:
+            self.problems.append(f"{wanted.text}: {error}")
             return None
 
     def _value(self, wanted: Wanted, spec: TableSpec, octets: bytes) -> Any:
         try:
-            return wanted.value(spec.decode(octets, self.context, partial=bool(wanted.path)))
+            return wanted.value(spec.decode(octets, self.context))
         except (TableError, KeyError, IndexError) as error:
             self.problems.append(f"{wanted.text}: {error}")
             return None
