@@ -1,6 +1,7 @@
 """One carrier behind one blanker: wide samples -> packets."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from .demodulator import PacketDecoder
 from .detect import Candidate, HeaderDetector
 from .downconvert import BankFilter, Mixer
 from .filters import SAMPLES_PER_BIT, BasebandPlan
+from .noise_tiles import Heard, NoiseTiles, Span
 from .packet import Packet, ReceiverOptions
 from .profile import Profile
 from .stream import WideStream
@@ -20,6 +22,10 @@ _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet
 _BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a packet may have begun before the stream
 _COHERENT: Final = 0.2  # mean coherence of the last words, of which noise has less than 0.1
 _KEPT: Final = 4096  # narrow samples: less is not worth a copy
+_SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
+_SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
+_OPEN: Final = 2.0**60  # narrow sample at which a packet ends that goes on
+_FOUND: Final = 29 * SAMPLES_PER_BIT  # narrow samples after a header's end by which it has surely been found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,16 +34,31 @@ class Conclusion:
 
     Attributes:
         decided: narrow sample at which it was decided. rank: of the branch, 0 plain, 1 without tones.
+        epoch: counts the changes between watching a quiet line and receiving with all means.
     """
 
     decided: int
     rank: int
     packet: Packet
+    epoch: int = 0
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int, int]:
         """Earlier decided first, the plain branch first."""
-        return self.decided, self.rank
+        return self.epoch, self.decided, self.rank
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """A packet that was followed to its end.
+
+    Attributes:
+        decided: narrow sample at which that was known. likely: no noise, and not within a good packet.
+    """
+
+    decided: int
+    tracker: PacketTracker
+    likely: bool
 
 
 class Branch:
@@ -45,6 +66,8 @@ class Branch:
 
     Attributes:
         trackers: packets that are being followed. candidates: the last places where a packet seemed to begin.
+        noise: power of what is no packet. found_after: narrow samples from a packet's beginning until it has surely been found.
+        epoch: see Conclusion. skipped: packets that got no second look because there were too many.
     """
 
     def __init__(self, profile: Profile, plan: BasebandPlan, decoder: PacketDecoder, options: ReceiverOptions, rank: int) -> None:
@@ -53,26 +76,35 @@ class Branch:
         self.bit_filter = BankFilter(plan, plan.bit_bank)
         self.detector = HeaderDetector(profile, decoder.cycles_per_bit, options.threshold)
         self.gains = LoopGains(BnT=options.BnT, timing=options.timing)
+        self.found_after = self.detector.span + _FOUND
+        self.noise = NoiseTiles(self.found_after, plan.narrow_rate)
         self._ratio = plan.ratio
+        longest = profile.header_bits.size + profile.max_octets * profile.code.length
+        self._most_looks = float(_SAVED_LOOKS * longest)
         self.reset()
 
-    def reset(self) -> None:
-        """First-day state."""
-        self.mixer.reset()
-        self.bit_filter.reset()
-        self.detector.reset(_MARGIN - _BEFORE)
+    def reset(self, first: int = 0) -> None:
+        """First-day state; the next wide sample is number `first`, with silence before it."""
+        self.mixer.reset(first)
+        self.bit_filter.reset(first)
+        narrow = self.bit_filter.next
+        self.detector.reset(narrow + _MARGIN - _BEFORE)
+        self.noise.reset(narrow)
         self.trackers: list[PacketTracker] = []
         self.candidates: list[Candidate] = []
-        self._good: list[tuple[float, float]] = []  # where the last good packets began and ended, narrow samples
-        self._base = -_BEFORE
+        self._good: list[Span] = []  # where the last good packets began and ended, narrow samples
+        self._ended: list[Heard] = []  # of the last packets, good or bad, with their amplitudes
+        self._base = narrow - _BEFORE
         self._filtered = np.zeros(_BEFORE, np.complex64)
+        self._counted, self._looks = narrow, self._most_looks
+        self.epoch = self.skipped = 0
 
     def fork(self, rank: int) -> "Branch":
         """Another branch that has seen the same samples and follows no packet yet."""
         other = copy.copy(self)
         other._rank = rank
         other.mixer, other.bit_filter = copy.copy(self.mixer), copy.copy(self.bit_filter)
-        other.detector = copy.copy(self.detector)
+        other.detector, other.noise = copy.copy(self.detector), self.noise.fork()
         other.trackers, other.candidates = [], list(self.candidates)
         return other
 
@@ -86,36 +118,76 @@ class Branch:
         """Absolute index of the oldest wide sample that a later call may still look at."""
         return int(self._base * self._ratio) - 64
 
+    @property
+    def packets(self) -> list[Heard]:
+        """((begin, end), amplitude) of the last packets and of those that go on, narrow samples and V."""
+        return [*self._ended, *(((t.candidate.position, _OPEN), t.candidate.amplitude) for t in self.trackers)]
+
     def push(self, blanked: NDArray[np.complex64], stream: WideStream) -> list[Conclusion]:
         """(N,) new wide samples behind the blanker of `stream` -> packets that ended, good and bad."""
-        y = self.bit_filter.process(self.mixer.process(blanked))
+        concluded = []
+        for ended in self.follow(self.bit_filter.process(self.mixer.process(blanked))):
+            packet = self._decoder.decode(ended.tracker, stream, self.mixer, ended.likely and self._affordable(ended))
+            if packet.crc_ok or ended.tracker.candidate.sure:
+                concluded.append(self.conclude(ended, packet))
+        self.noise.judge(self.frontier, self.packets)
+        self.forget()
+        return concluded
+
+    def _affordable(self, ended: Ended) -> bool:
+        """Whether there has been time for a second look at a packet, should it need one.
+
+        In a tone headers seem to begin everywhere, and each is followed far; packets that are there fit on the line.
+        """
+        passed = max(0, ended.decided - self._counted)
+        self._counted += passed
+        self._looks = min(self._looks + _SECOND_LOOKS * passed / SAMPLES_PER_BIT, self._most_looks)
+        affordable = ended.tracker.bits <= self._looks
+        if affordable and ended.likely and ended.tracker.complete is None:
+            self._looks -= ended.tracker.bits
+        self.skipped += not affordable
+        return affordable
+
+    def follow(self, y: NDArray[np.complex64]) -> Iterator[Ended]:
+        """(N,) new filtered samples -> the packets that ended, in the order of their ends; the caller decodes each at once."""
         if y.size == 0:
-            return []
+            return
         self._filtered = np.concatenate((self._filtered, y))
+        self.noise.push(self._filtered, self._base)
         for candidate in self.detector.push(self._filtered, self._base):
             self.candidates = [*self.candidates[-31:], candidate]
             self.trackers.append(
                 PacketTracker(self._profile, self._decoder.cycles_per_bit, candidate, self.gains, self._options.lost_below)
             )
-        concluded = []
-        for tracker in list(self.trackers):
-            if self._has_ended(tracker):
-                # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
-                start = tracker.candidate.position
-                likely = tracker.candidate.sure or tracker.coherence > _COHERENT
-                inside = any(first + SAMPLES_PER_BIT < start < last for first, last in self._good)
-                packet = self._decoder.decode(tracker, stream, self.mixer, likely and not inside)
-                if packet.crc_ok:
-                    self._good = [*self._good[-3:], (start, float(tracker.positions[-1]))]
-                if packet.crc_ok or tracker.candidate.sure:
-                    concluded.append(Conclusion(tracker.oldest_needed, self._rank, packet))
-                self.trackers.remove(tracker)
+        done = [tracker for tracker in self.trackers if self._has_ended(tracker)]
+        for tracker in sorted(done, key=lambda t: t.oldest_needed):
+            # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
+            start = tracker.candidate.position
+            likely = tracker.candidate.sure or tracker.coherence > _COHERENT
+            inside = any(first + SAMPLES_PER_BIT < start < last for first, last in self._good)
+            self.trackers.remove(tracker)
+            self._ended = [*self._ended[-63:], ((start, float(tracker.positions[-1])), tracker.candidate.amplitude)]
+            yield Ended(tracker.oldest_needed, tracker, likely and not inside)
+
+    def conclude(self, ended: Ended, packet: Packet) -> Conclusion:
+        """Note what became of a packet that had ended."""
+        if packet.crc_ok:
+            span = ended.tracker.candidate.position, float(ended.tracker.positions[-1])
+            self._good = [*self._good[-3:], span]
+            self.noise.note(span[1], self._decoder.plan.noise_power(packet.level_v, packet.esn0_db))
+        return Conclusion(ended.decided, self._rank, packet, self.epoch)
+
+    def remember(self, other: "Branch") -> None:
+        """Take over from another branch which packets have been seen."""
+        self.candidates, self._good = list(other.candidates), list(other._good)
+
+    def forget(self) -> None:
+        """Drop the samples that nobody will look at again."""
         starts = [int(t.candidate.position) for t in self.trackers]
         keep = min([self.detector.oldest_needed, *starts]) - _MARGIN
         if keep - self._base > _KEPT:
             self._filtered = self._filtered[keep - self._base :].copy()
             self._base = keep
-        return concluded
 
     def _has_ended(self, tracker: PacketTracker) -> bool:
         """Go on with a packet; an end word counts only behind a good CRC, or when the signal goes after it."""

@@ -10,6 +10,7 @@ from .branch import Branch, Conclusion
 from .combining import Combiner
 from .demodulator import PacketDecoder
 from .detect import Candidate, CarrierSense
+from .direct import DirectFilter, plan_direct
 from .downconvert import BankFilter, Mixer
 from .filters import SAMPLES_PER_BIT, BasebandPlan, FrontEndPlan, plan_baseband
 from .packet import ReceiverOptions
@@ -26,6 +27,7 @@ class CarrierReceiver:
         blanked ----------------> Mixer -> BitFilter -> HeaderDetector -> PacketTracker -> PacketDecoder
         without tones, blanked -> Mixer -> BitFilter -> HeaderDetector -> PacketTracker -> PacketDecoder
         wide samples -----------> Mixer -> matched filter -> CarrierSense
+        line samples -> DirectFilter ------------> HeaderDetector -> PacketTracker -> PacketDecoder, instead, on a quiet line
 
     The branch behind the tone canceller exists only while there are tones. Both are needed then: repeated octets are a set
     of lines as well, and a packet that carries them survives only without the canceller. Carrier sense
@@ -34,7 +36,8 @@ class CarrierReceiver:
     A stage is an attribute and can be replaced by an object with the same `process` or `push`.
 
     Attributes:
-        plain, without_tones: the branches; the second may be None. sense: CarrierSense.
+        plain, without_tones: the branches; the second may be None. quiet: the one that takes their place on a quiet line
+        (`QuietLine`), or None. direct: its filter. sense: CarrierSense.
         false_starts: headers found in the data of good packets.
     """
 
@@ -53,6 +56,7 @@ class CarrierReceiver:
         )
         self.decoder = PacketDecoder(profile, carrier, self.plan, sample_rate, options, combiner)
         self.plain = Branch(profile, self.plan, self.decoder, options, 0)
+        self.direct = DirectFilter(plan_direct(front, self.plan, sample_rate))
         self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)
         self.sense = CarrierSense(profile, rise_db=options.sense_rise_db)
@@ -64,6 +68,7 @@ class CarrierReceiver:
         for stage in (self.plain, self.sense_mixer, self.sense_filter, self.sense):
             stage.reset()
         self.without_tones: Branch | None = None
+        self.quiet: Branch | None = None
         self._unsensed: list[NDArray[np.complex64]] = []
         self._unsensed_size = 0
         self._concluded: list[Conclusion] = []
@@ -82,12 +87,14 @@ class CarrierReceiver:
     @property
     def branches(self) -> list[Branch]:
         """One, or two while there are tones."""
+        if self.quiet is not None:
+            return [self.quiet]
         return [self.plain] if self.without_tones is None else [self.plain, self.without_tones]
 
     @property
     def frontier(self) -> int:
         """Narrow samples processed: every packet decided before this one has been given out."""
-        return self.plain.frontier
+        return (self.quiet or self.plain).frontier
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -97,11 +104,24 @@ class CarrierReceiver:
     def push_sense(self, u: NDArray[np.complex64]) -> None:
         """New wide samples for the carrier sense; when nobody has asked for half a second, it starts anew from the latest."""
         if self._unsensed_size > self._sense_memory:
-            self._unsensed, self._unsensed_size = [], 0
-            for stage in (self.sense_mixer, self.sense_filter, self.sense):
-                stage.reset()
+            self.reset_sense()
         self._unsensed.append(u)
         self._unsensed_size += u.size
+
+    def reset_sense(self) -> None:
+        """Carrier sense starts anew: samples are missing before the next ones."""
+        self._unsensed, self._unsensed_size = [], 0
+        for stage in (self.sense_mixer, self.sense_filter, self.sense):
+            stage.reset()
+
+    def hold(self, concluded: list[Conclusion]) -> None:
+        """Packets of the quiet branch, for `resolve`."""
+        self._held += concluded
+
+    def restart(self, first: int, epoch: int) -> None:
+        """The plain branch begins anew at wide sample `first`."""
+        self.plain.reset(first)
+        self.plain.epoch = epoch
 
     def push_plain(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
         """New wide samples behind the blanker."""

@@ -97,7 +97,6 @@ class PacketDecoder:
             for wave in (plan_wave(profile, self._fine.plan, sample_rate), plan.wave)
         )
         self._narrow = BankFilter(plan, plan.narrow_bank)
-        self._complete: tuple[PacketTracker, _Decoded] | None = None  # the packet that `is_complete` has just found good
 
     def is_complete(self, tracker: PacketTracker) -> bool:
         """Whether the words before the last one are an LPDU with a good CRC; after a few tries in vain, no more."""
@@ -105,9 +104,8 @@ class PacketDecoder:
             return False
         tracker.ends_tried += 1
         octets, changed = self._decode_words(tracker.soft[:-1])
-        good = self._is_lpdu(octets)
-        self._complete = (tracker, _Decoded(octets, True, changed, "tracked")) if good else None
-        return good
+        tracker.complete = (octets, changed) if self._is_lpdu(octets) else None
+        return tracker.complete is not None
 
     def _is_lpdu(self, octets: bytes) -> bool:
         return len(octets) >= self.profile.min_octets and self.profile.crc.ok(octets)
@@ -128,12 +126,9 @@ class PacketDecoder:
         Args:
             stream: the wide samples, for a second look. mixer: moves them to the carrier. look_again: when the CRC fails.
         """
-        if self._complete is not None and self._complete[0] is tracker:
-            return self._packet(tracker, self._complete[1])
-        lengths = self._possible_lengths(tracker)
-        decoded = self._check(tracker.soft, lengths, "tracked")
-        if decoded.crc_ok or not look_again or not self.options.second_look or not lengths:
-            return self._packet(tracker, decoded)
+        packet, lengths = self._first(tracker)
+        if packet.crc_ok or not look_again or not self.options.second_look or not lengths:
+            return packet
         tried: set[bytes] = set()
         view = self._view(tracker, max(lengths), stream, mixer)
         estimate: Estimate | None = None
@@ -152,7 +147,19 @@ class PacketDecoder:
         except np.linalg.LinAlgError:
             pass  # silence within the packet: there is nothing to fit a filter to
         joint = self._jointly(tracker, lengths[0], estimate) if estimate is not None else None
-        return self._packet(tracker, joint or decoded)
+        return packet if joint is None else self._packet(tracker, joint)
+
+    def first_look(self, tracker: PacketTracker) -> Packet:
+        """The packet from what the tracker measured alone."""
+        return self._first(tracker)[0]
+
+    def _first(self, tracker: PacketTracker) -> tuple[Packet, list[int]]:
+        """That packet, and the lengths in octets that it may have when its CRC does not hold."""
+        if tracker.complete is not None:
+            octets, changed = tracker.complete
+            return self._packet(tracker, _Decoded(octets, True, changed, "tracked")), []
+        lengths = self._possible_lengths(tracker)
+        return self._packet(tracker, self._check(tracker.soft, lengths, "tracked")), lengths
 
     def _looks(
         self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer,

@@ -28,11 +28,11 @@ class DownConverter:
         self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
         self.reset()
 
-    def reset(self) -> None:
-        """Back to line sample 0, with silence before it."""
+    def reset(self, first: int = 0) -> None:
+        """Back to wide sample `first`, with silence before line sample first * decimation."""
         self._x = np.zeros(self.plan.half, np.float32)
-        self._base = -self.plan.half
-        self._next = 0
+        self._base = first * self.plan.decimation - self.plan.half
+        self._next = first
 
     def process(self, x: NDArray[np.float32]) -> NDArray[np.complex64]:
         """(N,) float32, V -> (M,) complex64: every wide sample that can be computed by now."""
@@ -49,6 +49,15 @@ class DownConverter:
             self._base = keep
         return u
 
+    def between(self, line: Past, first: int, stop: int) -> NDArray[np.complex64]:
+        """(stop - first,) complex64: outputs first .. stop - 1 from line samples that are kept. Leaves the stream alone."""
+        step, half, length = self.plan.decimation, self.plan.half, self._re.size
+        start = first * step - half
+        x = line.between(start, (stop - 1) * step - half + length)
+        u = np.empty(stop - first, np.complex64)
+        band_pass_decimate(x, start, first, step, half, self._re, self._im, u)
+        return u
+
 
 class FineFrontEnd:
     """Line samples that have gone by -> baseband of one carrier, with more samples a bit and a shorter filter than the stream.
@@ -59,18 +68,12 @@ class FineFrontEnd:
 
     def __init__(self, plan: FrontEndPlan, carrier_hz: float) -> None:
         self.plan = plan
-        self._re = np.ascontiguousarray(plan.taps.real, np.float32)
-        self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
+        self._down_converter = DownConverter(plan)
         self._mixer = Mixer(carrier_hz, plan.wide_rate)
 
     def between(self, line: Past, first: int, stop: int) -> NDArray[np.complex64]:
         """(stop - first,) complex64: outputs first .. stop - 1; number m belongs to line sample m * plan.decimation."""
-        step, half, length = self.plan.decimation, self.plan.half, self._re.size
-        start = first * step - half
-        x = line.between(start, (stop - 1) * step - half + length)
-        u = np.empty(stop - first, np.complex64)
-        band_pass_decimate(x, start, first, step, half, self._re, self._im, u)
-        return self._mixer.at(u, first)
+        return self._mixer.at(self._down_converter.between(line, first, stop), first)
 
 
 class Mixer:
@@ -86,9 +89,9 @@ class Mixer:
         self._table = np.exp(-2j * np.pi * turns).astype(np.complex64)
         self.reset()
 
-    def reset(self) -> None:
-        """Back to wide sample 0."""
-        self._next = 0
+    def reset(self, first: int = 0) -> None:
+        """Back to wide sample `first`."""
+        self._next = first
 
     def process(self, u: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) complex64 -> (N,) complex64: the next samples of the stream."""
@@ -116,12 +119,17 @@ class BankFilter:
         self.plan, self._bank = plan, bank
         self.reset()
 
-    def reset(self) -> None:
-        """Back to sample 0, with silence before it."""
+    def reset(self, first: int = 0) -> None:
+        """Back to wide sample `first`, with silence before it."""
         half = self._bank.shape[1] // 2
         self._z = np.zeros(half - 1, np.complex64)
-        self._base = -(half - 1)
-        self._next = 0
+        self._base = first - (half - 1)
+        self._next = math.ceil(first / self.plan.ratio)
+
+    @property
+    def next(self) -> int:
+        """Index of the next output."""
+        return self._next
 
     def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) complex64 -> (M,) complex64: every output that can be computed by now."""

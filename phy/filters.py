@@ -100,6 +100,10 @@ class BasebandPlan:
         n0 = 2.0 * quadrature_variance / self.noise_gain  # times the bit rate, which cancels against Es = ... * T
         return (amplitude / self.bit_gain) ** 2 * self.mean_power / max(n0, 1e-30)
 
+    def noise_power(self, level_v: float, esn0_db: float) -> float:
+        """Power of the complex noise at the bit filter's output, V^2, of a packet of this level and Es/N0."""
+        return self.noise_gain * self.mean_power * level_v**2 / 10 ** (esn0_db / 10)
+
 
 def _kaiser_length(attenuation_db: float, transition: float) -> int:
     """Taps of a Kaiser-window low-pass; transition in cycles per sample (Kaiser's formula, Oppenheim & Schafer 7.76)."""

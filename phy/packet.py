@@ -26,6 +26,7 @@ class ReceiverOptions:
         threshold: of the header detector, (0, 1). blanker: power factor of the impulse blanker, 0 switches off.
         tones_db: threshold of the tone canceller, 0 switches off.
         BnT, timing: tracking loops, see LoopGains. word_decoder: ml, weakest_flip or hard.
+        direct: go through one filter per carrier while the line is quiet, see QuietLine; same packets, less work.
         second_look: try again when the CRC fails: the whole packet by its trellis, then with filters fitted to the line.
         mains_weights: the second look weights samples with the noise at their place in the mains cycle.
         list_size: 0, or how many of the likeliest packets are tried when every look's CRC fails. Each try accepts a wrong
@@ -42,6 +43,7 @@ class ReceiverOptions:
     timing: float = 0.03
     word_decoder: str = "ml"
     second_look: bool = True
+    direct: bool = True
     mains_weights: bool = True
     list_size: int = 0
     combine_s: float = 0.0

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._kernels.downconvert import take_samples
 from .blanker import ImpulseBlanker
 from .branch import Conclusion
 from .carrier import CarrierReceiver
@@ -16,13 +17,19 @@ from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT, check_rate, plan_front_end
 from .packet import Packet, ReceiverOptions
 from .profile import CARRIERS, Carrier, Profile
+from .quiet import QuietLine, Trouble
 from .stream import Past, WideStream
 from .tones import ToneCanceller
 
 _BLOCK: Final = 1 << 18  # samples worked on at once: small enough for the caches
 _BATCH: Final = 2  # ms: smaller blocks are gathered before the packet chain, to spare its calls
-_LARGEST_V: Final = 1e9  # nothing on a line; beyond it single precision would overflow
+_LARGEST_V: Final = np.float32(1e9)  # nothing on a line; beyond it single precision would overflow
 _IDLE: Final = 0.3  # s without a tone after which the branch without tones may end
+_CONSIDER: Final = 0.33  # s: how often the line is considered for quiet
+_BLANKED: Final = 5e-4  # of the samples may be blanked on a quiet line; of white noise it is 1e-4
+_LASTS: Final = 2.0  # s that a line should stay quiet; if it does not, it is left alone for twice as long as the last time
+_LONGEST: Final = 16  # times _CONSIDER for which it is left alone
+_SENSED: Final = 0.5  # s that carrier sense goes back
 
 
 class Receiver:
@@ -32,11 +39,15 @@ class Receiver:
                             +-> ToneCanceller -> ImpulseBlanker -+-> CarrierReceiver (secondary) -+
                             +------------------------------------+-> carrier sense -> channel_busy
 
+    While there is nothing but steady noise and packets that are received without trouble, `QuietLine` takes the place of all that
+    (option `direct`); at the first trouble the receiver goes back to where it began. A stage that was replaced is never left out.
+
     Args:
         profile: the channel. sample_rate: Hz. options: see ReceiverOptions. carriers: those to watch; both when not given, and
             then one that does not fit below half the sample rate is left out.
     Attributes:
         carriers: carrier name -> CarrierReceiver. down_converter, tone_canceller, blanker: stages that both share.
+        quiet: the QuietLine that listens at present, or None.
         rejected: counts of what was dropped: "not finite" samples, "ghost" packets.
     Raises:
         ConfigurationError: an argument is out of range, or a carrier does not fit.
@@ -66,6 +77,8 @@ class Receiver:
         }
         self._batch = math.ceil(_BATCH * 1e-3 * front.wide_rate)
         self._patience = round(_IDLE * front.wide_rate)
+        self._stride = round(_CONSIDER * self.sample_rate)
+        self._own = self._stages()
         self.reset()
 
     def _fitting(self, carriers: Sequence[Carrier] | None) -> list[Carrier]:
@@ -97,6 +110,13 @@ class Receiver:
     def blanker(self, stage: ImpulseBlanker) -> None:
         self._plain.blanker = stage
 
+    def _stages(self) -> list[object]:
+        """The stages that a quiet line does without."""
+        stages: list[object] = [self.down_converter, self.tone_canceller, self._plain.blanker]
+        for chain in self.carriers.values():
+            stages += [chain.plain, chain.plain.mixer, chain.plain.bit_filter, chain.plain.detector, chain.decoder]
+        return stages
+
     def reset(self) -> None:
         """First-day state: the next sample is sample 0."""
         for stage in (self.down_converter, self.tone_canceller, self._plain, *self.carriers.values()):
@@ -110,10 +130,19 @@ class Receiver:
         self._gathered: list[NDArray[np.complex64]] = []
         self._gathered_size = 0
         self._waiting: list[Conclusion] = []
+        self.quiet: QuietLine | None = None
+        self._end = self._at = 0  # line samples that have come, and that have been worked on
+        self._wide = self._sensed = 0  # wide samples that have been made, and that carrier sense has got
+        self._epoch = 0
+        self._entered = self._not_before = 0  # line samples: when the line was last found quiet, and from when on it may be again
+        self._patient = 1
+        self._blanked = 0
 
     @property
     def channel_busy(self) -> bool:
         """Whether a carrier is present, of either frequency; what the MAC listens to."""
+        if self.quiet is not None:
+            self._catch_up()
         busy = [chain.busy for chain in self.carriers.values()]  # each listens on, whatever the others hear
         return any(busy)
 
@@ -130,20 +159,94 @@ class Receiver:
         packets: list[Packet] = []
         for first in range(0, x.size, _BLOCK):
             block = x[first : first + _BLOCK]
-            if not max(float(block.max()), -float(block.min())) < _LARGEST_V:
-                bad = ~(np.abs(block) < _LARGEST_V)
-                self.rejected["not finite"] += int(np.count_nonzero(bad))
-                block = np.where(bad, np.float32(0), block)
-            self._line.append(block.copy() if block.base is not None else block)
-            u = self.down_converter.process(block)
-            for chain in self.carriers.values():
-                chain.push_sense(u)
+            self.rejected["not finite"] += take_samples(block, _LARGEST_V, self._line.room(block.size))
+            self._end += block.size
+            packets += self._go_on()
+        return packets
+
+    def _go_on(self) -> list[Packet]:
+        """Work on the line samples that have come, the one way or the other."""
+        packets: list[Packet] = []
+        while self._at < self._end:
+            if self.quiet is not None:
+                if (self._end - self._at) < self._batch * self.down_converter.plan.decimation:
+                    break
+                trouble = self.quiet.listen(self._line, self._end)
+                self._at = self._end
+                for chain in self.carriers.values():
+                    self._waiting += chain.resolve()
+                packets += self._release()
+                self._line.forget(min(self.quiet.oldest_needed, self._at - round(_SENSED * self.sample_rate) - self._stride))
+                if trouble is not None:
+                    self._resume(self.quiet, trouble)
+                continue
+            stop = min(self._end, (self._at // self._stride + 1) * self._stride)
+            u = self.down_converter.process(self._line.between(self._at, stop))
+            self._at = stop
+            if self._wide + u.size > self._sensed:
+                for chain in self.carriers.values():
+                    chain.push_sense(u[max(0, self._sensed - self._wide) :])
+                self._sensed = self._wide + u.size
+            self._wide += u.size
             self._gathered.append(u)
             self._gathered_size += u.size
-            if self._gathered_size >= self._batch:
+            consider = stop % self._stride == 0
+            if self._gathered_size >= self._batch or consider:
                 packets += self._work(np.concatenate(self._gathered))
                 self._gathered, self._gathered_size = [], 0
+            if consider:
+                self._consider()
         return packets
+
+    def _consider(self) -> None:
+        """Go over to the quiet line when there has been nothing but steady noise and good packets."""
+        blanked = getattr(self._plain.blanker, "blanked", 0)
+        steady = blanked - self._blanked <= _BLANKED * self._stride / self.down_converter.plan.decimation
+        self._blanked = blanked
+        chains = list(self.carriers.values())
+        if not (self.options.direct and steady) or self._combiner is not None or self._at < self._not_before:
+            return
+        if self.tone_canceller.tones or self._without_tones is not None:
+            return
+        if any(now is not own for now, own in zip(self._stages(), self._own, strict=True)):
+            return
+        floors = [floor for chain in chains if (floor := chain.plain.noise.floor) is not None]
+        if len(floors) == len(chains):
+            self._epoch += 1
+            self.quiet = QuietLine(chains, floors, self._epoch)
+            self._entered = self._at
+
+    def _resume(self, quiet: QuietLine, trouble: Trouble) -> None:
+        """Back to where the trouble began, with all means."""
+        known = round(trouble.known * quiet.hop)
+        self._patient = 1 if known - self._entered > _LASTS * self.sample_rate else min(2 * self._patient, _LONGEST)
+        self._not_before = known + self._patient * self._stride
+        step = self.down_converter.plan.decimation
+        first = max(0, quiet.resume_at(trouble) // step)
+        self._epoch += 1
+        self.down_converter.reset(first)
+        self.tone_canceller.reset()
+        self._plain.reset(first)
+        for chain in self.carriers.values():
+            chain.restart(first, self._epoch)
+        quiet.end()
+        self.quiet = None
+        self._at, self._wide = first * step, first
+        self._gathered, self._gathered_size = [], 0
+        self._blanked = 0
+
+    def _catch_up(self) -> None:
+        """What carrier sense needs, from the line samples that are kept."""
+        plan = self.down_converter.plan
+        stop = max(self._sensed, (self._end - plan.taps.size + plan.half) // plan.decimation + 1)
+        first = max(self._sensed, stop - round(_SENSED * plan.wide_rate))
+        if stop > first:
+            u = self.down_converter.between(self._line, first, stop)
+            for chain in self.carriers.values():
+                if first > self._sensed:
+                    chain.reset_sense()
+                chain.push_sense(u)
+            self._sensed = stop
 
     def flush(self) -> list[Packet]:
         """End of the stream: packets that were still open, as if silence followed."""

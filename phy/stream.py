@@ -18,14 +18,26 @@ class Past:
 
     def __init__(self, kind: type[np.generic], first: int = 0) -> None:
         self._kind = kind
-        self._pieces: list[NDArray[Any]] = []
         self._first = self._end = first
+        self._samples: NDArray[Any] = np.empty(0, kind)  # with room at its end; sample _first is at _offset
+        self._offset = 0
 
     def append(self, x: NDArray[Any]) -> None:
-        """The next samples; they must not be changed any more."""
-        if x.size:
-            self._pieces.append(x)
-            self._end += x.size
+        """The next samples."""
+        self.room(x.size)[:] = x
+
+    def room(self, count: int) -> NDArray[Any]:
+        """(count,) the place of the next samples, to be written at once."""
+        kept = self._end - self._first
+        at = self._offset + kept
+        if at + count > self._samples.size:
+            old = self._samples[self._offset : at]
+            if self._samples.size < 2 * (kept + count):
+                self._samples = np.empty(3 * (kept + count), self._kind)
+            self._samples[:kept] = old
+            self._offset, at = 0, kept
+        self._end += count
+        return self._samples[at : at + count]
 
     def fork(self) -> "Past":
         """Another past that begins here."""
@@ -33,20 +45,19 @@ class Past:
 
     def forget(self, before: int) -> None:
         """Samples before index `before` will not be asked for again."""
-        while self._pieces and self._first + self._pieces[0].size <= before:
-            self._first += self._pieces.pop(0).size
-        if not self._pieces:
-            self._first = self._end
+        count = min(max(before, self._first), self._end) - self._first
+        self._first += count
+        self._offset += count
 
     def between(self, first: int, stop: int) -> NDArray[Any]:
-        """Samples first .. stop - 1; those not there any more, not there yet, or before the stream, are 0."""
+        """Samples first .. stop - 1, to be used before the next ones come; 0 where there are none (yet, or any more)."""
+        at = self._offset - self._first
+        if self._first <= first <= stop <= self._end:
+            return self._samples[first + at : stop + at]
         x = np.zeros(max(stop - first, 0), self._kind)
-        at = self._first
-        for piece in self._pieces:
-            low, high = max(first, at), min(stop, at + piece.size)
-            if low < high:
-                x[low - first : high - first] = piece[low - at : high - at]
-            at += piece.size
+        low, high = max(first, self._first), min(stop, self._end)
+        if low < high:
+            x[low - first : high - first] = self._samples[low + at : high + at]
         return x
 
 
@@ -64,11 +75,11 @@ class WideStream:
         self.blanker, self.line = blanker, line
         self.reset()
 
-    def reset(self) -> None:
-        """Back to sample 0."""
+    def reset(self, first: int = 0) -> None:
+        """Back to wide sample `first`."""
         self.blanker.reset()
-        self.raw, self.blanked = Past(np.complex64), Past(np.complex64)
-        self._count = 0
+        self.raw, self.blanked = Past(np.complex64, first), Past(np.complex64, first)
+        self._count = first
 
     def fork(self) -> "WideStream":
         """A stream that goes on with other samples: same past, blanker in the same state, no line."""

@@ -77,7 +77,8 @@ class PacketTracker:
     Attributes:
         candidate: as given. raw: (B,) complex64 filtered bits. phases: (B,) carrier phase, rad. positions: (B,) narrow
         sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude. ending: Ending.
-        ends_tried: end words that turned out to be none, counted by whoever checks them.
+        ends_tried: end words that turned out to be none, counted by whoever checks them. complete: what the words before the
+            last one are when their CRC holds, and how many bits were changed; written by whoever checks it.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class PacketTracker:
         self._state[10] = candidate.noise_power
         self.ending = Ending.OPEN
         self.ends_tried = 0
+        self.complete: tuple[bytes, int] | None = None
 
     def _room(
         self, words: int

@@ -77,3 +77,77 @@ def resample(z, base, first, ratio, bank, y):
             re += v[k].real * taps[k]
             im += v[k].imag * taps[k]
         y[i] = np.complex64(complex(re, im))
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
+def direct_baseband(x, base, first, hop, half, taps_re, taps_im, table, phase_step, y):
+    """One carrier's filtered baseband straight from line samples: y[i] belongs to line position (first + i) * hop.
+
+    The filter is evaluated at the line sample n just before that position, and turned by -n of the carrier's cycles.
+    x: (N,) float32, x[0] is line sample `base`; half: taps before n; taps_re, taps_im: (L,) float32, the band-pass filter, L a
+    multiple of 16; table: (T,) complex64, exp(-2 pi j t / T); phase_step: uint64, carrier cycles per line sample in units of
+    2**-64; y: (M,) complex64, written.
+    """
+    # Four outputs at once share the loads of the taps. At the end some are computed twice rather than in another loop, which
+    # might round differently.
+    length = taps_re.size
+    last = y.size - 1
+    i = 0
+    while i <= last:
+        i1 = min(i + 1, last)
+        i2 = min(i + 2, last)
+        i3 = min(i + 3, last)
+        start = int(np.floor((first + i) * hop + 0.5)) - half - base
+        a = x[start : start + length]
+        start = int(np.floor((first + i1) * hop + 0.5)) - half - base
+        b = x[start : start + length]
+        start = int(np.floor((first + i2) * hop + 0.5)) - half - base
+        c = x[start : start + length]
+        start = int(np.floor((first + i3) * hop + 0.5)) - half - base
+        d = x[start : start + length]
+        a_re = np.float32(0.0)
+        a_im = np.float32(0.0)
+        b_re = np.float32(0.0)
+        b_im = np.float32(0.0)
+        c_re = np.float32(0.0)
+        c_im = np.float32(0.0)
+        d_re = np.float32(0.0)
+        d_im = np.float32(0.0)
+        for k in range(length):
+            re = taps_re[k]
+            im = taps_im[k]
+            a_re += a[k] * re
+            a_im += a[k] * im
+            b_re += b[k] * re
+            b_im += b[k] * im
+            c_re += c[k] * re
+            c_im += c[k] * im
+            d_re += d[k] * re
+            d_im += d[k] * im
+        y[i] = np.complex64(complex(a_re, a_im))
+        y[i1] = np.complex64(complex(b_re, b_im))
+        y[i2] = np.complex64(complex(c_re, c_im))
+        y[i3] = np.complex64(complex(d_re, d_im))
+        i += 4
+    size = table.size
+    for i in range(y.size):
+        n = int(np.floor((first + i) * hop + 0.5))
+        turns = np.float64((np.uint64(n) * phase_step) >> np.uint64(11)) * 2.0**-53
+        at = turns * size
+        whole = int(at)
+        f = table[whole]
+        left = np.float32(-2.0 * np.pi * (at - whole) / size)  # what is left of the angle is small: first order
+        c_re = f.real - left * f.imag
+        c_im = f.imag + left * f.real
+        y[i] = np.complex64(complex(y[i].real * c_re - y[i].imag * c_im, y[i].real * c_im + y[i].imag * c_re))
+
+
+@njit(cache=True, nogil=True)
+def take_samples(x, largest, line):
+    """line[i] = x[i], or 0 where x[i] is not a number below `largest`; returns how many were not. Both (N,) float32."""
+    bad = 0
+    for i in range(x.size):
+        good = abs(x[i]) < largest
+        line[i] = x[i] if good else np.float32(0.0)
+        bad += not good
+    return bad

@@ -1,0 +1,91 @@
+"""One filter from line samples to the baseband of one carrier, for lines on which nothing else has to be done in between."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._kernels.downconvert import direct_baseband
+from .filters import PHASES, BasebandPlan, FrontEndPlan
+from .stream import Past
+
+_LANES: Final = 16  # taps are padded to a multiple of this, so that no scalar remainder is left in the kernel
+_TABLE: Final = 4096  # phases of the carrier in one turn
+_TAIL: Final = 1e-3  # of the energy of the filter's taps, what may be cut off at its ends
+
+
+@dataclass(frozen=True, eq=False)
+class DirectPlan:
+    """The front end's filter and the bit filter of one carrier as one filter at the line's rate.
+
+    Attributes:
+        carrier_hz, sample_rate: Hz. hop: line samples per narrow sample. half: index of the tap at the output's own instant.
+        taps: (L,) complex128 band-pass around the carrier, gain 2 (real passband -> complex amplitude), L a multiple of 16.
+    """
+
+    carrier_hz: float
+    sample_rate: float
+    hop: float
+    half: int
+    taps: NDArray[np.complex128]
+
+
+def plan_direct(front: FrontEndPlan, plan: BasebandPlan, sample_rate: float) -> DirectPlan:
+    """The filter of a carrier's bit bank behind its front end; sample_rate: of the line, Hz."""
+    step, bank = front.decimation, plan.bit_bank.astype(np.float64)
+    # Rows 0 and P are the same filter, a wide sample apart; together they are symmetric around the output's instant.
+    kernel = np.zeros((bank.shape[1] + 1) * step)
+    kernel[step::step] += bank[0] / 2
+    kernel[:-step:step] += bank[PHASES] / 2
+    middle = bank.shape[1] // 2 * step
+    low_pass = np.convolve(kernel, front.low_pass / front.low_pass.sum())
+    middle += front.half
+    reach = min(middle, low_pass.size - 1 - middle)
+    while reach > 1 and np.sum(low_pass[middle - reach + 1 : middle + reach] ** 2) > (1 - _TAIL**2) * np.sum(low_pass**2):
+        reach -= 1
+    length = 2 * reach + 1
+    length += -length % _LANES
+    n = np.arange(length) - reach
+    inside = (n + middle >= 0) & (n + middle < low_pass.size)
+    symmetric = np.where(inside, low_pass[np.clip(n + middle, 0, low_pass.size - 1)], 0.0)
+    taps = 2.0 * symmetric * np.exp(-2j * np.pi * plan.carrier_hz / sample_rate * n)
+    return DirectPlan(plan.carrier_hz, sample_rate, plan.ratio * step, reach, taps)
+
+
+class DirectFilter:
+    """Line samples -> four samples per nominal bit of one carrier, with the very filter that the wide stream's stages make up.
+
+    Output q belongs to line position q * hop, as behind `BankFilter`; it is evaluated at the nearest line sample, which is off
+    by less than a hundredth of a bit. Output does not depend on how the input is cut.
+    """
+
+    def __init__(self, plan: DirectPlan) -> None:
+        self.plan = plan
+        self._re = np.ascontiguousarray(plan.taps.real, np.float32)
+        self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
+        self._table = np.exp(-2j * np.pi * np.arange(_TABLE) / _TABLE).astype(np.complex64)
+        self._step = np.uint64(round(Fraction(plan.carrier_hz) / Fraction(plan.sample_rate) % 1 * 2**64) % 2**64)
+        self.next = 0
+
+    def first_needed(self, output: int) -> int:
+        """The first line sample that output number `output` depends on."""
+        return math.floor(output * self.plan.hop + 0.5) - self.plan.half
+
+    def process(self, line: Past, end: int) -> NDArray[np.complex64]:
+        """(M,) complex64: the outputs from number `next` on that can be computed from line samples before `end`."""
+        length = self._re.size
+        count = max(0, math.floor((end - length + self.plan.half) / self.plan.hop) + 2 - self.next)
+        while count > 0 and self.first_needed(self.next + count - 1) + length > end:
+            count -= 1
+        y = np.empty(count, np.complex64)
+        if count:
+            start = self.first_needed(self.next)
+            x = line.between(start, self.first_needed(self.next + count - 1) + length)
+            direct_baseband(
+                x, start, self.next, self.plan.hop, self.plan.half, self._re, self._im, self._table, self._step, y
+            )
+            self.next += count
+        return y

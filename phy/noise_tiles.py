@@ -1,0 +1,126 @@
+"""How strong the filtered noise is where no packet is, in tiles of sixteen bits."""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .filters import SAMPLES_PER_BIT
+
+TILE: Final = 16 * SAMPLES_PER_BIT  # narrow samples: shorter than the gap between two packets
+_BEFORE: Final = 8 * SAMPLES_PER_BIT  # this close to a packet a tile says nothing
+_AFTER: Final = 16 * SAMPLES_PER_BIT
+_RECENT: Final = 2.0  # s for which they are
+_ENOUGH: Final = 4  # of them for a floor
+_LOUD: Final = 3.0  # times the floor: noise of 16 bits does so less than once in a day
+_STEADY: Final = 0.9  # of the tiles must not be loud for a floor
+_TRACES: Final = 1e-5  # of a packet's power may be left beside it: the filters are not perfect
+_FADES: Final = 8  # tiles for which that is so after its end
+_ACROSS: Final = 1e-3  # of its power may be seen on the other carrier
+
+Span = tuple[float, float]
+Heard = tuple[Span, float]
+
+
+class NoiseTiles:
+    """Mean power of the filtered baseband, tile by tile, as soon as it is sure that no packet covers the tile.
+
+    Args:
+        delay: narrow samples from a packet's beginning until it has surely been found. rate: narrow samples per s.
+    """
+
+    def __init__(self, delay: int, rate: float) -> None:
+        self._delay, self._recent = delay + _BEFORE, round(_RECENT * rate / TILE)
+        self.reset()
+
+    def reset(self, first: int = 0) -> None:
+        """Forget everything; the next sample is narrow sample `first`."""
+        self._next = -(-first // TILE)
+        self._powers: NDArray[np.float64] = np.zeros(0)  # of the tiles up to _next that are not judged yet
+        self._quiet: list[tuple[int, float]] = []
+
+    def fork(self) -> "NoiseTiles":
+        """Another one with the same past."""
+        other = NoiseTiles.__new__(NoiseTiles)
+        other.__dict__.update(self.__dict__)
+        other._quiet = list(self._quiet)
+        return other
+
+    @property
+    def floor(self) -> float | None:
+        """Noise power of the last seconds, V^2; None when too little of it was heard, or when it was not steady."""
+        recent = np.array([power for tile, power in self._quiet if tile > self._next - self._recent])
+        if recent.size < _ENOUGH:
+            return None
+        floor = float(np.median(recent))
+        return floor if np.mean(recent <= _LOUD * floor) >= _STEADY else None
+
+    def push(self, y: NDArray[np.complex64], base: int) -> None:
+        """The filtered baseband; y[0] has absolute index `base`, and everything not pushed before is there."""
+        stop = (base + y.size) // TILE
+        if stop <= self._next:
+            return
+        tiles = y[self._next * TILE - base : stop * TILE - base].reshape(-1, TILE)
+        powers = np.einsum("ij,ij->i", tiles.real, tiles.real) + np.einsum("ij,ij->i", tiles.imag, tiles.imag)
+        self._powers = np.concatenate((self._powers, powers / TILE))
+        self._next = stop
+
+    def note(self, at: float, power: float) -> None:
+        """A packet that ended at narrow sample `at` had noise of this power: on a crowded line there is no other to be heard."""
+        self._remember([(int(at) // TILE, power)] * _ENOUGH)
+
+    def _remember(self, quiet: list[tuple[int, float]]) -> None:
+        """More noise; what is older than the floor's memory is dropped."""
+        oldest = self._next - self._recent - 1
+        self._quiet = [entry for entry in self._quiet if entry[0] > oldest] + quiet
+
+    def judge(
+        self, frontier: int, own: Iterable[Heard], across: Iterable[Heard] = (), floor: float | None = None
+    ) -> int | None:
+        """Tell noise from something that is neither noise nor a packet.
+
+        Args:
+            frontier: narrow samples processed. own: ((begin, end), amplitude) of the packets that may lie in tiles not judged
+                before. across: those of the other carrier. floor: noise power, V^2; None: what is no packet is noise.
+        Returns:
+            the first tile that is far above the floor, after which nothing is judged any more, or None.
+        """
+        first = self._next - self._powers.size
+        count = min(self._powers.size, (frontier - self._delay) // TILE - first)
+        if count <= 0:
+            return None
+        covered = np.zeros(count, bool)
+        limit = np.full(count, math.inf if floor is None else _LOUD * floor)
+        for packets, left, fades in ((own, _TRACES, _FADES), (across, _ACROSS, 0)):
+            for (begin, end), amplitude in packets:
+                low, high = (begin - _BEFORE) // TILE - first, (end + _AFTER) // TILE - first + 1
+                if high + fades > 0 and low < count:
+                    low = int(max(low, 0))
+                    near = limit[low : int(min(max(high + fades, 0), count))]
+                    np.maximum(near, left * amplitude**2, out=near)
+                    if packets is own:
+                        covered[low : int(min(max(high, 0), count))] = True
+        powers = self._powers[:count]
+        loud = np.flatnonzero(~covered & (powers > limit))
+        if loud.size:
+            return first + int(loud[0])
+        free = np.flatnonzero(~covered)
+        self._remember(list(zip((first + free).tolist(), powers[free].tolist(), strict=True)))
+        self._powers = self._powers[count:]
+        return None
+
+    @staticmethod
+    def begin(tile: int) -> int:
+        """Its first narrow sample."""
+        return tile * TILE
+
+    @property
+    def unjudged(self) -> int:
+        """First narrow sample of the first tile not judged yet."""
+        return (self._next - self._powers.size) * TILE
+
+    def judged_at(self, tile: int) -> int:
+        """Narrow sample at which a tile is judged."""
+        return (tile + 1) * TILE + self._delay

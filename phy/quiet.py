@@ -1,0 +1,123 @@
+"""Receiving on a quiet line: one filter per carrier, and a keen ear for anything that needs more than that.
+
+Most lines are, most of the time, white noise with packets in it, and then impulse blanker, tone canceller and the stream that
+they work on change nothing. `QuietLine` listens without them, at a fraction of the cost. The line samples are kept, so that the
+`Receiver` can go back and use all its means as soon as a packet fails or the noise is not what it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .branch import Branch, Conclusion, Ended
+from .carrier import CarrierReceiver
+from .direct import DirectFilter
+from .filters import SAMPLES_PER_BIT
+from .noise_tiles import Heard
+from .stream import Past
+
+_LEAD: Final = 48 * SAMPLES_PER_BIT  # narrow samples that the receiver gets before what it is to look at
+_SLACK: Final = 16 * SAMPLES_PER_BIT
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that a quiet line does not do.
+
+    Attributes:
+        known: narrow sample at which it was known. begin: where it began.
+    """
+
+    known: int
+    begin: float
+
+
+class QuietBranch(Branch):
+    """Goes on where the plain branch of a carrier stands, with samples from a DirectFilter.
+
+    Args:
+        plain: the branch whose packets, samples and noise tiles are taken over. direct: the filter.
+        floor: noise power, V^2, of which the line may not be far above. epoch: see Conclusion.
+    """
+
+    def __init__(self, plain: Branch, direct: DirectFilter, floor: float, epoch: int) -> None:
+        self.__dict__.update(plain.fork(0).__dict__)
+        self.trackers, self.epoch = plain.trackers, epoch
+        self._direct, self._floor = direct, floor
+        direct.next = plain.frontier
+        self.heard: list[Ended] = []  # of the last call
+
+    def listen(self, line: Past, end: int) -> tuple[list[Conclusion], list[Trouble]]:
+        """Line samples up to `end` -> good packets, and bad ones."""
+        good, troubles = [], []
+        self.heard = []
+        for ended in self.follow(self._direct.process(line, end)):
+            self.heard.append(ended)
+            packet = self._decoder.first_look(ended.tracker)
+            if packet.crc_ok:
+                good.append(self.conclude(ended, packet))
+            elif ended.likely or ended.tracker.candidate.sure:
+                troubles.append(Trouble(ended.decided, ended.tracker.candidate.position))
+        return good, troubles
+
+    def listen_to_noise(self, across: Sequence[Heard]) -> list[Trouble]:
+        """Whether the noise between the packets is what it was. across: packets of the other carrier."""
+        loud = self.noise.judge(self.frontier, self.packets, across, self._floor)
+        self.forget()
+        return [] if loud is None else [Trouble(self.noise.judged_at(loud), self.noise.begin(loud))]
+
+    def unfinished(self, at: int) -> list[float]:
+        """Where those packets began that had not ended at narrow sample `at`."""
+        open_then = [*(e.tracker for e in self.heard if e.decided > at), *self.trackers]
+        return [t.candidate.position for t in open_then if t.candidate.position < at]
+
+    @property
+    def first_unsettled(self) -> float:
+        """Narrow sample before which nothing can cause trouble any more."""
+        starts = [t.candidate.position for t in self.trackers]
+        return min([*starts, self.noise.unjudged, self.frontier - self.found_after - _SLACK])
+
+
+class QuietLine:
+    """All carriers of a receiver on a quiet line.
+
+    Args:
+        chains: of the carriers, from which it takes over. floors: noise power of each, V^2. epoch: see Conclusion.
+    """
+
+    def __init__(self, chains: Sequence[CarrierReceiver], floors: Sequence[float], epoch: int) -> None:
+        self._chains = chains
+        self.branches = [
+            QuietBranch(chain.plain, chain.direct, floor, epoch) for chain, floor in zip(chains, floors, strict=True)
+        ]
+        for chain, branch in zip(chains, self.branches, strict=True):
+            chain.quiet = branch
+        self.hop = self.branches[0]._direct.plan.hop
+
+    def listen(self, line: Past, end: int) -> Trouble | None:
+        """Line samples up to `end`; good packets go to the carriers, those after the first trouble are left for later."""
+        good, troubles = zip(*(branch.listen(line, end) for branch in self.branches), strict=True)
+        packets = [branch.packets for branch in self.branches]
+        for i, branch in enumerate(self.branches):
+            troubles[i].extend(branch.listen_to_noise([p for j, heard in enumerate(packets) if j != i for p in heard]))
+        trouble = min((t for found in troubles for t in found), key=lambda t: t.known, default=None)
+        for chain, concluded in zip(self._chains, good, strict=True):
+            chain.hold([c for c in concluded if trouble is None or c.decided <= trouble.known])
+        return trouble
+
+    def resume_at(self, trouble: Trouble) -> int:
+        """Line sample from which the receiver has to look again."""
+        starts = [start for branch in self.branches for start in branch.unfinished(trouble.known)]
+        found = trouble.known - self.branches[0].found_after
+        return int((min([trouble.begin, found, *starts]) - _LEAD) * self.hop)
+
+    @property
+    def oldest_needed(self) -> int:
+        """Line sample before which nothing will be looked at again."""
+        return int((min(branch.first_unsettled for branch in self.branches) - _LEAD - _SLACK) * self.hop)
+
+    def end(self) -> None:
+        """Hand the carriers back."""
+        for chain, branch in zip(self._chains, self.branches, strict=True):
+            chain.quiet = None
+            chain.plain.remember(branch)

@@ -1,0 +1,185 @@
+"""The short way on a quiet line gives what the long way gives, and is left at the first trouble."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phy import Profile, Receiver, ReceiverOptions, Transmitter, append_crc
+from phy.blanker import ImpulseBlanker
+from phy.direct import DirectFilter, plan_direct
+from phy.downconvert import BankFilter, DownConverter, Mixer
+from phy.filters import plan_baseband, plan_front_end
+from phy.noise_tiles import TILE, NoiseTiles
+from phy.stream import Past
+
+RATE = 400_000.0
+PROFILE = Profile.load("pl20a")
+
+
+def line(seed, seconds, troubles=0, tone=False):
+    """Packets of many levels on both carriers in white noise, with bursts of noise and a tone; and what was sent."""
+    rng = np.random.default_rng(seed)
+    tx, x, sent = Transmitter(PROFILE, RATE), rng.normal(0, 0.05, int(seconds * RATE)), []
+    for alternate in (False, True):
+        at = int(rng.uniform(0, 0.5) * RATE)
+        while True:
+            lpdu = append_crc(rng.bytes(int(rng.integers(6, 40))))
+            wave = tx.modulate(lpdu, alternate, phase=rng.uniform(0, 6.3))
+            if at + wave.size > x.size:
+                break
+            x[at : at + wave.size] += wave * 10 ** (rng.choice([-30, -24, -10, 0]) / 20)
+            sent.append(lpdu)
+            at += wave.size + int(rng.choice([0.008, 0.02, 0.1, 0.4]) * RATE)
+    for _ in range(troubles):
+        at, length = rng.integers(0, x.size - 500), rng.integers(10, 400)
+        x[at : at + length] += rng.normal(0, rng.choice([0.5, 2, 8]), length)
+    if tone:
+        first = int(rng.integers(0, x.size // 2))
+        x[first:] += 0.3 * np.cos(2 * np.pi * rng.uniform(70e3, 95e3) / RATE * np.arange(x.size - first))
+    return x.astype(np.float32), sent
+
+
+def received(x, cuts=(), **options):
+    rx = Receiver(PROFILE, RATE, ReceiverOptions(**options))
+    packets, was_quiet = [], False
+    for piece in np.split(x, cuts):
+        packets += rx.push(piece)
+        was_quiet |= rx.quiet is not None
+    return packets + rx.flush(), was_quiet, rx
+
+
+def facts(packets):
+    return [(p.lpdu, p.crc_ok, p.start_sample, p.end_sample, p.carrier, p.esn0_db, p.clock_ppm) for p in packets]
+
+
+@pytest.mark.parametrize(("name", "rate"), [("pl20a", 400e3), ("pl20a", 192e3), ("pl20c", 1e6)])
+def test_the_one_filter_does_what_the_stages_do(name, rate):
+    profile = Profile.load(name)
+    carriers = [profile.carrier_hz("primary"), profile.carrier_hz("secondary")]
+    front = plan_front_end(profile, carriers, rate)
+    plan = plan_baseband(profile, carriers[1], rate, front)
+    x = np.random.default_rng(1).normal(size=40_000).astype(np.float32)
+    staged = BankFilter(plan, plan.bit_bank).process(Mixer(carriers[1], plan.wide_rate).process(DownConverter(front).process(x)))
+    past = Past(np.float32)
+    past.append(x)
+    direct = DirectFilter(plan_direct(front, plan, rate)).process(past, x.size)
+    count = min(staged.size, direct.size)
+    assert abs(staged.size - direct.size) < 20
+    error, power = np.mean(np.abs(staged - direct[: staged.size])[40:count] ** 2), np.mean(np.abs(staged[40:count]) ** 2)
+    assert error < 3e-4 * power  # of white noise; the outputs are moved to the nearest line sample
+
+
+@given(st.lists(st.integers(1, 999_999), max_size=12), st.integers(0, 50), st.integers(0, 3), st.booleans())
+@settings(max_examples=5)
+def test_packets_do_not_depend_on_how_the_stream_is_cut(cuts, seed, troubles, tone):
+    x, _ = line(seed, 2.5, troubles, tone)
+    whole, _, _ = received(x)
+    assert facts(received(x, sorted(cuts))[0]) == facts(whole)
+    assert facts(received(x, range(1777, x.size, 1777))[0]) == facts(whole)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_short_way_gives_what_the_long_way_gives(seed):
+    x, sent = line(seed, 4.0, troubles=1)
+    short, was_quiet, _ = received(x, range(100_000, x.size, 100_000))
+    long, never, _ = received(x, direct=False)
+    assert was_quiet and not never
+    good = [p for p in short if p.crc_ok]
+    wanted = [p for p in long if p.crc_ok]
+    assert [(p.lpdu, p.carrier) for p in good] == [(p.lpdu, p.carrier) for p in wanted]
+    assert {p.lpdu for p in good} <= set(sent)
+    for one, other in zip(good, wanted, strict=True):
+        assert abs(one.start_sample - other.start_sample) <= 3
+        assert one.level_v == pytest.approx(other.level_v, rel=0.02)
+        assert one.clock_ppm == pytest.approx(other.clock_ppm, abs=3)
+
+
+def test_white_noise_stays_quiet_and_bursts_do_not():
+    rng = np.random.default_rng(3)
+    x = rng.normal(0, 0.05, int(6 * RATE)).astype(np.float32)
+    _, _, rx = received(x)
+    assert rx.quiet is not None
+    for at in range(int(2 * RATE), x.size, int(0.01 * RATE)):
+        x[at : at + 40] += rng.normal(0, 2.0, 40).astype(np.float32)
+    _, was_quiet, rx = received(x, range(int(RATE), x.size, int(RATE)))
+    assert was_quiet and rx.quiet is None
+
+
+def test_an_impulse_over_a_header_does_not_lose_the_packet():
+    """What the blanker saves on the long way is saved on the short one: the receiver goes back."""
+    rng = np.random.default_rng(5)
+    parts, sent = [np.zeros(int(RATE))], []
+    for _ in range(12):
+        sent.append(append_crc(rng.bytes(20)))
+        wave = Transmitter(PROFILE, RATE).modulate(sent[-1]).astype(float)
+        wave[1500:1560] += rng.normal(0, 60.0, 60)
+        parts += [wave, np.zeros(int(1.2 * RATE))]
+    x = np.concatenate(parts)
+    x = (x + rng.normal(0, 0.5, x.size)).astype(np.float32)
+    packets, was_quiet, _ = received(x, range(50_000, x.size, 50_000))
+    assert was_quiet
+    assert [p.lpdu for p in packets if p.crc_ok] == sent
+
+
+def test_a_stage_that_was_replaced_is_never_left_out():
+    x, _ = line(1, 2.0)
+    rx = Receiver(PROFILE, RATE)
+    rx.blanker = ImpulseBlanker(rx.down_converter.plan.wide_rate / PROFILE.bit_rate, factor=6.0)
+    for piece in np.split(x, range(20_000, x.size, 20_000)):
+        rx.push(piece)
+        assert rx.quiet is None
+
+
+def test_carrier_sense_works_on_a_quiet_line():
+    wave = Transmitter(PROFILE, RATE).modulate(append_crc(bytes(20)))
+    x = np.concatenate([np.zeros(int(1.5 * RATE)), wave, np.zeros(int(0.2 * RATE))])
+    x = (x + np.random.default_rng(2).normal(0, 0.1, x.size)).astype(np.float32)
+    begin = int(1.5 * RATE)
+    rx = Receiver(PROFILE, RATE)
+    rx.push(x[: begin - 4000])
+    assert rx.quiet is not None
+    busy = []
+    for at in range(begin - 4000, x.size, 400):
+        rx.push(x[at : at + 400])
+        busy.append(rx.channel_busy)
+    assert not any(busy[:10]) and all(busy[20 : 10 + wave.size // 400 - 6]) and not any(busy[-100:])
+
+
+def test_a_tone_does_not_make_the_receiver_look_twice_at_everything():
+    rng = np.random.default_rng(1)
+    at = np.arange(int(3 * RATE))
+    x = rng.normal(0, 0.05, at.size) + 0.1 * np.cos(2 * np.pi * PROFILE.carrier_hz("primary") * 1.001 / RATE * at)
+    rx = Receiver(PROFILE, RATE, ReceiverOptions(tones_db=0))
+    assert not [p for p in rx.push(x.astype(np.float32)) + rx.flush() if p.crc_ok]
+
+
+class TestNoiseTiles:
+    def noise(self, tiles, power, seed=1):
+        rng = np.random.default_rng(seed)
+        size = tiles * TILE
+        return (rng.normal(size=(2, size)).T @ [1, 1j] * np.sqrt(power / 2)).astype(np.complex64)
+
+    def test_floor_is_the_mean_power_of_the_noise(self):
+        tiles = NoiseTiles(100, 14_000)
+        tiles.push(self.noise(100, 4.0), 0)
+        tiles.judge(100 * TILE, [])
+        assert tiles.floor == pytest.approx(4.0, rel=0.1)
+
+    def test_a_packet_is_no_noise_but_what_follows_it_is(self):
+        y = self.noise(40, 1.0)
+        y[10 * TILE : 20 * TILE] *= 10
+        tiles = NoiseTiles(0, 14_000)
+        tiles.push(y, 0)
+        assert tiles.judge(40 * TILE, [((10.0 * TILE, 20.0 * TILE), 10.0)], floor=1.0) is None
+        again = NoiseTiles(0, 14_000)
+        again.push(y, 0)
+        assert again.judge(40 * TILE, [((10.0 * TILE, 15.0 * TILE), 10.0)], floor=1.0) == 17
+
+    def test_unsteady_noise_has_no_floor(self):
+        y = self.noise(40, 1.0)
+        y[: 8 * TILE] *= 10
+        tiles = NoiseTiles(0, 14_000)
+        tiles.push(y, 0)
+        tiles.judge(40 * TILE, [])
+        assert tiles.floor is None
