@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import ConfigurationError
 from ..plc import Limits
-from ..security import Key
+from ..security import ClientSecurity, Key, SecurityMode, client_security
+from ..security.modes import FRESH
 from ..table import table
 
 READ_SET: Final = ("BT00", "BT01", "ET03", "ET04", "BT21", "BT22", "BT23", "BT27", "BT28", "BT52", "BT03")
@@ -25,7 +26,10 @@ class ConcentratorConfig:
     """How to find and read. Every value has a default.
 
     Args:
-        key: unicast key for meters without one of their own in `keys` (by unique id).
+        security: what protects messages, for meters without a mode of their own in `modes` (by unique id).
+        key: OMAK (OMA digest) for meters without one of their own in `keys`.    psk: PSK (AES), likewise in `psks`.
+        domain: 14908 domain id of the meters; AES keys are bound to it.
+        entropy: n -> n unpredictable octets, for nonces; a simulation gives its own generator to be repeatable.
         subnet, first_node: first address given; then node by node up to 127, then the next subnet.
         reserved: addresses never given, the concentrator's own among them.
         known: addresses of meters that were commissioned before; they are read without being found first.
@@ -43,8 +47,14 @@ class ConcentratorConfig:
         reread_stable: read the tables that rarely change in every pass.
     """
 
+    security: SecurityMode = SecurityMode.AES
+    modes: Mapping[bytes, SecurityMode] = field(default_factory=dict)
     key: Key = field(default_factory=Key.omak)
     keys: Mapping[bytes, Key] = field(default_factory=dict)
+    psk: Key = field(default_factory=Key.psk)
+    psks: Mapping[bytes, Key] = field(default_factory=dict)
+    domain: bytes = b""
+    entropy: Callable[[int], bytes] = FRESH
     subnet: int = 1
     first_node: int = 2
     reserved: frozenset[tuple[int, int]] = frozenset(((1, 1),))
@@ -64,6 +74,7 @@ class ConcentratorConfig:
     reread_stable: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "security", SecurityMode(self.security))
         if not (1 <= self.subnet <= LAST_SUBNET and 1 <= self.first_node <= LAST_NODE):
             raise ConfigurationError(f"subnet must be 1..255 and first_node 1..127, got {self.subnet}/{self.first_node}")
         for name in ("empty_rounds", "max_rounds", "tries", "resyncs", "commission_tries", "silent_tries"):
@@ -85,6 +96,12 @@ class ConcentratorConfig:
                 if (subnet, node) not in self.reserved:
                     yield subnet, node
 
-    def key_of(self, unique_node_id: bytes) -> Key:
-        """Unicast key of a meter."""
-        return self.keys.get(unique_node_id, self.key)
+    def security_of(self, unique_node_id: bytes) -> ClientSecurity:
+        """Our end of the protection of a meter's messages."""
+        return client_security(
+            self.modes.get(unique_node_id, self.security),
+            self.keys.get(unique_node_id, self.key),
+            self.psks.get(unique_node_id, self.psk),
+            unique_node_id,
+            self.entropy,
+        )

@@ -14,7 +14,7 @@ from enum import Enum
 from random import Random
 
 from ..errors import LocalProtocolError
-from ..security import SEQUENCE_MODULUS, OmaSuite
+from ..security import SEQUENCE_MODULUS
 from .actions import Action, Commission, Discover, Request
 from .config import ConcentratorConfig
 from .events import (
@@ -338,8 +338,8 @@ class Concentrator:
     # registry
 
     def _add(self, unique_node_id: bytes, program_id: bytes, address: tuple[int, int]) -> Station:
-        suite = OmaSuite(self.config.key_of(unique_node_id))
-        session = Session(suite, self.config, self._rng.randrange(SEQUENCE_MODULUS))
+        security = self.config.security_of(unique_node_id)
+        session = Session(security, self.config, self._rng.randrange(SEQUENCE_MODULUS))
         station = Station(unique_node_id, program_id, address, session)
         self.stations[unique_node_id] = station
         return station

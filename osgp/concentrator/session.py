@@ -1,7 +1,7 @@
 """Reading one meter: which octets to ask for next, and what an answer means. No time, no addresses of others.
 
-    tables in an order that respects dimensions --> pieces of at most 84 octets --> sealed requests
-    answers --> digest, result code --> octets --> tables
+    [commissioning of keys] tables in an order that respects dimensions --> pieces of at most 84 octets --> sealed requests
+    answers --> digest or tag, result code --> octets --> tables
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from enum import Enum
 from typing import Final
 
 from ..context import Context
-from ..errors import DecodeError, TableError
-from ..plc import RequestMessage, open_response
-from ..security import OmaSuite, next_number
-from ..services import PartialRead, ResultCode
+from ..errors import BadDigest, DecodeError, TableError
+from ..security import ClientSecurity, Exchange, Link, next_number
+from ..security.apdu import unsealed
+from ..security.exchange import AUTHENTICATION_FAILURE
+from ..services import PartialRead, Response, ResultCode
 from ..table import table, table_number
 from ..value import TableValue
 from .config import STABLE, ConcentratorConfig
@@ -23,6 +24,7 @@ from .config import STABLE, ConcentratorConfig
 INSTEAD: Final = {"BT21": "BT20"}
 # Octets read of a table that describes itself (ET36, ET42) before we give up finding its dimensions. Grade D.
 LONGEST_HEAD: Final = 1024
+ANOTHER_KEY: Final = "the meter has another key"
 
 
 class Verdict(Enum):
@@ -30,7 +32,8 @@ class Verdict(Enum):
 
     GOOD = "octets came"
     TABLE_DONE = "a table is complete"
-    RESYNCHRONISED = "the meter told its sequence number: ask again"
+    PREPARED = "keys are being agreed on: go on asking"
+    RESYNCHRONISED = "the meter told its sequence number, or wants new keys: ask again"
     BAD = "no answer to what we asked: as if there were none"
     REFUSED = "the table is not to be had"
     GIVEN_UP = "the meter is not to be read now"
@@ -71,8 +74,8 @@ class Session:
         missing: tables that could not be read in this pass.    bad_answers: answers thrown away, in all.
     """
 
-    def __init__(self, suite: OmaSuite, config: ConcentratorConfig, guess: int) -> None:
-        self._suite, self._config = suite, config
+    def __init__(self, security: ClientSecurity, config: ConcentratorConfig, guess: int) -> None:
+        self._security, self._config = security, config
         self._guess = guess  # a number to provoke the first 0x0C with
         self.context = Context()
         self.sequence: int | None = None
@@ -82,7 +85,8 @@ class Session:
         self._buffer = bytearray()
         self._resyncs = 0
         self._identity: tuple[object, object] | None = None
-        self._open: tuple[PartialRead, RequestMessage] | None = None
+        self._open: tuple[PartialRead, Exchange] | None = None
+        self._preparing = False
 
     def restart(self) -> None:
         """The meter was commissioned anew: forget what it said, it may be another program by now."""
@@ -90,6 +94,7 @@ class Session:
         self.context = Context()
         self._identity = None
         self._plan, self._open = [], None
+        self._security.forget()
 
     def begin(self) -> None:
         """Start a pass."""
@@ -123,15 +128,20 @@ class Session:
 
     def request(self, subnet: int, node: int) -> bytes:
         """The request to send now; the same octets again until an answer was accepted."""
+        link = Link(subnet, node, self._config.domain)
         if self._open is None:
+            hello = self._security.prepare(link)
+            self._preparing = hello is not None
+            if hello is not None:
+                return hello
             name = self._plan[0]
             count = self._config.limits.read_data
             if (size := self._size(name)) is not None:
                 count = min(count, size - len(self._buffer))
             read = PartialRead(table_number(name), len(self._buffer), count)
             number = self._guess if self.sequence is None else next_number(self.sequence)
-            self._open = (read, RequestMessage.seal(read, number, self._suite, subnet, node))
-        return self._open[1].encode()
+            self._open = (read, self._security.seal_request(read.encode(), number, link))
+        return self._open[1].octets
 
     def _size(self, name: str) -> int | None:
         """Octets to read of a table, None while its own first octets are needed to tell."""
@@ -144,19 +154,21 @@ class Session:
     def receive(self, octets: bytes, subnet: int, node: int) -> Outcome:
         """Judge an answer to the last request. Never raises for what is in `octets`."""
         name = self.table
+        if self._preparing:
+            return self._prepare(octets)
         if self._open is None:
             return Outcome(Verdict.BAD, name, reason="nothing was asked")
-        read, message = self._open
+        read, exchange = self._open
         try:
-            response = open_response(octets, read, message.covered, self._suite, subnet, node)
+            response = Response.decode(exchange.open_response(octets), read)
         except DecodeError as error:
             self.bad_answers += 1
             return Outcome(Verdict.BAD, name, reason=str(error))
         if response.sequence is not None:
             return self._resynchronise(response.sequence)
         if response.result is ResultCode.AUTHENTICATION_FAILURE:
-            return Outcome(Verdict.GIVEN_UP, name, None, response.result, "the meter has another key")
-        self.sequence = message.sequence
+            return self._stranger(response.result)
+        self.sequence = exchange.sequence
         self._open = None
         self._resyncs = 0
         if response.result is not ResultCode.OK:
@@ -166,14 +178,42 @@ class Session:
         self._buffer += response.data
         return self._take()
 
-    def _resynchronise(self, sequence: int) -> Outcome:
+    def _prepare(self, octets: bytes) -> Outcome:
+        """An answer while keys are agreed on."""
         name = self.table
+        if octets == unsealed(AUTHENTICATION_FAILURE):
+            self._security.forget()
+            return Outcome(Verdict.GIVEN_UP, name, None, ResultCode.AUTHENTICATION_FAILURE, ANOTHER_KEY)
+        try:
+            sequence = self._security.receive(octets)
+        except BadDigest:
+            self._security.forget()
+            self.bad_answers += 1
+            return Outcome(Verdict.GIVEN_UP, name, reason=ANOTHER_KEY)
+        except DecodeError as error:
+            self.bad_answers += 1
+            return Outcome(Verdict.BAD, name, reason=str(error))
+        if sequence is not None:
+            self.sequence, self._preparing = sequence, False
+        return Outcome(Verdict.PREPARED, name)
+
+    def _stranger(self, result: ResultCode) -> Outcome:
+        """The meter does not know our keys: it has another one, or it was restarted and agrees on new ones."""
+        if self._security.forget():
+            self._open = None
+            return self._again("it does not know the keys it agreed on", result)
+        return Outcome(Verdict.GIVEN_UP, self.table, None, result, ANOTHER_KEY)
+
+    def _resynchronise(self, sequence: int) -> Outcome:
         self.sequence, self._open = sequence, None
+        return self._again("sequence number refused", ResultCode.INVALID_SEQUENCE)
+
+    def _again(self, why: str, result: ResultCode) -> Outcome:
+        name = self.table
         self._resyncs += 1
         if self._resyncs > self._config.resyncs:
             self._resyncs = 0
-            reason = f"sequence number refused {self._config.resyncs} times in a row"
-            return Outcome(Verdict.GIVEN_UP, name, None, ResultCode.INVALID_SEQUENCE, reason)
+            return Outcome(Verdict.GIVEN_UP, name, None, result, f"{why} {self._config.resyncs} times in a row")
         return Outcome(Verdict.RESYNCHRONISED, name)
 
     def _skip(self, result: ResultCode | None, reason: str) -> Outcome:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
 from ..plc import Limits
-from ..security import SEQUENCE_WINDOW, Key
+from ..security import SEQUENCE_WINDOW, Key, SecurityMode
+from ..security.modes import FRESH
 from ..table import table
 from .load import LoadModel
 from .mains import Mains
@@ -27,7 +28,12 @@ class MeterConfig:
         unique_node_id: 6 octets of the transceiver.    program_id: 8 octets, ET04.
         manufacturer, model: BT01, at most 4 and 8 characters.    serial: BT01, up to 16 digits.
         utility_serial: ET03, at most 30 characters.    hardware: (version, revision).    firmware: (x, yy, zz).
-        key: unicast key of the power line.
+        security: what protects messages on the power line, see `SecurityMode`; the project's AES profile.
+        key: the OMAK, unicast key of the power line for the OMA digest.    psk: the same for AES.
+        broadcast_key: for secure broadcasts, None: the meter takes none.
+        entropy: n -> n unpredictable octets, for nonces; a simulation gives its own generator to be repeatable.
+        requires_authentication: refuse senders that the network layer (EN 14908-1) did not authenticate.
+        digests_refusals: see `OmaSuite`; for the study of an attack only.
         sequence: last sequence number used; a client learns it through 0x0C.
         sequence_window: how far ahead a number may be (grade D on the power line).
         repeat_time: s in which a byte-identical repeat of the last request gets the stored response again (grade D).
@@ -51,7 +57,13 @@ class MeterConfig:
     utility_serial: str = "SIM-0001"
     hardware: tuple[int, int] = (1, 0)
     firmware: tuple[int, int, int] = (3, 60, 1)
+    security: SecurityMode = SecurityMode.AES
     key: Key = field(default_factory=Key.omak)
+    psk: Key = field(default_factory=Key.psk)
+    broadcast_key: Key | None = None
+    entropy: Callable[[int], bytes] = FRESH
+    requires_authentication: bool = False
+    digests_refusals: bool = False
     sequence: int = 0
     sequence_window: int = SEQUENCE_WINDOW
     repeat_time: float = 30.0
@@ -77,6 +89,7 @@ class MeterConfig:
     quirks: Quirks | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "security", SecurityMode(self.security))
         for name, limit in (("unique_node_id", 6), ("program_id", 8)):
             if len(getattr(self, name)) != limit:
                 raise ConfigurationError(f"{name} must have {limit} octets, got {len(getattr(self, name))}")

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..access import Port, Session
 from ..errors import ConfigurationError, LocalProtocolError
+from ..security import Link
 from ..services import MAX_COUNT, Response, ResultCode
 from ..store import TableStore
 from ..table import table
@@ -65,7 +66,7 @@ class Meter:
         self._down_since = 0.0
         self._events: deque[MeterEvent] = deque(maxlen=EVENTS_KEPT)
         self._depth = 0
-        own = Identity(lambda: (self.plc.sequence, *self.plc.address))
+        own = Identity(self.plc)
         self.subsystems: tuple[Subsystem, ...] = (
             own,
             *(default_subsystems(self.config) if subsystems is None else subsystems),
@@ -176,14 +177,21 @@ class Meter:
         self.advance(now)
         return self._server.serve(pdu, session, self._now, max_response)
 
-    def receive_request(self, request: bytes, subnet: int, node: int, now: float) -> bytes | None:
-        """Answer a 14908 application PDU (message code 0x00 to digest) sent to subnet/node; None: no answer.
+    def receive_request(
+        self, request: bytes, subnet: int, node: int, now: float, *, domain: bytes = b"", authenticated: bool = False
+    ) -> bytes | None:
+        """Answer a 14908 application PDU (message code to tag) sent to subnet/node of a domain; None: no answer.
 
-        Refusals are answered with their code and counted: those of `serve`, 0x0B digest, 0x0C sequence number (with the last
-        one used). Never raises for what is in `request`.
+        Refusals are answered with their code and counted: those of `serve`, 0x0B digest or tag, 0x0C sequence number (with the
+        last one used). `authenticated`: the network layer did that. Never raises for what is in `request`.
         """
         self.advance(now)
-        return self.plc.receive(request, subnet, node, self._now) if self.powered else None
+        return self.plc.receive(request, Link(subnet, node & 0x7F, domain), self._now, authenticated) if self.powered else None
+
+    def receive_broadcast(self, octets: bytes, now: float, *, domain: bytes = b"") -> bool:
+        """Take a secure broadcast (message code to tag); whether it was carried out. Never answered, never raises."""
+        self.advance(now)
+        return self.plc.receive_broadcast(octets, domain, self._now) if self.powered else False
 
     def table_octets(self, identifier: str, now: float) -> bytes:
         """Table data as a reader would get it at that instant; KeyError when the meter lacks the table."""
@@ -223,16 +231,15 @@ class Meter:
         return Saved(self._now, tables, states)
 
     def _state(self) -> bytes:
-        subnet, node = self.plc.address
-        return bytes((1,)) + self.plc.sequence.to_bytes(4, "big") + bytes((subnet, node))
+        return bytes((1,)) + self.plc.state()
 
     def _restore(self, saved: Saved) -> None:
         for name, octets in saved.tables.items():
             if name in self.store and not self._server.is_live(name):
                 self.store.put(name, octets)
         state = saved.states.get("meter", b"")
-        if len(state) == 7 and state[0] == 1:
-            self.plc.restore(int.from_bytes(state[1:5], "big"), (state[5], state[6]))
+        if state[:1] == b"\x01":
+            self.plc.restore(state[1:])
         for subsystem in self.subsystems:
             if subsystem.name in saved.states:
                 subsystem.restore(saved.states[subsystem.name], self._now)

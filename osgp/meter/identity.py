@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, Protocol
 
 from ..access import AccessLevel
 from ..context import GENERATION_4_FROM, MULTIPLE_SETS_FROM, pack_firmware
+from ..security import DailyLimit, KeyUse
 from ..store import TableStore
 from ..table import EXTENDED, PENDING, table, table_number
 from .config import MeterConfig
@@ -76,19 +77,38 @@ def _extended(numbers: Iterable[int]) -> frozenset[int]:
     return frozenset(number - EXTENDED for number in numbers if number >= EXTENDED)
 
 
+class PowerLine(Protocol):
+    """What ET04 and ET54 show of the power-line port."""
+
+    address: tuple[int, int]
+    commissionings: DailyLimit
+    unicast: KeyUse
+    broadcast: KeyUse
+
+    @property
+    def sequence(self) -> int:
+        """Last sequence number used."""
+        ...
+
+    @property
+    def security_mode(self) -> int:
+        """0 RC4 era, 2 AES."""
+        ...
+
+
 class Identity(Subsystem):
     """BT03, ET03, ET04 and the dimensions ET11 and ET54.
 
     Alarm signals set and clear bits of BT03; DimensionsChanged raises idt_version, logs event 88 and sets dimension_change.
 
     Args:
-        plc: gives (last sequence number, subnet, node) of the power-line port.
+        plc: the power-line port.
     """
 
     name: ClassVar[str] = "identity"
-    live = frozenset(("ET04",))
+    live = frozenset(("ET04", "ET54"))
 
-    def __init__(self, plc: Callable[[], tuple[int, int, int]]) -> None:
+    def __init__(self, plc: PowerLine) -> None:
         super().__init__()
         self._plc = plc
         self._idt_version = 0
@@ -120,17 +140,23 @@ class Identity(Subsystem):
             put(store, "BT03", values | {alarm.name: alarm.raised})
 
     def refresh(self, identifier: str, now: float) -> None:
-        """ET04: what the meter itself changes. What a host wrote into its own fields stays."""
-        sequence, subnet, node = self._plc()
+        """ET04 and ET54: what the meter itself changes. What a host wrote into its own fields stays."""
+        if identifier == "ET54":
+            uses = {"unicast_key_uses": self._plc.unicast.uses, "broadcast_key_uses": self._plc.broadcast.uses}
+            self._host.store.update("ET54", uses)
+            return
+        subnet, node = self._plc.address
         configured = (subnet, node) != (0, 0)
         self._host.store.update("ET04", {
-            "plc_sequence_number": sequence,
+            "plc_sequence_number": self._plc.sequence,
             "subnet_id": subnet,
             "node_id": node,
             "explicit_message_received": configured,
             "neuron_state": 4 if configured else 2,
             "plc_signal_quality": 4 if configured else 0,
             "idt_version": self._idt_version,
+            "security_mode": self._plc.security_mode,
+            "fcm_message_count": self._plc.commissionings.count,
         })  # fmt: skip
 
     def snapshot(self) -> bytes:

@@ -1,23 +1,31 @@
-"""The meter's power-line port: digest, sequence number, repeats. A thin user of `Meter.serve`.
+"""The meter's power-line port: suite, lock-out, key use, sequence number, repeats, broadcasts. A thin user of `Meter.serve`.
 
-    APDU --> length, digest, repeat?, sequence number --> serve --> digest --> APDU
+    APDU --> length, locked?, suite (digest or tag) --> repeat? sequence number --> serve --> the same suite --> APDU
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime
+from typing import TYPE_CHECKING, Final
 
-from ..access import CONCENTRATOR
-from ..errors import DecodeError
-from ..plc import MESSAGE_CODE, RequestMessage, seal_response
-from ..security import OmaSuite, SequenceWindow
-from ..security.oma import DIGEST_OCTETS
+from ..access import CONCENTRATOR, Port
+from ..errors import BadDigest, DecodeError
+from ..plc import MESSAGE_CODE, RESPONSE_OVERHEAD
+from ..security import COMMISSIONING_CODE, BroadcastSuite, BroadcastWindow, Exchange, Link, MeterSecurity, SequenceWindow
+from ..security.lockout import Lockout
+from ..security.modes import MODE_NUMBERS
+from ..security.usage import MAX_KEY_USAGE, DailyLimit, KeyUse
 from ..services import Response, ResultCode
+from ..table import table
 from .config import MeterConfig
-from .events import MeterEvent, RefusalReason, RequestServed
+from .events import RefusalReason, RequestServed
+from .signals import Alarm, AuthenticationFailed
 
 if TYPE_CHECKING:
     from .device import Meter
+
+KEY_ALARM: Final = "key_expiration_pending"  # BT03; grade A
+_STATE_OCTETS: Final = 14
 
 
 class PlcPort:
@@ -25,13 +33,21 @@ class PlcPort:
 
     Attributes:
         address: (subnet, node) of the last authentic request, (0, 0) before.    repeats: stored responses sent again.
+        lockout: failed authentications in a row, ET55.20.    unicast, broadcast: uses of the two keys, ET54.82 and ET54.86.
+        commissionings: challenge and commission messages of the day, ET04.128.
     """
 
     def __init__(self, meter: Meter, config: MeterConfig) -> None:
         self.address = (0, 0)
         self.repeats = 0
+        self.lockout = Lockout()
+        self.unicast, self.broadcast = KeyUse(), KeyUse()
+        self.commissionings = DailyLimit()
         self._meter, self._config = meter, config
-        self._suite = OmaSuite(config.key)
+        self._security = MeterSecurity(
+            config.security, config.key, config.psk, config.unique_node_id, config.entropy, config.digests_refusals
+        )
+        self._broadcasts: tuple[Link, BroadcastSuite] | None = None
         self._sequence = SequenceWindow(config.sequence, config.sequence_window)
         self._last: tuple[bytes, bytes, float] | None = None  # request, response, instant
 
@@ -40,48 +56,133 @@ class PlcPort:
         """The last sequence number used."""
         return self._sequence.last
 
-    def restore(self, sequence: int, address: tuple[int, int]) -> None:
-        """Go on where a saved meter stood."""
-        self._sequence = SequenceWindow(sequence, self._config.sequence_window)
-        self.address = address
+    @property
+    def security_mode(self) -> int:
+        """ET04.security_mode in force."""
+        return MODE_NUMBERS[self._security.mode]
 
-    def receive(self, request: bytes, subnet: int, node: int, now: float) -> bytes | None:
+    def state(self) -> bytes:
+        """What must survive a restart. The keys of commissionings do not: clients commission themselves again."""
+        numbers = (self.sequence, self.unicast.uses, self.broadcast.uses)
+        return b"".join(number.to_bytes(4, "big") for number in numbers) + bytes(self.address)
+
+    def restore(self, state: bytes) -> None:
+        """Go on where a saved meter stood. Octets of another size change nothing."""
+        if len(state) == _STATE_OCTETS:
+            sequence, self.unicast.uses, self.broadcast.uses = (int.from_bytes(state[k : k + 4], "big") for k in (0, 4, 8))
+            self._sequence = SequenceWindow(sequence, self._config.sequence_window)
+            self.address = (state[12], state[13])
+
+    def receive(self, request: bytes, link: Link, now: float, authenticated: bool = False) -> bytes | None:
         """See `Meter.receive_request`."""
-        address, limits = (subnet, node), self._config.limits
-        if not request or request[0] != MESSAGE_CODE:
+        if request[:1] == bytes((COMMISSIONING_CODE,)):
+            return self._commission(request, link, now)
+        if request[:1] != bytes((MESSAGE_CODE,)):
             self._meter.deny(RefusalReason.NOT_OSGP, None, request, CONCENTRATOR)
             return None
+        if len(request) > self._config.limits.apdu:
+            return self._stranger(RefusalReason.TOO_LONG, ResultCode.ERROR, request, link)
+        if self.lockout.locked(now):
+            return self._stranger(RefusalReason.LOCKED_OUT, ResultCode.AUTHENTICATION_FAILURE, request, link)
         try:
-            message = RequestMessage.decode(request)
+            exchange = self._security.open_request(request, link)
+        except BadDigest:
+            self._failed(now)
+            return self._stranger(RefusalReason.BAD_DIGEST, ResultCode.AUTHENTICATION_FAILURE, request, link)
         except DecodeError:
-            # Nothing tells who sent it; the digest of the answer covers what arrived.
-            return self._deny(RefusalReason.TRUNCATED, ResultCode.ERROR, request, request, address)
-        covered = message.covered
-        if len(request) > limits.apdu:
-            return self._deny(RefusalReason.TOO_LONG, ResultCode.ERROR, request, covered, address)
-        if not message.authentic(self._suite, subnet, node):
-            return self._deny(RefusalReason.BAD_DIGEST, ResultCode.AUTHENTICATION_FAILURE, request, covered, address)
-        if self._last is not None and self._last[0] == request and now - self._last[2] <= self._config.repeat_time:
+            return self._stranger(RefusalReason.TRUNCATED, ResultCode.ERROR, request, link)
+        self.lockout.passed()
+        return self._accept(exchange, link, now, authenticated)
+
+    def _accept(self, exchange: Exchange, link: Link, now: float, authenticated: bool) -> bytes:
+        pdu = exchange.pdu
+        if self._last is not None and self._last[0] == exchange.octets and now - self._last[2] <= self._config.repeat_time:
             self.repeats += 1
-            self._tell(RequestServed(now, message.pdu[0], int.from_bytes(message.pdu[1:3], "big"), repeated=True))
+            self._meter.tell(RequestServed(now, pdu[0], int.from_bytes(pdu[1:3], "big"), repeated=True))
             return self._last[1]
+        if self._config.requires_authentication and not authenticated:
+            return self._refuse(RefusalReason.NOT_AUTHENTICATED, ResultCode.INSUFFICIENT_SECURITY, exchange)
         before = self._sequence.last
-        if not self._sequence.accept(message.sequence):
-            ahead = (message.sequence - before) & 0xFFFFFFFF
+        if not self._sequence.accept(exchange.sequence):
+            ahead = (exchange.sequence - before) & 0xFFFFFFFF
             reason = RefusalReason.SEQUENCE_AHEAD if 0 < ahead < 1 << 31 else RefusalReason.REPLAYED
-            return self._deny(reason, ResultCode.INVALID_SEQUENCE, request, covered, address)
-        self.address = address
-        response = self._meter.serve(message.pdu, CONCENTRATOR, now, max_response=limits.apdu - 1 - DIGEST_OCTETS)
-        answer = seal_response(response, covered, self._suite, *address)
-        self._last = (request, answer, now)
+            return self._refuse(reason, ResultCode.INVALID_SEQUENCE, exchange)
+        self.address = (link.subnet, link.node)
+        self._use(self.unicast, now)
+        longest = self._config.limits.apdu - RESPONSE_OVERHEAD
+        response = self._meter.serve(pdu, CONCENTRATOR, now, max_response=longest)
+        answer = exchange.seal_response(response.encode())
+        self._last = (exchange.octets, answer, now)
         return answer
 
-    def _tell(self, event: MeterEvent) -> None:
-        self._meter.tell(event)
+    def receive_broadcast(self, octets: bytes, domain: bytes, now: float) -> bool:
+        """A secure broadcast, see security/broadcast.py; never answered. Whether it was carried out."""
+        key = self._config.broadcast_key
+        if key is None or octets[:1] != bytes((MESSAGE_CODE,)) or self.lockout.locked(now):
+            self._meter.deny(RefusalReason.NOT_OSGP, None, octets, CONCENTRATOR)
+            return False
+        place = Link(255, 127, domain)
+        if self._broadcasts is None or self._broadcasts[0] != place:
+            self._broadcasts = place, BroadcastSuite(key, domain)
+        try:
+            pdu, value = self._broadcasts[1].open(octets)
+        except DecodeError:
+            self._failed(now)
+            self._meter.deny(RefusalReason.BAD_DIGEST, None, octets, CONCENTRATOR)
+            return False
+        if not self._take_broadcast(value, now):
+            self._meter.deny(RefusalReason.BROADCAST_WINDOW, None, octets, CONCENTRATOR)
+            return False
+        self._use(self.broadcast, now)
+        return self._meter.serve(pdu, CONCENTRATOR, now).result is ResultCode.OK
 
-    def _deny(
-        self, reason: RefusalReason, code: ResultCode, request: bytes, covered: bytes, address: tuple[int, int]
-    ) -> bytes:
-        self._meter.deny(reason, code, request, CONCENTRATOR)
+    def _take_broadcast(self, value: int, now: float) -> bool:
+        """Check the value against ET04 and move the base there."""
+        spec, store = table("ET04"), self._meter.store
+        system = spec.decode(self._meter.octets("ET04", now), store.context)
+        window = BroadcastWindow(system["broadcast_base"], system["broadcast_delta"])
+        if not window.accept(value):
+            return False
+        receipt = self._meter.clock.utc(now)
+        values = system.plain() | {"broadcast_base": window.base, "broadcast_receipt": receipt.replace(microsecond=0)}
+        store.put("ET04", spec.encode(values, store.context))
+        return True
+
+    def _commission(self, octets: bytes, link: Link, now: float) -> bytes | None:
+        if self.lockout.locked(now):
+            return self._stranger(RefusalReason.LOCKED_OUT, ResultCode.AUTHENTICATION_FAILURE, octets, link)
+        seconds = (self._meter.clock.utc(now) - datetime.datetime(1970, 1, 1)).total_seconds()
+        try:
+            answer = self._security.commission(octets, link, self.sequence, lambda: self.commissionings.use(seconds))
+        except BadDigest:
+            self._failed(now)
+            return self._stranger(RefusalReason.BAD_DIGEST, ResultCode.AUTHENTICATION_FAILURE, octets, link)
+        except DecodeError:
+            answer = None
+        if answer is None:
+            self._meter.deny(RefusalReason.NOT_COMMISSIONED, None, octets, CONCENTRATOR)
+        return answer
+
+    def _use(self, key: KeyUse, now: float) -> None:
+        start, size = table("ET04").field_range("max_key_usage")
+        key.limit = int.from_bytes(self._meter.store.octets("ET04")[start : start + size], "little") or MAX_KEY_USAGE
+        if key.use():
+            self._meter.signal(Alarm(KEY_ALARM), now)
+
+    def _failed(self, now: float) -> None:
+        if "ET55" in self._meter.store:
+            limits = table("ET55").decode(self._meter.octets("ET55", now), self._meter.store.context)
+            self.lockout.threshold, self.lockout.minutes = limits["plc_lockout_threshold"], limits["plc_lockout_minutes"]
+        self.lockout.failed(now)
+        self._meter.signal(AuthenticationFailed(Port.PLC), now)
+
+    def _stranger(self, reason: RefusalReason, code: ResultCode, octets: bytes, link: Link) -> bytes:
+        """Answer to somebody who did not prove to know a key."""
+        self._meter.deny(reason, code, octets, CONCENTRATOR)
+        return self._security.answer_stranger(octets, bytes((code,)), link)
+
+    def _refuse(self, reason: RefusalReason, code: ResultCode, exchange: Exchange) -> bytes:
+        """Answer to an authentic request that is not carried out."""
+        self._meter.deny(reason, code, exchange.octets, CONCENTRATOR)
         sequence = self._sequence.last if code is ResultCode.INVALID_SEQUENCE else None
-        return seal_response(Response(code, sequence=sequence), covered, self._suite, *address)
+        return exchange.seal_refusal(Response(code, sequence=sequence).encode())

@@ -1,16 +1,31 @@
 """One meter, one session: order, pieces, resynchronisation, refusals."""
 
+import dataclasses
+
 import pytest
 
-from osgp import ConcentratorConfig, Key, Limits, Meter, MeterConfig, OmaSuite, RequestMessage, decode_request, table
+from osgp import ConcentratorConfig, Key, Limits, MeterConfig, decode_request, table
+from osgp import Meter as AnyMeter
 from osgp.concentrator.config import READ_SET
 from osgp.concentrator.session import Session, Verdict, reading_order
+from osgp.security.apdu import split_request
 
 ADDRESS = (1, 9)
 
 
+def Meter(config):
+    """A meter of the RC4 era: its requests can be read on the way."""
+    return AnyMeter(dataclasses.replace(config, security="oma"))
+
+
+def pdu_and_number(octets):
+    pdu, number, _ = split_request(octets)
+    return pdu, number
+
+
 def session(**arguments):
-    made = Session(OmaSuite(Key.omak()), ConcentratorConfig(**arguments), guess=0xDEAD)
+    config = ConcentratorConfig(security="oma", **arguments)
+    made = Session(config.security_of(bytes(6)), config, guess=0xDEAD)
     made.begin()
     return made
 
@@ -20,7 +35,7 @@ def run(reader, meter, now=0.0):
     outcomes, asked = [], []
     while not reader.finished and len(outcomes) < 200:
         octets = reader.request(*ADDRESS)
-        read = decode_request(RequestMessage.decode(octets).pdu)
+        read = decode_request(pdu_and_number(octets)[0])
         asked.append((read.table, read.offset, read.count))
         outcomes.append(reader.receive(meter.receive_request(octets, *ADDRESS, now), *ADDRESS))
     return outcomes, asked
@@ -78,9 +93,9 @@ def test_request_is_byte_identical_until_an_answer_is_accepted():
 def test_number_of_an_unanswered_request_is_not_used_again():
     reader, meter = session(), Meter(MeterConfig(sequence=50))
     reader.receive(meter.receive_request(reader.request(*ADDRESS), *ADDRESS, 0.0), *ADDRESS)
-    lost = RequestMessage.decode(reader.request(*ADDRESS)).sequence
+    lost = pdu_and_number(reader.request(*ADDRESS))[1]
     reader.abandon()
-    assert RequestMessage.decode(reader.request(*ADDRESS)).sequence == lost + 1
+    assert pdu_and_number(reader.request(*ADDRESS))[1] == lost + 1
 
 
 def test_missing_table_is_skipped_and_the_rest_read():
@@ -148,3 +163,54 @@ def test_new_dimensions_are_noticed_by_idt_version():
     reader.begin()
     outcomes, _ = run(reader, Meter(MeterConfig(idt_version=2)), now=60.0)
     assert {one.table for one in outcomes if one.verdict is Verdict.TABLE_DONE} == set(READ_SET)
+
+
+def aes_session(meter, **arguments):
+    config = ConcentratorConfig(**arguments)
+    made = Session(config.security_of(meter.config.unique_node_id), config, guess=0xDEAD)
+    made.begin()
+    return made
+
+
+def ask(reader, meter, now=0.0):
+    return reader.receive(meter.receive_request(reader.request(*ADDRESS), *ADDRESS, now), *ADDRESS)
+
+
+def test_aes_session_agrees_on_keys_first_and_then_needs_no_resynchronisation():
+    meter = AnyMeter(MeterConfig(sequence=4711))
+    reader = aes_session(meter)
+    verdicts = []
+    while not reader.finished:
+        verdicts.append(ask(reader, meter).verdict)
+    assert verdicts[:2] == [Verdict.PREPARED] * 2 and Verdict.RESYNCHRONISED not in verdicts
+    assert verdicts.count(Verdict.TABLE_DONE) == len(READ_SET) and not reader.missing
+    assert reader.sequence == meter.sequence == 4711 + len(verdicts) - 2
+
+
+def test_restarted_aes_meter_gets_new_keys_in_the_midst_of_a_pass():
+    meter = AnyMeter(MeterConfig(sequence=4711))
+    reader = aes_session(meter)
+    for _ in range(5):
+        assert ask(reader, meter).verdict in (Verdict.PREPARED, Verdict.GOOD, Verdict.TABLE_DONE)
+    meter = AnyMeter(MeterConfig())
+    assert [ask(reader, meter).verdict for _ in range(3)] == [Verdict.RESYNCHRONISED] + [Verdict.PREPARED] * 2
+    while not reader.finished:
+        assert ask(reader, meter).verdict in (Verdict.GOOD, Verdict.TABLE_DONE)
+    assert not reader.missing
+
+
+def test_another_psk_gives_the_meter_up_on_either_side():
+    meter = AnyMeter(MeterConfig(psk=Key.psk(bytes(16))))
+    outcome = ask(aes_session(meter), meter)
+    assert outcome.verdict is Verdict.GIVEN_UP and outcome.reason == "the meter has another key"
+
+
+def test_two_clients_read_one_meter_side_by_side():
+    meter = AnyMeter(MeterConfig())
+    readers = [aes_session(meter, read_set=("BT52",)) for _ in range(2)]
+    verdicts = {reader: [] for reader in readers}
+    while not all(reader.finished for reader in readers):
+        for reader in readers:
+            if not reader.finished:
+                verdicts[reader].append(ask(reader, meter).verdict)
+    assert all(seen[-1] is Verdict.TABLE_DONE for seen in verdicts.values())
