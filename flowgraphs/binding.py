@@ -23,7 +23,8 @@ from mac import management
 
 from .errors import GraphError
 from .events import Event, Finished, Reading, StationEvent
-from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, channel_of
+from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, channel_of, station_random
+from .protection import entropy, meter_keys
 
 # A Query ID goes to all and is answered by many; each round has one try and every other round takes the other carrier,
 # so that two rounds without an answer mean silence on both (choice, D).
@@ -77,14 +78,18 @@ class MeterBinding:
     """A meter that answers requests which reach its node."""
 
     def __init__(self, graph: Graph, spec: MeterStation, node: mac.Node) -> None:
-        key = osgp.Key.omak(bytes.fromhex(spec.omak or graph.omak))
+        keys = meter_keys(graph, spec)
         self.meter = osgp.Meter(
             osgp.MeterConfig(
                 unique_node_id=bytes.fromhex(spec.unique_node_id),
                 program_id=bytes.fromhex(spec.program_id),
                 serial=spec.serial,
                 utility_serial=spec.name[:30],
-                key=key,
+                security=osgp.SecurityMode(graph.security_of(spec)),
+                key=keys.omak,
+                psk=keys.psk,
+                broadcast_key=keys.broadcast,
+                entropy=entropy(graph, spec.name),
                 seed=spec.load_seed,
                 size=spec.load_scale,
                 phases=spec.phases,
@@ -105,6 +110,9 @@ class MeterBinding:
         """See `Application`."""
         if isinstance(event, mac.RequestReceived):
             self._answer(event, now)
+        elif isinstance(event, mac.MessageReceived):
+            self.meter.receive_broadcast(event.apdu, now, domain=event.domain.octets)
+            self._tell_refusals(now)
         elif isinstance(event, mac.StateChanged):
             address = self._node.address(0)
             where = f" as {address}" if address is not None else ""
@@ -129,14 +137,20 @@ class MeterBinding:
         address = self._node.address(index) if index is not None else None
         answer = None
         if address is not None:
-            answer = self.meter.receive_request(request.apdu, address.subnet, address.node, now)
-            while (event := self.meter.next_event()) is not None:
-                if isinstance(event, osgp.RequestDenied):
-                    self._reports.tell(now, "refused", f"refused a request: {event.reason.value}", reason=event.reason.name)
+            answer = self.meter.receive_request(
+                request.apdu, address.subnet, address.node, now,
+                domain=request.domain.octets, authenticated=request.via.authenticated,
+            )  # fmt: skip
+            self._tell_refusals(now)
         if answer is None:
             self._node.decline(request.request_id, now)
         else:
             self._node.respond(request.request_id, answer, now)
+
+    def _tell_refusals(self, now: float) -> None:
+        while (event := self.meter.next_event()) is not None:
+            if isinstance(event, osgp.RequestDenied):
+                self._reports.tell(now, "refused", f"refused a request: {event.reason.value}", reason=event.reason.name)
 
 
 class _ManagementRequest(Protocol):
@@ -186,7 +200,9 @@ class ConcentratorBinding:
 
     def start(self, now: float) -> None:
         """See `Application`."""
+        mode = self.concentrator.config.security
         self._reports.tell(now, "started", f"concentrator started as {self._node.address(0)}")
+        self._reports.tell(now, "security", f"messages are protected by: {osgp.MODE_NAMES[mode]}", security=mode.value)
         self.concentrator.start(now)
 
     def on_event(self, event: mac.Event, now: float) -> None:
@@ -334,16 +350,20 @@ class ConcentratorBinding:
 
 def concentrator_config(graph: Graph, spec: ConcentratorStation) -> osgp.ConcentratorConfig:
     """Keys and addresses of the graph, and what to read."""
-    keys = {
-        bytes.fromhex(other.unique_node_id): osgp.Key.omak(bytes.fromhex(other.omak))
-        for other in graph.stations
-        if isinstance(other, MeterStation) and other.omak
-    }
+    meters = {bytes.fromhex(other.unique_node_id): other for other in graph.stations if isinstance(other, MeterStation)}
+    keys = {identifier: meter_keys(graph, meter) for identifier, meter in meters.items()}
+    strangers = meter_keys(graph, None)
     taken = {(other.subnet, other.node) for other in graph.stations if not isinstance(other, MeterStation)}
     read_set = osgp.ConcentratorConfig().read_set if spec.tables is None else tuple(spec.tables)
     return osgp.ConcentratorConfig(
-        key=osgp.Key.omak(bytes.fromhex(graph.omak)),
-        keys=keys,
+        security=osgp.SecurityMode(graph.security),
+        modes={identifier: osgp.SecurityMode(graph.security_of(meter)) for identifier, meter in meters.items()},
+        key=strangers.omak,
+        keys={identifier: of.omak for identifier, of in keys.items()},
+        psk=strangers.psk,
+        psks={identifier: of.psk for identifier, of in keys.items()},
+        domain=bytes.fromhex(graph.domain),
+        entropy=entropy(graph, spec.name),
         subnet=spec.subnet,
         first_node=spec.first_meter_node,
         reserved=frozenset(taken),
@@ -362,8 +382,3 @@ def make_application(graph: Graph, spec: AnyStation, node: mac.Node) -> MeterBin
         config = concentrator_config(graph, spec)
         return ConcentratorBinding(graph, spec.name, node, config, station_random(graph, spec.name, "osgp"))
     raise GraphError(f"graph {graph.name}: {spec.name} is a reader; use osgp-sdr read")
-
-
-def station_random(graph: Graph, name: str, purpose: str) -> random.Random:
-    """A random generator of one station: the same for the same seed, different for every station and purpose."""
-    return random.Random(f"{graph.seed}/{name}/{purpose}")

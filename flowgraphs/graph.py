@@ -3,9 +3,10 @@
 Every problem is one line with file, line number and key: `demo.yaml:31: stations[1].coupler: Expected int >= 0`.
 """
 
+import random
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import yaml
@@ -24,8 +25,10 @@ Coupler = Annotated[int, Meta(ge=0, le=999)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 Hex6 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{12}$")]
 Hex8 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{16}$")]
+Key16 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{32}$")]
 Key12 = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{24}$")]
 DomainHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{12})?$")]
+Security = Literal["aes", "oma", "rc4", "auto"]  # osgp.SecurityMode
 Subnet = Annotated[int, Meta(ge=1, le=255)]
 NodeNumber = Annotated[int, Meta(ge=1, le=127)]
 
@@ -33,12 +36,22 @@ NodeNumber = Annotated[int, Meta(ge=1, le=127)]
 CHANNELS: Final = {"pl20c": "pl20c"}
 DEFAULT_CHANNEL: Final = "pl20a_nes"
 DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:5570"  # loopback only; where a line is that no graph and no option places elsewhere
-# A test key: 12 x DF. Real devices get their own; a graph may name another one.
+# Test keys: 12 x DF, and A0 to AF. Real devices get their own; a graph may name other ones.
 TEST_OMAK: Final = "df" * 12
+TEST_PSK: Final = "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
+SECRETS: Final = frozenset(("omak", "psk", "broadcast_psk"))
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of everything in a graph: unknown keys are errors."""
+    """Base of everything in a graph: unknown keys are errors, and secrets do not show themselves."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={'hidden' if name in SECRETS and value is not None else repr(value)}"
+            for name in self.__struct_fields__
+            for value in (getattr(self, name),)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class LinePath(Part, frozen=True):
@@ -93,7 +106,8 @@ class MeterStation(Station, frozen=True, tag="meter"):
     """A meter.
 
     serial: digits.    load_seed, load_scale, phases, pv_peak_w: its household, see osgp.MeterConfig.
-    initial_energy_wh: register at start.    omak: its key, 12 octets hex; left out = the graph's.
+    initial_energy_wh: register at start.
+    security, omak, psk: left out = the graph's.
     """
 
     serial: Annotated[str, Meta(pattern=r"^[0-9]{1,16}$")] = "1"
@@ -102,7 +116,9 @@ class MeterStation(Station, frozen=True, tag="meter"):
     pv_peak_w: NonNegative = 0.0
     initial_energy_wh: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     load_scale: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    security: Security | None = None
     omak: Key12 | None = None
+    psk: Key16 | None = None
 
 
 class ConcentratorStation(Station, frozen=True, tag="concentrator"):
@@ -137,7 +153,10 @@ class Graph(Part, frozen=True):
     heartbeat_s: after this many seconds a frozen peer counts as dead; left out = 0.9 s in real time, 5 s otherwise
     (a peer whose process ends is noticed at once in any case).
     channel: 14908 channel timing by name; left out = the one of the profile.
-    domain: 14908 domain id in hex, 0, 1, 3 or 6 octets.    omak: key for meters that name none (a labelled test key).
+    domain: 14908 domain id in hex, 0, 1, 3 or 6 octets.
+    security: what protects messages, for meters that name none: aes (the project's profile), oma (weak), rc4 (broken), auto.
+    omak, psk: keys for meters that name none, 12 octets (oma, rc4) and 16 (aes), hex; labelled test keys.
+    broadcast_psk: key of secure broadcasts, 16 octets; left out = there are none.
     """
 
     line: Line
@@ -153,7 +172,10 @@ class Graph(Part, frozen=True):
     heartbeat_s: NonNegative | None = None
     endpoint: str | None = None
     domain: DomainHex = ""
+    security: Security = "aes"
     omak: Key12 = TEST_OMAK
+    psk: Key16 = TEST_PSK
+    broadcast_psk: Key16 | None = None
 
     @property
     def heartbeat(self) -> float:
@@ -161,6 +183,10 @@ class Graph(Part, frozen=True):
         if self.heartbeat_s is not None:
             return self.heartbeat_s
         return 0.9 if self.pace == "realtime" else 5.0
+
+    def security_of(self, meter: MeterStation) -> Security:
+        """What protects the messages of a meter."""
+        return meter.security or self.security
 
     def station(self, name: str) -> AnyStation:
         """The station of that name; GraphError with the known names when there is none."""
@@ -367,3 +393,8 @@ def with_meters(graph: Graph, count: int) -> Graph:
     couplers = max(graph.line.couplers, max(station.coupler for station in stations) + 2)
     line = msgspec.structs.replace(graph.line, couplers=couplers, paths=list(paths.values()))
     return msgspec.structs.replace(graph, stations=stations, line=line)
+
+
+def station_random(graph: Graph, name: str, purpose: str) -> random.Random:
+    """A random generator of one station: the same for the same seed, different for every station and purpose."""
+    return random.Random(f"{graph.seed}/{name}/{purpose}")

@@ -16,10 +16,10 @@ from typing import IO, Final, Self
 
 import mac
 
-from .binding import make_application, make_node, station_random
+from .binding import make_application, make_node
 from .errors import StationError
 from .events import Event, EventReceiver, Finished, StationEvent
-from .graph import AnyStation, ConcentratorStation, Graph, dump_graph
+from .graph import AnyStation, ConcentratorStation, Graph, dump_graph, station_random
 from .lifetime import PARENT_VARIABLE, Lifetime
 from .station import Application, Station
 from .stream import MAX_TOGETHER, StationPort

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -15,13 +15,15 @@ import mac
 import osgp
 from mac import management
 
-from .binding import ConcentratorBinding, station_random
+from .binding import ConcentratorBinding
 from .errors import FlowgraphError, GraphError, StationError
 from .events import Event, Finished, StationEvent
-from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation
+from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, station_random
 from .lifetime import Lifetime
 from .processes import run_station
+from .protection import entropy, meter_keys
 
+ID_OCTETS: Final = 6
 READER: Final = "reader"
 READER_ID: Final = "0002a1ff0001"
 RESYNCS: Final = 20  # a concentrator that reads the same meter uses up sequence numbers all the time
@@ -30,11 +32,10 @@ READER_NODE: Final = 126  # last but one address of a subnet: concentrators give
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A meter: unique node id, address, or both; and its key, which is never shown."""
+    """A meter: unique node id, address, or both."""
 
     unique_node_id: bytes | None
     address: tuple[int, int] | None
-    omak: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,18 @@ def resolve_meter(graph: Graph, meter: str) -> Target:
         subnet, node = int(match[1]), int(match[2])
         if not (1 <= subnet <= 255 and 1 <= node <= 127):
             raise FlowgraphError(f"METER {meter}: subnet is 1..255, node 1..127")
-        return Target(None, (subnet, node), bytes.fromhex(graph.omak))
+        return Target(None, (subnet, node))
     known = next((s for s in meters if meter == s.name or meter.lower() == s.unique_node_id.lower()), None)
     if known is not None:
-        return Target(bytes.fromhex(known.unique_node_id), None, bytes.fromhex(known.omak or graph.omak))
+        return Target(bytes.fromhex(known.unique_node_id), None)
     if not re.fullmatch(r"[0-9A-Fa-f]{12}", meter):
         names = ", ".join(s.name for s in meters)
         raise GraphError(f"METER {meter!r}: no station of graph {graph.name} ({names}), unique node id or subnet/node")
-    return Target(bytes.fromhex(meter), None, bytes.fromhex(graph.omak))
+    return Target(bytes.fromhex(meter), None)
 
 
 class ReaderBinding:
-    """Asks a meter for its address when only its id is known, then reads it.
+    """Asks a meter for its address when only its id is known, for its id when only its address is, then reads it.
 
     Attributes:
         found: values by what the user wrote.    problems: one line each.    done: nothing more will come.
@@ -131,12 +132,14 @@ class ReaderBinding:
 
     def start(self, now: float) -> None:
         """See `Application`."""
-        if self._target.address is not None:
-            self._read(self._target.address, now)
-            return
-        assert self._target.unique_node_id is not None
-        query = management.QueryDomain(0).encode()
-        self._query = self._node.send_request(mac.UniqueId(self._target.unique_node_id), query, now)
+        target = self._target
+        if target.address is not None:
+            query = management.ReadMemory(management.MemoryMode.READ_ONLY, 0, ID_OCTETS).encode()  # its id comes first there
+            self._query = self._node.send_request(mac.SubnetNode(*target.address), query, now)
+        else:
+            assert target.unique_node_id is not None
+            query = management.QueryDomain(0).encode()
+            self._query = self._node.send_request(mac.UniqueId(target.unique_node_id), query, now)
 
     def on_event(self, event: mac.Event, now: float) -> None:
         """See `Application`."""
@@ -145,16 +148,27 @@ class ReaderBinding:
         elif isinstance(event, mac.ResponseReceived) and event.handle == self._query:
             self._query = None
             try:
-                report = management.decode_response(management.QueryDomain.CODE, event.apdu)
+                self._on_answer(event.apdu, now)
             except mac.DecodeError as error:
                 self._fail(f"answered nonsense: {error}")
-                return
-            if isinstance(report, management.DomainReport) and report.entry is not None:
-                self._read((report.entry.subnet, report.entry.node), now)
-            else:
-                self._fail("has no address yet: no concentrator has found it")
         elif isinstance(event, mac.TransactionDone) and event.handle == self._query:
             self._fail("does not answer")
+
+    def _on_answer(self, apdu: bytes, now: float) -> None:
+        target = self._target
+        if target.address is not None:
+            answer = management.decode_response(management.ReadMemory.CODE, apdu)
+            if isinstance(answer, management.Done) and len(answer.octets) == ID_OCTETS:
+                self._read(answer.octets, target.address, now)
+            else:
+                self._fail("does not tell its unique node id")
+            return
+        assert target.unique_node_id is not None
+        report = management.decode_response(management.QueryDomain.CODE, apdu)
+        if isinstance(report, management.DomainReport) and report.entry is not None:
+            self._read(target.unique_node_id, (report.entry.subnet, report.entry.node), now)
+        else:
+            self._fail("has no address yet: no concentrator has found it")
 
     def work(self, now: float) -> None:
         """See `Application`."""
@@ -182,10 +196,18 @@ class ReaderBinding:
         self.problems.append(problem)
         self.done = True
 
-    def _read(self, address: tuple[int, int], now: float) -> None:
-        identifier = self._target.unique_node_id or bytes(6)
+    def _read(self, identifier: bytes, address: tuple[int, int], now: float) -> None:
+        graph = self._graph
+        meter = next(
+            (s for s in graph.stations if isinstance(s, MeterStation) and bytes.fromhex(s.unique_node_id) == identifier), None
+        )
+        keys = meter_keys(graph, meter)
         config = osgp.ConcentratorConfig(
-            key=osgp.Key.omak(self._target.omak),
+            security=osgp.SecurityMode(graph.security if meter is None else graph.security_of(meter)),
+            key=keys.omak,
+            psk=keys.psk,
+            domain=bytes.fromhex(graph.domain),
+            entropy=entropy(graph, self._spec.name),
             known={identifier: address},
             read_set=tuple(dict.fromkeys(item.table for item in self._wanted)),
             prefixes={},

@@ -81,6 +81,7 @@ class Station:
         self._emit = emit
         self._next = self._base = first_sample  # next sample expected; where the receiver counts from
         self._busy = False
+        self._idle_since = first_sample  # when the last carrier went
         self._sending: tuple[int, NDArray[np.float32]] | None = None  # first sample on the line, waveform
         self._promised = 0  # see decided_until
         self._own_tail_end = 0  # a carrier before this index is our own
@@ -125,7 +126,8 @@ class Station:
             send_at: first sample of the transmit block after the newest one.    block: samples per block.
 
         A frame starts when a timer of the node or the application runs out, or beta1 after a carrier has gone; a carrier
-        that is heard in between only delays. So silence can be promised up to the first of these instants.
+        that is heard in between only delays. So silence can be promised up to the first of these instants. The receiver may
+        hand over a packet a little later than its carrier went, so that the answer to it is still to come up.
         """
         end = self._next
         if self._sending is not None:
@@ -133,6 +135,8 @@ class Station:
             self._promised = max(send_at, _aligned(first + x.size, block))
             return self._promised
         start = end + block + self._beta1
+        if not self._busy and end < self._idle_since + self._beta1:
+            start = max(end + block, self._idle_since + self._beta1)
         for timer in (self.node.next_timer(), self.application.next_timer()):
             if timer is not None:
                 start = min(start, math.floor(timer * self.sample_rate))
@@ -199,6 +203,7 @@ class Station:
             self._own_tail_end = 0
         if busy != self._busy:
             self._busy = busy
+            self._idle_since = end
             self.node.on_channel(busy, now)
 
     def _start(self, octets: bytes, alternate: bool, send_at: int) -> None:
@@ -220,6 +225,7 @@ class Station:
             self._sending = None
             self._own_tail_end = end + self._tail
             self._busy = False
+            self._idle_since = end
             self.node.transmission_done(now)
 
     def _transmit_block(self, send_at: int, size: int) -> Samples | None:

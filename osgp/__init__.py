@@ -65,6 +65,8 @@ from .meter import (
 from .place import Place, place
 from .plc import Limits
 from .security import (
+    MODE_NAMES,
+    RC4_WEAKNESS,
     AesSuite,
     Key,
     KeyRing,
@@ -94,6 +96,8 @@ from .table import TableName, TableSpec, table, table_id, table_number, tables
 from .value import Record, TableValue
 
 __all__ = [
+    "MODE_NAMES",
+    "RC4_WEAKNESS",
     "AccessLevel",
     "Action",
     "AesSuite",

@@ -3,6 +3,7 @@
 import click
 
 from ..cli import debug_option
+from .security_option import security_option, with_security
 
 MAX_METERS = 20
 
@@ -17,11 +18,18 @@ MAX_METERS = 20
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of noise and random slots; the same seed, the same run.")
 @click.option("--meters", type=click.IntRange(1, MAX_METERS), help="Another number of meters than three.")
 @click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: private.")
+@security_option
 @click.option("--packets", is_flag=True, help="Show every packet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
 @debug_option
 def command(
-    out: str | None, seed: int | None, meters: int | None, endpoint: str | None, packets: bool, as_json: bool
+    out: str | None,
+    seed: int | None,
+    meters: int | None,
+    endpoint: str | None,
+    security: str | None,
+    packets: bool,
+    as_json: bool,
 ) -> int:
     import msgspec
 
@@ -33,4 +41,4 @@ def command(
         graph = with_meters(graph, meters)
     changes = {"seed": seed, "endpoint": endpoint}
     graph = msgspec.structs.replace(graph, **{key: value for key, value in changes.items() if value is not None})
-    return run_graph(graph, out, as_json, packets, details=False)
+    return run_graph(with_security(graph, security), out, as_json, packets, details=False)

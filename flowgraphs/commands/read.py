@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
+from .security_option import security_option, with_security
 
 if TYPE_CHECKING:
     from ..reading import Wanted
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--tls", is_flag=True, help="TLS at the MEP port.")
 @click.option("--graph", default="demo", show_default=True, help="Graph of the line: rate, domain and keys.")
 @click.option("--endpoint", metavar="ZMQ", help="Where the line is; default: the graph's, or tcp://127.0.0.1:5570.")
+@security_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each table or field.")
 @click.option("--wait", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, metavar="S",
               help="How long to wait for the line, or for an answer at a port.")  # fmt: skip
@@ -45,6 +47,7 @@ def command(
     tls: bool,
     graph: str,
     endpoint: str | None,
+    security: str | None,
     as_json: bool,
     wait: float,
 ) -> int:
@@ -63,7 +66,7 @@ def command(
             who = optical or mep or ""
             problems, found = read_port(who, wanted, ring, lifetime, wait, mep=mep is not None, tls=tls, user_id=user_id)
         else:
-            who, wanted, problems, found = _on_the_line(words, graph, endpoint, lifetime, wait)
+            who, wanted, problems, found = _on_the_line(words, graph, endpoint, security, lifetime, wait)
         if lifetime.interrupted:
             return INTERRUPTED
     for item in wanted:
@@ -75,7 +78,7 @@ def command(
 
 
 def _on_the_line(
-    words: tuple[str, ...], graph: str, endpoint: str | None, lifetime: Any, wait: float
+    words: tuple[str, ...], graph: str, endpoint: str | None, security: str | None, lifetime: Any, wait: float
 ) -> "tuple[str, list[Wanted], list[str], dict[str, Any]]":
     from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..kernels import ensure_compiled
@@ -84,7 +87,7 @@ def _on_the_line(
     meter, *tables = words
     if not tables:
         raise click.UsageError("Missing argument 'TABLE...'.")
-    loaded = load_graph(graph)
+    loaded = with_security(load_graph(graph), security)
     location = endpoint or loaded.endpoint or DEFAULT_ENDPOINT
     wanted = [parse_wanted(text) for text in tables]
     target = resolve_meter(loaded, meter)

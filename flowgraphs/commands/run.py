@@ -3,6 +3,7 @@
 import click
 
 from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
+from .security_option import security_option, with_security
 
 
 @click.command(
@@ -16,6 +17,7 @@ from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Instead of the graph's.")
 @click.option("--pace", type=click.Choice(["fast", "realtime"]), help="Instead of the graph's.")
 @click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: the graph's, or tcp://127.0.0.1:5570.")
+@security_option
 @click.option("--packets", is_flag=True, help="Show every packet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
 @debug_option
@@ -25,6 +27,7 @@ def command(
     seed: int | None,
     pace: str | None,
     endpoint: str | None,
+    security: str | None,
     packets: bool,
     as_json: bool,
 ) -> int:
@@ -35,7 +38,7 @@ def command(
     loaded = load_graph(graph)
     changes = {"seed": seed, "pace": pace, "endpoint": endpoint or loaded.endpoint or DEFAULT_ENDPOINT}
     loaded = msgspec.structs.replace(loaded, **{key: value for key, value in changes.items() if value is not None})
-    return run_graph(loaded, out, as_json, packets)
+    return run_graph(with_security(loaded, security), out, as_json, packets)
 
 
 def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, details: bool = True) -> int:
@@ -48,6 +51,7 @@ def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, deta
     from ..kernels import ensure_compiled
     from ..lifetime import Lifetime
     from ..processes import GraphRun
+    from ..protection import weaknesses
     from ..report import EventPrinter, RunLog, readings_table, write_artefacts
 
     assert isinstance(graph, Graph)
@@ -72,6 +76,8 @@ def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, deta
     def report(text: str) -> None:
         click.echo(f"osgp-sdr: {text}", err=True)
 
+    for weakness in weaknesses(graph):
+        report(weakness)
     with Lifetime() as lifetime:
         try:
             with GraphRun(graph, recording, on_event, report) as running:

@@ -17,6 +17,10 @@ from ..cli import DONE, INTERRUPTED, debug_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
 @debug_option
 def command(selected: str, endpoint: str | None, events: str | None, as_json: bool) -> int:
+    import warnings
+
+    from osgp import WeakSecurityWarning
+
     from ..events import EventSender
     from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..lifetime import Lifetime
@@ -28,6 +32,7 @@ def command(selected: str, endpoint: str | None, events: str | None, as_json: bo
         raise click.BadParameter(f"expected GRAPH#NAME, got {selected!r}", param_hint="GRAPH#NAME")
     graph = load_graph(source)
     graph.station(name)
+    warnings.simplefilter("ignore", WeakSecurityWarning)  # who runs the graph says it once for all its stations
     address = endpoint or graph.endpoint or DEFAULT_ENDPOINT
     sender = EventSender(events)
     printer = EventPrinter(graph.sample_rate, as_json, packets=True)

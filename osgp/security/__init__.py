@@ -19,6 +19,7 @@ from .lockout import Lockout
 from .mep import MepExchange, MepSuite
 from .modes import MODE_NAMES, ClientSecurity, MeterSecurity, SecurityMode, client_security
 from .oma import OmaSuite, mep_request_digest, mep_response_digest, oma_digest
+from .rc4 import WEAKNESS as RC4_WEAKNESS
 from .rc4 import Rc4Suite, WeakSecurityWarning
 from .sequence import SEQUENCE_MODULUS, SEQUENCE_WINDOW, SequenceWindow, next_number
 from .usage import DailyLimit, KeyUse
@@ -28,6 +29,7 @@ __all__ = [
     "COMMISSIONING_CODE",
     "MODE_NAMES",
     "NO_TAG",
+    "RC4_WEAKNESS",
     "SEQUENCE_MODULUS",
     "SEQUENCE_WINDOW",
     "AesSuite",

@@ -42,18 +42,29 @@ class Silent:
         return []
 
 
+class Slots(random.Random):
+    """Draws slots; the first one whenever `lowest` says so."""
+
+    lowest = False
+
+    def randrange(self, *bounds):
+        return 0 if self.lowest else super().randrange(*bounds)
+
+
 class World:
     """Two stations on a line, block by block."""
 
     def __init__(self):
         self.events, self.mixer, self.sent, self.index = [], Mixer(GRAPH), {}, 0
         self.applications = [Silent(), Silent()]
-        self.nodes = [make_node(GRAPH, spec, random.Random(spec.name), 0.0) for spec in GRAPH.stations]
+        self.rngs = [Slots(spec.name) for spec in GRAPH.stations]
+        self.nodes = [make_node(GRAPH, spec, rng, 0.0) for spec, rng in zip(GRAPH.stations, self.rngs, strict=True)]
         self.stations = [
             Station(GRAPH, spec, node, application, self.events.append)
             for spec, node, application in zip(GRAPH.stations, self.nodes, self.applications, strict=True)
         ]
         self.promised = [0, 0]
+        self.keeps = False  # whether promises are held against each other; what a test sends of its own accord breaks them
 
     def run(self, seconds):
         for _ in range(round(seconds * RATE / BLOCK)):
@@ -65,7 +76,8 @@ class World:
                 if block is not None:
                     self.sent.setdefault(at, {})[k] = block
                 promise = station.decided_until(at + BLOCK, BLOCK)
-                assert promise >= at + BLOCK
+                assert promise >= max(at + BLOCK, self.promised[k])  # a promise is not taken back
+                self.promised[k] = promise if self.keeps else 0
             self.index += BLOCK
 
     def of(self, kind, station=None):
@@ -127,3 +139,19 @@ def test_a_gap_is_told_and_packets_after_it_have_their_true_place(world):
     (frame,), (packet,) = world.of(FrameSent), world.of(PacketReceived)
     assert packet.crc_ok and abs(packet.start_sample - frame.start_sample) < 112
     assert np.isfinite(packet.esn0_db)
+
+
+@pytest.mark.parametrize("later", [0, 1, 2, 4])
+def test_an_answer_that_comes_up_after_the_carrier_has_gone_breaks_no_promise(world, later):
+    """The receiver hands a packet over a little after its carrier has gone; the answer may start beta1 after that."""
+    world.rngs[1].lowest = world.keeps = True
+    world.nodes[0].send_unacknowledged(mac.SubnetNode(1, 2), b"\x01question", world.index / RATE)
+    station = world.stations[1]
+    while not station._busy:
+        world.run(BLOCK / RATE)
+    while station._busy:
+        world.run(BLOCK / RATE)
+    world.run(later * BLOCK / RATE)
+    world.nodes[1].send_unacknowledged(mac.SubnetNode(1, 1), b"\x01answer", world.index / RATE)
+    world.run(1.0)
+    assert [f.station for f in world.of(FrameSent)] == ["a", "b"]

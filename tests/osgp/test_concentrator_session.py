@@ -13,9 +13,9 @@ from osgp.security.apdu import split_request
 ADDRESS = (1, 9)
 
 
-def Meter(config):
+def Meter(config, *parts):
     """A meter of the RC4 era: its requests can be read on the way."""
-    return AnyMeter(dataclasses.replace(config, security="oma"))
+    return AnyMeter(dataclasses.replace(config, security="oma"), *parts)
 
 
 def pdu_and_number(octets):

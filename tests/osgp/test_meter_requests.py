@@ -57,7 +57,8 @@ def read(meter, name, sequence, now=0.0):
 def meter():
     return Meter(
         MeterConfig(
-            security="oma", sequence=100, serial="123456", utility_serial="U-77", manufacturer="ABC", alarms=frozenset({"cover_removed"}),
+            security="oma",
+            sequence=100, serial="123456", utility_serial="U-77", manufacturer="ABC", alarms=frozenset({"cover_removed"}),
             start=datetime.datetime(2004, 2, 16, 15, 59, 50), load=ConstantLoad((1000.0,), (200.0,)),
             initial_registers={"forward_active_wh": 12345678},
         )
