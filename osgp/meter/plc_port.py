@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .device import Meter
 
 KEY_ALARM: Final = "key_expiration_pending"  # BT03; grade A
+LIMIT_READ_EVERY: Final = 64  # uses of a key between two looks at its limit
 _STATE_OCTETS: Final = 14
 
 
@@ -138,14 +139,13 @@ class PlcPort:
 
     def _take_broadcast(self, value: int, now: float) -> bool:
         """Check the value against ET04 and move the base there."""
-        spec, store = table("ET04"), self._meter.store
-        system = spec.decode(self._meter.octets("ET04", now), store.context)
+        store = self._meter.store
+        system = table("ET04").decode(self._meter.octets("ET04", now), store.context)
         window = BroadcastWindow(system["broadcast_base"], system["broadcast_delta"])
         if not window.accept(value):
             return False
         receipt = self._meter.clock.utc(now)
-        values = system.plain() | {"broadcast_base": window.base, "broadcast_receipt": receipt.replace(microsecond=0)}
-        store.put("ET04", spec.encode(values, store.context))
+        store.update("ET04", {"broadcast_base": window.base, "broadcast_receipt": receipt.replace(microsecond=0)})
         return True
 
     def _commission(self, octets: bytes, link: Link, now: float) -> bytes | None:
@@ -164,8 +164,9 @@ class PlcPort:
         return answer
 
     def _use(self, key: KeyUse, now: float) -> None:
-        start, size = table("ET04").field_range("max_key_usage")
-        key.limit = int.from_bytes(self._meter.store.octets("ET04")[start : start + size], "little") or MAX_KEY_USAGE
+        if key.uses % LIMIT_READ_EVERY == 0:
+            start, size = table("ET04").field_range("max_key_usage")
+            key.limit = int.from_bytes(self._meter.store.octets("ET04")[start : start + size], "little") or MAX_KEY_USAGE
         if key.use():
             self._meter.signal(Alarm(KEY_ALARM), now)
 
