@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, str]] = {
     "meter": "A simulated meter at optical and MEP ports.",
     "read": "Read tables of a meter: on a running line, at its optical port or its MEP port.",
     "node": "A LON node over IP, to be queried, commissioned and messaged.",
+    "tables": "Tables and procedures explained; octets decoded.",
     "doctor": "Versions, caches and what is missing for which feature.",
 }
 

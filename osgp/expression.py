@@ -248,3 +248,33 @@ def references(node: Node) -> set[str]:
         case Reference():
             inner = set().union(*(references(part) for part in node.parts if not isinstance(part, str | int)), set())
             return {str(node.parts[0])} | inner
+
+
+def unparse(node: Node) -> str:
+    """The text of an expression."""
+    match node:
+        case Number():
+            return str(node.value)
+        case Call():
+            return f"{node.function}({', '.join(map(unparse, node.arguments))})"
+        case Operation():
+            left, right = unparse(node.left), unparse(node.right)
+            if node.symbol in ("*", "/"):
+                left = f"({left})" if _is_sum(node.left) else left
+            if isinstance(node.right, Operation) and (node.symbol in ("*", "/", "-") or _rank(node.right) < _rank(node)):
+                right = f"({right})"
+            return f"{left}{node.symbol}{right}"
+        case Reference():
+            parts = [part if isinstance(part, str | int) else f"[{unparse(part)}]" for part in node.parts]
+            text = str(parts[0])
+            for part in parts[1:]:
+                text += part if isinstance(part, str) and part.startswith("[") else f".{part}"
+            return text
+
+
+def _rank(node: Operation) -> int:
+    return 0 if node.symbol in COMPARISONS else 1 if node.symbol in ("+", "-") else 2
+
+
+def _is_sum(node: Node) -> bool:
+    return isinstance(node, Operation) and _rank(node) < 2

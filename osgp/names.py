@@ -76,6 +76,7 @@ def normal_id(text: str) -> str:
         kind = match[1].upper()
         return f"{_OLD.get(kind, kind)}{int(match[2]):02}{match[3] or ''}"
     try:
-        return table_id(int(text, 0) if not text.isdecimal() else int(text))
+        number = int(text) if text.isdecimal() else int(text, 0)
     except ValueError:
         raise TableError(f"a table is BTnn, ETnn or a number, got {text!r}") from None
+    return table_id(number)

@@ -18,6 +18,7 @@ from .context import DEFAULT_CONTEXT, Context
 from .errors import TableError
 from .expression import Node, Number, Part, references
 from .fields import FieldSpec, Kind, build_fields, expression
+from .json_form import values_of
 from .layout import Layout
 from .leaf import Buffer, Leaf
 from .names import EXTENDED, FOLDER, PENDING, PENDING_MARK, TableName, known, table_id, table_number, tables
@@ -100,6 +101,10 @@ class TableSpec:
             if not entry.own and entry.holds(context, firmware, None):
                 return entry.layout.encode(value, newer=newer)
         return Compiler(self, context, given=value).run().encode(value, newer=newer)
+
+    def from_json(self, plain: Mapping[str, Any], context: Context = DEFAULT_CONTEXT) -> bytes:
+        """Octets of what `TableValue.to_json` gave; TableError names a field that does not fit."""
+        return self.encode(values_of(plain, self.fields, self.id), context)
 
     def size(self, context: Context = DEFAULT_CONTEXT) -> int:
         """Octets of the table. TableError when a dimension is not known (the text says which)."""

@@ -21,6 +21,10 @@ from typing import Any, Final, Self
 
 from .errors import TableError
 
+_DATE: Final = re.compile(r"\d{1,4}(?:[-: T]\d{1,3})*")
+_NUMBER: Final = re.compile(r"\d+")
+_HEX: Final = re.compile(r"0x[0-9a-f]{1,4}")
+
 
 class _Octets:
     """Shared behaviour of the types whose parts are one octet each."""
@@ -31,8 +35,26 @@ class _Octets:
     def decode(cls, octets: bytes) -> Self:
         return cls(*octets)
 
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The other way round of `str`; TableError for anything else."""
+        numbers = _numbers(text, cls.__name__)
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        if len(numbers) != len(names):
+            raise TableError(f"{cls.__name__} is {' '.join(names)}, got {text!r}")
+        if names[0] == "year":
+            numbers[0] -= 2000
+        return cls(*numbers)
+
     def encode(self) -> bytes:
         return bytes(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+
+
+def _numbers(text: str, what: str) -> list[int]:
+    """The numbers of a text of digits and separators."""
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise TableError(f"{what}: {text!r} is no date or time")
+    return [int(number) for number in _NUMBER.findall(text)]
 
 
 def _check_octets(instance: Any) -> None:
@@ -139,6 +161,14 @@ class AnsiDate:
             raise TableError(f"ANSI_DATE out of range: {self.year}, {self.month}, {self.day}")
         return (self.year | self.month << 7 | self.day << 11).to_bytes(2, "little")
 
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The other way round of `str`."""
+        numbers = _numbers(text, "AnsiDate")
+        if len(numbers) != 3:
+            raise TableError(f"AnsiDate is year month day, got {text!r}")
+        return cls(numbers[0] - 2000, *numbers[1:])
+
     def __str__(self) -> str:
         return f"{2000 + self.year:04}-{self.month:02}-{self.day:02}"
 
@@ -190,7 +220,27 @@ class RecurringDate:
     def delta(self) -> int:
         return self.word >> 10
 
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The other way round of `str`; also the word in hexadecimal, "0x1234"."""
+        if isinstance(text, str) and _HEX.fullmatch(text):
+            return cls(int(text, 16))
+        numbers = [int(number) for number in _NUMBER.findall(str(text))]
+        word = None
+        match str(text).split(" ")[0], numbers:
+            case "every", [period, delta] if period < 64 and delta < 64:
+                word = 15 | period << 4 | delta << 10
+            case "weekly", [weekday] if weekday < 8:
+                word = 14 | weekday << 8
+            case "month", [month, day, rule, weekday] if month < 14 and day < 32 and rule < 16 and weekday < 8:
+                word = month | rule << 4 | weekday << 8 | day << 11
+        if word is None or str(cls(word)) != text:
+            raise TableError(f"RecurringDate: {text!r} is no recurring date")
+        return cls(word)
+
     def __str__(self) -> str:
+        if self.month == 14 and self.word & ~0x070F:
+            return f"0x{self.word:04x}"
         if self.month == 15:
             return f"every {self.period} days plus {self.delta}"
         if self.month == 14:
@@ -215,6 +265,14 @@ class ExtendedSourceId:
             raise TableError(f"EXTENDED_SOURCE_ID out of range: {self.type}, {self.sub}")
         return (self.type << 12 | self.sub).to_bytes(2, "little")
 
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The other way round of `str`."""
+        kind, slash, sub = str(text).partition("/")
+        if not (slash and kind.isdecimal() and sub.isdecimal()):
+            raise TableError(f"ExtendedSourceId is type/sub, got {text!r}")
+        return cls(int(kind), int(sub))
+
     def __str__(self) -> str:
         return f"{self.type}/{self.sub}"
 
@@ -227,13 +285,14 @@ Scalar = (
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One fixed-size type: `size` octets, and the two directions."""
+    """One fixed-size type: `size` octets, and the two directions. `from_text`: from the text of its values, None for numbers."""
 
     name: str
     size: int
     decode: Callable[[bytes], Scalar]
     encode: Callable[[Any], bytes]
     zero: Scalar
+    from_text: Callable[[str], Scalar] | None = None
 
 
 def _integer(name: str, size: int, signed: bool) -> Codec:
@@ -255,7 +314,7 @@ def _structured(name: str, cls: Any) -> Codec:
         return octets
 
     zero = cls()
-    return Codec(name, len(zero.encode()), cls.decode, encode, zero)
+    return Codec(name, len(zero.encode()), cls.decode, encode, zero, cls.from_text)
 
 
 INTEGERS: Final = {

@@ -130,8 +130,13 @@ class TableValue(Record):
         raise TableError(f"{self.spec.id}.{'.'.join(map(str, parts))} is not in the decoded {len(self.octets)} octets")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for JSON: dates as text, octets as hex digits, sets as sorted lists; fillers are left out."""
-        return _plain_record(self, {field.name for field in self.spec.fields if field.filler}, self.spec.fields)
+        """Plain data for JSON: dates as text, octets as hex digits, sets as sorted lists; fillers only when they are not zero.
+
+        `TableSpec.from_json` is the other way round.
+        """
+        from .json_form import plain_record
+
+        return plain_record(self._fields, self.spec.fields)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TableValue):
@@ -170,30 +175,3 @@ def _first(record: Record, name: str) -> Any:
             if found is not None:
                 return found
     return None
-
-
-def _plain_record(record: Record, fillers: set[str], specs: tuple[Any, ...]) -> dict[str, Any]:
-    below = {spec.name: spec for spec in specs}
-    plain: dict[str, Any] = {}
-    for name, value in record._fields.items():
-        if name in fillers:
-            continue
-        if isinstance(value, tuple) and value and isinstance(value[0], Record):
-            inner = below[name].fields
-            inner_fillers = {spec.name for spec in inner if spec.filler}
-            plain[name] = [_plain_record(element, inner_fillers, inner) for element in value]
-        else:
-            plain[name] = _plain(value)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if isinstance(value, tuple):
-        return [_plain(element) for element in value]
-    return str(value)

@@ -42,6 +42,7 @@ def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
     writable = {table_number(name) for name in names if store.writable(name, AccessLevel.OMAK)}
     known = frozenset(procedures)
     generation = min(4, max(2, store.context.firmware[0]))
+    extended_octets = EXTENDED_TABLE_OCTETS[generation]
     values = {
         "char_format": 1,
         "time_format": 2,
@@ -56,25 +57,26 @@ def put_root(store: TableStore, procedures: Iterable[int] = ()) -> None:
         "standard_version": 1,
         "manufacturer_status_length": STATUS_OCTETS,
         "dim_basic_tables": BASIC_TABLE_OCTETS,
-        "dim_extended_tables": EXTENDED_TABLE_OCTETS[generation],
+        "dim_extended_tables": extended_octets,
         "number_pending_tables": PENDING_TABLES[generation],
         **PROCEDURE_OCTETS,
-        "basic_tables_used": _basic(numbers),
-        "extended_tables_used": _extended(numbers),
-        "basic_procedures_used": _basic(known),
-        "extended_procedures_used": _extended(known),
-        "basic_tables_writable": _basic(writable),
-        "extended_tables_writable": _extended(writable),
+        "basic_tables_used": _basic(numbers, BASIC_TABLE_OCTETS),
+        "extended_tables_used": _extended(numbers, extended_octets),
+        "basic_procedures_used": _basic(known, PROCEDURE_OCTETS["dim_basic_procedures"]),
+        "extended_procedures_used": _extended(known, PROCEDURE_OCTETS["dim_extended_procedures"]),
+        "basic_tables_writable": _basic(writable, BASIC_TABLE_OCTETS),
+        "extended_tables_writable": _extended(writable, extended_octets),
     }
     put(store, "BT00", values)
 
 
-def _basic(numbers: Iterable[int]) -> frozenset[int]:
-    return frozenset(number for number in numbers if number < EXTENDED)
+def _basic(numbers: Iterable[int], octets: int) -> frozenset[int]:
+    """Numbers that the bitmap of basic ones has room for."""
+    return frozenset(number for number in numbers if number < min(EXTENDED, 8 * octets))
 
 
-def _extended(numbers: Iterable[int]) -> frozenset[int]:
-    return frozenset(number - EXTENDED for number in numbers if number >= EXTENDED)
+def _extended(numbers: Iterable[int], octets: int) -> frozenset[int]:
+    return frozenset(number - EXTENDED for number in numbers if EXTENDED <= number < EXTENDED + 8 * octets)
 
 
 class PowerLine(Protocol):
