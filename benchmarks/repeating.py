@@ -164,7 +164,7 @@ def measure(repeaters: int, loss: float, runs: int, seed: int, timing: Timing = 
     done = [start(seed * 100_000 + repeaters * 1000 + run) for run in range(runs)]
     good = [run.time_s for run in done if run.done.outcome is ProxyOutcome.RESPONSE]
     rng = Random(seed)
-    computed = [compute(links_of(repeaters, timing), loss, rng) for _ in range(max(10 * runs, 2000))]
+    computed = [compute(links_of(repeaters, timing), loss, rng) for _ in range(max(10 * runs, 1000))]
     computed_good = [time_s for delivered, time_s in computed if delivered]
     return Figures(
         repeaters,
