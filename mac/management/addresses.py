@@ -9,7 +9,7 @@ from ..address import check_length
 from ..entries import GroupEntry
 from ..errors import MalformedPdu
 from ..message_codes import take
-from .request import IndexedRequest
+from .request import IndexedRequest, need
 
 ROW_LENGTH = 5
 
@@ -36,11 +36,11 @@ class UpdateAddress:
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU."""
+        """From the whole APDU; octets behind the row are ignored (grade B)."""
         if len(apdu) == 1 + cls.ROW_LENGTH and apdu[2] == 0:
             apdu += b"\0"
-        take(apdu, 2 + cls.ROW_LENGTH, "Update Address")
-        return cls(apdu[1], apdu[2:])
+        need(apdu, 2 + cls.ROW_LENGTH, "Update Address")
+        return cls(apdu[1], apdu[2 : 2 + cls.ROW_LENGTH])
 
 
 class QueryAddress(IndexedRequest):

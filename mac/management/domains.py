@@ -10,7 +10,7 @@ from ..authentication import BLANK_KEY
 from ..entries import DomainEntry
 from ..message_codes import QUERY_DOMAIN, take
 from ..reports import encode_row
-from .request import IndexedRequest
+from .request import IndexedRequest, need
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,11 @@ class UpdateDomain:
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU."""
-        take(apdu, 2 + DomainEntry.LENGTH, "Update Domain")
-        entry = DomainEntry.decode(apdu[2:])
-        return cls(apdu[1], entry, apdu[-DomainEntry.KEY_LENGTH :] if entry is None else BLANK_KEY)
+        """From the whole APDU; octets behind the row are ignored (grade B)."""
+        need(apdu, 2 + DomainEntry.LENGTH, "Update Domain")
+        row = apdu[2 : 2 + DomainEntry.LENGTH]
+        entry = DomainEntry.decode(row)
+        return cls(apdu[1], entry, row[-DomainEntry.KEY_LENGTH :] if entry is None else BLANK_KEY)
 
 
 class LeaveDomain(IndexedRequest):

@@ -83,9 +83,9 @@ class UpdateDomainNoKey:
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU."""
-        take(apdu, 3 + ROW_WITHOUT_KEY, "Update Domain without key")
-        return cls(apdu[2], DomainEntry.decode(apdu[3:] + bytes(DomainEntry.KEY_LENGTH)))
+        """From the whole APDU; octets behind the row are ignored (grade B)."""
+        need(apdu, 3 + ROW_WITHOUT_KEY, "Update Domain without key")
+        return cls(apdu[2], DomainEntry.decode(apdu[3 : 3 + ROW_WITHOUT_KEY] + bytes(DomainEntry.KEY_LENGTH)))
 
 
 class QueryDomainNoKey(IndexedRequest):
@@ -123,9 +123,9 @@ class UpdateOmaKey:
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU; an increment flag other than 1 means replace (grade B)."""
-        take(apdu, 3 + OMA_KEY_LENGTH, "Update Key of 96 bits")
-        return cls(apdu[2] == 1, apdu[3:])
+        """From the whole APDU; an increment flag other than 1 means replace, octets behind the key are ignored (grade B)."""
+        need(apdu, 3 + OMA_KEY_LENGTH, "Update Key of 96 bits")
+        return cls(apdu[2] == 1, apdu[3 : 3 + OMA_KEY_LENGTH])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from ..address import check_range
 from ..errors import TruncatedPdu
 from ..message_codes import take
-from .request import one_of
+from .request import need, one_of
 
 
 class MemoryMode(IntEnum):
@@ -41,8 +41,8 @@ class ReadMemory:
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU."""
-        take(apdu, 5, "Read Memory")
+        """From the whole APDU; octets behind the count are ignored (grade B)."""
+        need(apdu, 5, "Read Memory")
         mode = MemoryMode(one_of(MemoryMode, apdu[1], "memory mode"))
         return cls(mode, int.from_bytes(apdu[2:4], "big"), apdu[4])
 

@@ -83,6 +83,24 @@ def talk(make_node, domain):
     return Dialogue(make_node(7), domain)
 
 
+@pytest.mark.parametrize(
+    ("request_octets", "answer"),
+    [
+        ("63 01 " + "FF" * 15 + "00", "23"),
+        ("66 03 83 01 34 58 07 00", "26"),
+        ("6D 02 0000 01 00", "2D00"),
+        ("60 07 01 " + "FF" * 9 + "00", "2007"),
+        ("60 0A 00 " + "00" * 13, "200A"),
+        ("65 00 00000000000000", "05"),
+        ("6A 00 00", "0A"),
+        ("51 00", "11"),
+        ("62 01 00", "02"),
+    ],
+)
+def test_octets_too_many_are_taken_as_a_known_stack_takes_them(talk, request_octets, answer):
+    assert talk.ask(request_octets) == answer
+
+
 # --- keys -----------------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +246,39 @@ def test_memory_refresh(talk, request_octets, answer):
 def test_buffer_codes():
     assert [buffer_size(code) for code in range(16)] == [255, 20, 20, 21, 22, 24, 26, 30, 34, 42, 50, 66, 82, 114, 146, 210]
     assert [buffer_count(code) for code in (0, 1, 2, 9, 15)] == [0, 1, 1, 23, 191]
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+STATES = {  # octet -> (after off-line, after on-line, after reset), as Query Status shows it; from the table of node states
+    "02": ("02", "02", "02"),
+    "03": ("03", "03", "03"),
+    "04": ("0C", "04", "04"),
+    "06": ("06", "06", "06"),
+    "07": ("07", "07", "07"),
+    "0C": ("0C", "04", "04"),
+}
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_meets_every_mode(talk, state, mode):
+    by_id = UniqueId(talk.node.config.unique_node_id)
+    assert talk.ask(f"6C 03 {state}", by_id) == "2C"
+    assert talk.ask(f"6C 0{mode}", by_id) is None, "off-line, on-line and reset are not answered"
+    assert talk.ask("51", by_id)[24:26] == STATES[state][mode]
+    assert talk.ask("05 01", by_id) == ("3F" if STATES[state][mode] != "04" else None), "the application, or its absence"
+
+
+@pytest.mark.parametrize("state", ["00", "01", "05", "8C", "FF"])
+def test_states_that_cannot_be_set(talk, state):
+    assert talk.ask(f"6C 03 {state}") == "0C"
+    assert talk.node.state is NodeState.CONFIGURED
+
+
+def test_status_report_of_a_bypassed_node():
+    report = m.decode_response(0x51, bytes.fromhex("31" + "00" * 10 + "01 8C 04 00 A8"))
+    assert report.state is NodeState.BYPASS
 
 
 # --- status, identity, expanded commands ----------------------------------------------------------------------------
