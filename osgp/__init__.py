@@ -5,95 +5,139 @@
     table octets         <-->  table("BT23")  specifications as data and the walker that lays them out
 
 Standards: ETSI TS 104 001, CLC/TS 50586, ANSI C12.19 lineage; facts from the documents named in osgp/spec/index.json.
+
+The parts are loaded when they are first used, so that importing this package costs next to nothing.
 """
 
-from .access import AccessLevel, Port, Session
-from .concentrator import (
-    Action,
-    Commission,
-    CommissionFailed,
-    Concentrator,
-    ConcentratorConfig,
-    Discover,
-    Event,
-    MeterBack,
-    MeterCommissioned,
-    MeterFound,
-    MeterSilent,
-    PassDone,
-    Quantity,
-    Reading,
-    ReadingDone,
-    Request,
-    RequestRefused,
-    TableRead,
-)
-from .context import Context
-from .errors import (
-    BadDigest,
-    ConfigurationError,
-    DecodeError,
-    ExpressionError,
-    LocalProtocolError,
-    OsgpError,
-    TableError,
-    TruncatedMessage,
-    TruncatedTable,
-    UnknownService,
-)
-from .eventcodes import EventCode, event_code, event_codes
-from .meter import (
-    ConstantLoad,
-    DemandSettings,
-    Disturbance,
-    DisturbanceRates,
-    Household,
-    LoadModel,
-    Mains,
-    Meter,
-    MeterConfig,
-    MeterEvent,
-    MeteringSettings,
-    Power,
-    ProfileSettings,
-    RefusalReason,
-    RequestDenied,
-    RequestServed,
-    Saved,
-    Subsystem,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+# Modules that share their name with what they export: whoever imports them later must not put the module in its place.
 from .place import Place, place
-from .plc import Limits
-from .security import (
-    MODE_NAMES,
-    RC4_WEAKNESS,
-    AesSuite,
-    Key,
-    KeyRing,
-    Link,
-    MepSuite,
-    MeterSecurity,
-    OmaSuite,
-    Rc4Suite,
-    SecurityMode,
-    WeakSecurityWarning,
-    client_security,
-    oma_digest,
-)
-from .services import (
-    FullRead,
-    FullWrite,
-    PartialRead,
-    PartialWrite,
-    Response,
-    ResultCode,
-    Service,
-    decode_request,
-)
 from .sources import Source, source, sources
-from .store import TableStore
 from .table import TableName, TableSpec, table, table_id, table_number, tables
-from .value import Record, TableValue
+
+if TYPE_CHECKING:
+    from .access import AccessLevel, Port, Session
+    from .concentrator import (
+        Action,
+        Commission,
+        CommissionFailed,
+        Concentrator,
+        ConcentratorConfig,
+        Discover,
+        Event,
+        MeterBack,
+        MeterCommissioned,
+        MeterFound,
+        MeterSilent,
+        PassDone,
+        Quantity,
+        Reading,
+        ReadingDone,
+        Request,
+        RequestRefused,
+        TableRead,
+    )
+    from .context import Context
+    from .errors import (
+        BadDigest,
+        ConfigurationError,
+        DecodeError,
+        ExpressionError,
+        LocalProtocolError,
+        OsgpError,
+        TableError,
+        TruncatedMessage,
+        TruncatedTable,
+        UnknownService,
+    )
+    from .eventcodes import EventCode, event_code, event_codes
+    from .meter import (
+        ConstantLoad,
+        DemandSettings,
+        Disturbance,
+        DisturbanceRates,
+        Household,
+        LoadModel,
+        Mains,
+        Meter,
+        MeterConfig,
+        MeterEvent,
+        MeteringSettings,
+        Power,
+        ProfileSettings,
+        RefusalReason,
+        RequestDenied,
+        RequestServed,
+        Saved,
+        Subsystem,
+    )
+    from .plc import Limits
+    from .security import (
+        MODE_NAMES,
+        RC4_WEAKNESS,
+        AesSuite,
+        Key,
+        KeyRing,
+        Link,
+        MepSuite,
+        MeterSecurity,
+        OmaSuite,
+        Rc4Suite,
+        SecurityMode,
+        WeakSecurityWarning,
+        client_security,
+        oma_digest,
+    )
+    from .services import FullRead, FullWrite, PartialRead, PartialWrite, Response, ResultCode, Service, decode_request
+    from .store import TableStore
+    from .value import Record, TableValue
+
+_HOMES: Final = {
+    "access": "AccessLevel Port Session",
+    "concentrator": (
+        "Action Commission CommissionFailed Concentrator ConcentratorConfig Discover Event MeterBack "
+        "MeterCommissioned MeterFound MeterSilent PassDone Quantity Reading ReadingDone Request "
+        "RequestRefused TableRead"
+    ),
+    "context": "Context",
+    "errors": (
+        "BadDigest ConfigurationError DecodeError ExpressionError LocalProtocolError OsgpError TableError "
+        "TruncatedMessage TruncatedTable UnknownService"
+    ),
+    "eventcodes": "EventCode event_code event_codes",
+    "meter": (
+        "ConstantLoad DemandSettings Disturbance DisturbanceRates Household LoadModel Mains Meter MeterConfig "
+        "MeterEvent MeteringSettings Power ProfileSettings RefusalReason RequestDenied RequestServed Saved "
+        "Subsystem"
+    ),
+    "plc": "Limits",
+    "security": (
+        "AesSuite Key KeyRing Link MODE_NAMES MepSuite MeterSecurity OmaSuite RC4_WEAKNESS Rc4Suite "
+        "SecurityMode WeakSecurityWarning client_security oma_digest"
+    ),
+    "services": "FullRead FullWrite PartialRead PartialWrite Response ResultCode Service decode_request",
+    "store": "TableStore",
+    "value": "Record TableValue",
+}  # module -> names
+_MODULES: Final = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "MODE_NAMES",
