@@ -167,15 +167,14 @@ class LonIpNode:
         for datagram in self._link.on_timer(now):
             self._send(datagram)
         while True:
-            self._take_events(now)
+            sent, told = self._send_frames(now), self._take_events(now)
+            if sent or told:  # the end of a frame, or the application, may have brought the next one
+                continue
             at = self.node.next_timer()
             if at is None or at > now + _DUE_S:
                 break
             now = max(now, at)
             self.node.on_timer(now)
-            for frame in self.node.frames_to_send(now):
-                self._send(self._link.encode(frame.octets))
-                self.node.transmission_done(now)
         self._follow_tables(now)
 
     def _send(self, datagram: lonip.LonIpDatagram) -> None:
@@ -183,10 +182,20 @@ class LonIpNode:
         if problem is not None:
             self._output.note("not_sent", {"text": problem})
 
-    def _take_events(self, now: float) -> None:
+    def _send_frames(self, now: float) -> bool:
+        frames = self.node.frames_to_send(now)
+        for frame in frames:
+            self._send(self._link.encode(frame.octets))
+            self.node.transmission_done(now)
+        return bool(frames)
+
+    def _take_events(self, now: float) -> bool:
+        told = False
         while (event := self.node.next_event()) is not None:
+            told = True
             self._output.event(event)
             self._application(self.node, event, now)
+        return told
 
     def _follow_tables(self, now: float) -> None:
         """After a change of the tables: new address and memberships, and the state file."""

@@ -1,6 +1,8 @@
-"""Options, commands, events and state files of a node, without a process."""
+"""Options, commands, events and state files of a node, and its loop under mutated datagrams, without a process."""
 
 import os
+from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 import mac
 from flowgraphs.errors import CommandError, NodeOptionError, StateFileError
+from flowgraphs.lonip_node import APPLICATIONS, LonIpNode, NodeOutput
 from flowgraphs.node_commands import Request, Write, parse_command, parse_destination
 from flowgraphs.node_events import event_line, event_object
 from flowgraphs.node_options import NodeOptions, parse_variable
@@ -150,3 +153,44 @@ def test_a_file_that_is_no_state_is_refused(tmp_path):
     path.mkdir()
     with pytest.raises(StateFileError, match="cannot be read"):
         load_state(path)
+
+
+class Sink:
+    """In the place of the sockets: takes everything."""
+
+    joined = frozenset()
+
+    def __init__(self):
+        self.sent = []
+
+    def listen(self, groups):
+        assert all(len(group) == 4 for group in groups)
+        return []
+
+    def send(self, datagram):
+        self.sent.append(datagram)
+
+
+def mutated(rng, payloads):
+    octets = bytearray(rng.choice(payloads))
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 4))):
+        octets[rng.randrange(len(octets))] = rng.randrange(256)
+    return bytes(octets[: rng.randrange(len(octets) + 1)] if rng.random() < 0.2 else octets)
+
+
+@pytest.mark.parametrize("unconfigured", [False, True])
+def test_mutated_datagrams_leave_no_frame_behind(unconfigured):
+    vectors = Path(__file__).parents[1] / "vectors" / "mac" / "lonudp.txt"
+    payloads = [bytes.fromhex(line.split()[2]) for line in vectors.read_text().splitlines() if line[0] in "<>"]
+    rng, clock, sink = Random(4), [0.0], Sink()
+    options = NodeOptions("10.81.35.12", "02FC0000000C", unconfigured=unconfigured, silence_s=0.0, variables=("in:2:0001",))
+    output = NodeOutput(lambda event: None, lambda name, values: None)
+    for _ in range(5):
+        node = LonIpNode(options.config(), options.ip(), sink, APPLICATIONS["echo"], output, clock=lambda: clock[0])
+        for _ in range(500):
+            clock[0] += 0.01
+            node.receive(mutated(rng, payloads), bytes([10, 81, 35, 15]) if rng.random() < 0.8 else rng.randbytes(4))
+            if node.node.frames_waiting:  # for a slot of what little medium access is left
+                assert node.node.next_timer() - clock[0] < 1e-3
+            assert node.node.next_event() is None
+    assert len(sink.sent) > 50
