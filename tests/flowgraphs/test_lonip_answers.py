@@ -21,8 +21,9 @@ KEYS = AuthenticationKeys((bytes.fromhex("010203040506"), bytes.fromhex("0708090
 IDENTITY = [
     *("--unique-id", "02FC0000000C", "--program-id", "9FFFFF0000000001", "--firmware", "4.1.1", "--model", 0xA8),
     *("--app", "echo", "--silence", 0, "--self-identification", "010D0901000080A180A1"),
-    *("--variable", "in:2:0000:0", "--variable", "in:2:0001:0", "--variable", "out:2:0001:15"),
-    *("--variable", "in:2", "--variable", "in:4"),
+    # The variables of the recorded stack's example application; its outputs follow its inputs.
+    *(f"--variable={direction}:{length}:{selector:04x}:{row}" for direction, row, first in (("in", 0, 0), ("out", 15, 1))
+      for selector, length in enumerate((7, 2, 4, 2, 4)) if selector >= first),
 ]
 DOMAIN_ROW = mac.DomainEntry(mac.DomainId(b"\x51"), 35, 12, KEYS.rows[0], dhcp=True)
 ADDRESS_ROWS = (bytes.fromhex("010F000023"),)

@@ -31,13 +31,15 @@ COMMISSIONING = "commissioning (6-byte domain)"
 DOMAIN = DomainId(b"\x51")
 UNIQUE_ID = bytes.fromhex("02FC0000000C")
 
-# What the recorded stack's application registered: seen in its answers, the lengths of the first three inferred.
-VARIABLES = (
-    NetworkVariable(Direction.INPUT, 2, config=VariableConfig(0, Direction.INPUT, 0)),
-    NetworkVariable(Direction.INPUT, 2, config=VariableConfig(1, Direction.INPUT, 0)),
-    NetworkVariable(Direction.OUTPUT, 2, config=VariableConfig(1, Direction.OUTPUT, 0)),
-    NetworkVariable(Direction.INPUT, 2),
-    NetworkVariable(Direction.INPUT, 4),
+# The variables of that stack's example application, which was running: five inputs, and outputs that follow the last four.
+LENGTHS = (7, 2, 4, 2, 4)
+VARIABLES = tuple(
+    NetworkVariable(Direction.INPUT, length, config=VariableConfig(selector, Direction.INPUT, 0))
+    for selector, length in enumerate(LENGTHS)
+) + tuple(
+    NetworkVariable(Direction.OUTPUT, length, config=VariableConfig(selector, Direction.OUTPUT, 0))
+    for selector, length in enumerate(LENGTHS)
+    if selector
 )
 
 COUNTERS = "the recorded stack counts other things and has one counter more"
@@ -105,8 +107,8 @@ class Peer:
         while (event := self.node.next_event()) is not None:
             if isinstance(event, RequestReceived):
                 self.node.respond(event.request_id, event.apdu[:1] + event.apdu[:0:-1], at)
-            elif isinstance(event, VariableUpdated) and event.index == 1:
-                self.node.managed.variables.values[2] = event.value
+            elif isinstance(event, VariableUpdated):
+                self.node.managed.variables.values[event.index + 4] = event.value
 
 
 def apdu_of(octets):
