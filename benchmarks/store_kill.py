@@ -203,7 +203,8 @@ def main() -> int:
         print(f"FAILED: {type(error).__name__}: {error}; the store is left in {directory}")
         return 1
     print(
-        f"{counts['kills']} kills in {time.monotonic() - started:.0f} s: {counts['acknowledged']} writes acknowledged, all there; "
+        f"{counts['kills']} kills in {time.monotonic() - started:.0f} s: {counts['acknowledged']} writes acknowledged, "
+        "all there; "
         f"{counts['in a write']} kills in the middle of a write, {counts['in a write, kept']} of these writes were kept; "
         "every store opened, none held half a pair (mark: all of that)"
     )

@@ -74,8 +74,8 @@ class MeterStore:
         try:
             with self._damage():
                 self._open()
-                self.identity = self._identify(identity, {**(defaults or {}), **identity})
                 self._records = self._load()
+                self.identity = self._identify(identity, {**(defaults or {}), **identity})
         except BaseException:
             self.close()
             raise
@@ -128,11 +128,11 @@ class MeterStore:
         return records
 
     def _identify(self, given: Mapping[str, str], new: dict[str, str]) -> dict[str, str]:
-        row = self._database.execute("SELECT octets FROM record WHERE kind = 'meter' AND name = 'identity'").fetchone()
-        if row is None:
+        octets = self._records.get(("meter", "identity"))
+        if octets is None:
             self._write([("meter", "identity", json.dumps(new, sort_keys=True).encode())])
             return new
-        stored: dict[str, str] = json.loads(row[0])
+        stored: dict[str, str] = json.loads(octets)
         for name, value in given.items():
             if name in stored and stored[name] != value:
                 raise StoreError(f"{self.path}: belongs to the meter with {name} {stored[name]}, not {value}")
@@ -186,8 +186,7 @@ class MeterStore:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
-        if hasattr(self, "_records"):
-            self._records.update({(kind, name): octets for kind, name, octets in rows})
+        self._records.update({(kind, name): octets for kind, name, octets in rows})
 
     def close(self) -> None:
         """Give the file free for others."""

@@ -24,6 +24,7 @@ from osgp.mep import (
     MepTlsConfig,
 )
 from osgp.meter import MepNumbers, MepPort
+from osgp.meter.composition import default_subsystems
 from osgp.meter.signals import DimensionsChanged
 from osgp.meter.subsystem import Subsystem
 from osgp.security import KeyRing, MepSuite
@@ -85,6 +86,52 @@ def test_the_published_removal_comes_out_octet_for_octet():
     request, response = EXCHANGES["mep_ep17_remove"]
     _, server = made((0x5B4E4308, 0))
     assert ask(server, request, 0.0)[0].hex() == response.hex()
+
+
+def whole_meter(first, port=Port.MEP1, **options):
+    """A meter with all its subsystems but for the first sequence numbers."""
+    config = MeterConfig(**options)
+    parts = [part for part in default_subsystems(config) if not isinstance(part, MepNumbers)]
+    meter = Meter(config, (*parts, MepNumbers(first)))
+    return meter, MepPort(meter, KEYS, port).server()
+
+
+def test_the_published_transaction_comes_out_octet_for_octet():
+    _, server = whole_meter((0x5B4E42E5, 0))
+    now = 0.0
+    for name in ("mep_transaction_write_et52", "mep_transaction_header_et53"):
+        request, response = EXCHANGES[name]
+        said, now = ask(server, request, now + 0.2)
+        assert said.hex() == response.hex(), name
+    said, _ = ask(server, sealed(h("3f0835000000006f"), 0x5B4E42E8), now + 0.2)
+    assert result(said) is ResultCode.OK
+    content = said[5:-8]
+    assert content[-2:] == content[3:5] == (1).to_bytes(2, "little")
+    sizes, rest = [], content[5:-2]
+    while rest:
+        size = int.from_bytes(rest[:2], "little")
+        assert rest[2] == 0 and int.from_bytes(rest[3:5], "big") == size - 3
+        sizes.append(size - 3)
+        rest = rest[2 + size :]
+    assert sizes == [10, 10, 10, 1, 12, 31]  # what the six reads asked for
+
+
+def test_a_client_registers_gets_a_handle_and_is_removed():
+    _, server = whole_meter((9, 9))
+    steps = [
+        (h("4f083200001e000101"), h("00")),  # ET50.30 := 1
+        (h("3f080e0000960002"), h("000002e803")),  # the handle in slot 4 of ET14, at 6 + 4 * 36: 1000
+        (h("400007000611080500e803"), h("00")),  # BT07: EP17, sequence 5, action 0, handle 1000
+        (h("3f00080000000004"), h("00000411080500")),  # BT08: EP17, sequence 5, completed
+        (h("3f083200001e0001"), h("00000100")),  # the flag is gone
+        (h("400007000611080500e803"), h("04")),  # the same sequence number again
+        (h("400007000611080600e803"), h("00")),
+        (h("3f00080000000004"), h("00000411080603")),  # no such handle
+    ]
+    now = 0.0
+    for number, (pdu, expected) in enumerate(steps):
+        said, now = ask(server, sealed(pdu, 10 + number), now + 0.2)
+        assert said[2:-8] == expected, number
 
 
 def drip(*pieces):
