@@ -105,7 +105,7 @@ class Branch:
         other._rank = rank
         other.mixer, other.bit_filter = copy.copy(self.mixer), copy.copy(self.bit_filter)
         other.detector, other.noise = copy.copy(self.detector), self.noise.fork()
-        other.trackers, other.candidates = [], list(self.candidates)
+        other.trackers, other.candidates, other._ended = [], list(self.candidates), list(self._ended)
         return other
 
     @property
@@ -121,6 +121,7 @@ class Branch:
     @property
     def packets(self) -> list[Heard]:
         """((begin, end), amplitude) of the last packets and of those that go on, narrow samples and V."""
+        self._ended = [heard for heard in self._ended if heard[0][1] > self.noise.concerned]
         return [*self._ended, *(((t.candidate.position, _OPEN), t.candidate.amplitude) for t in self.trackers)]
 
     def push(self, blanked: NDArray[np.complex64], stream: WideStream) -> list[Conclusion]:
@@ -166,7 +167,7 @@ class Branch:
             likely = tracker.candidate.sure or tracker.coherence > _COHERENT
             inside = any(first + SAMPLES_PER_BIT < start < last for first, last in self._good)
             self.trackers.remove(tracker)
-            self._ended = [*self._ended[-63:], ((start, float(tracker.positions[-1])), tracker.candidate.amplitude)]
+            self._ended.append(((start, float(tracker.positions[-1])), tracker.candidate.amplitude))
             yield Ended(tracker.oldest_needed, tracker, likely and not inside)
 
     def conclude(self, ended: Ended, packet: Packet) -> Conclusion:

@@ -18,6 +18,7 @@ from .profile import Carrier, Profile
 from .stream import WideStream
 
 _SENSE_MEMORY: Final = 0.5  # s: the carrier sense knows its noise floor within a few hundredths
+_CONCLUDED: Final = 32  # packets remembered that have ended
 _TWINS: Final = 2  # bit times: two packets that start closer are one, seen by both branches
 
 
@@ -115,8 +116,10 @@ class CarrierReceiver:
             stage.reset()
 
     def hold(self, concluded: list[Conclusion]) -> None:
-        """Packets of the quiet branch, for `resolve`."""
-        self._held += concluded
+        """Packets that ended, for `resolve`."""
+        if concluded:
+            self._held += concluded
+            self._concluded = sorted([*self._concluded, *concluded], key=lambda c: c.order)[-_CONCLUDED:]
 
     def restart(self, first: int, epoch: int) -> None:
         """The plain branch begins anew at wide sample `first`."""
@@ -125,12 +128,12 @@ class CarrierReceiver:
 
     def push_plain(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
         """New wide samples behind the blanker."""
-        self._held += self.plain.push(blanked, stream)
+        self.hold(self.plain.push(blanked, stream))
 
     def push_without_tones(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
         """The same samples behind the tone canceller and its blanker; the branch must exist (`fork`)."""
         assert self.without_tones is not None
-        self._held += self.without_tones.push(blanked, stream)
+        self.hold(self.without_tones.push(blanked, stream))
 
     def fork(self) -> None:
         """Begin a branch without tones, from the state of the plain one."""
@@ -146,29 +149,22 @@ class CarrierReceiver:
             return []
         unit = self.sample_rate / self.plan.narrow_rate
         near = _TWINS * SAMPLES_PER_BIT * unit
-        trackers = [tracker for branch in self.branches for tracker in branch.trackers]
-        running = min((t.candidate.position * unit for t in trackers), default=math.inf)
-        self._concluded = sorted([*self._concluded, *(c for c in self._held if c not in self._concluded)], key=lambda c: c.order)
-        self._concluded = self._concluded[-32:]
+        running = min((t.candidate.position * unit for branch in self.branches for t in branch.trackers), default=math.inf)
         given, held = [], []
         for mine in sorted(self._held, key=lambda c: c.order):
-            packet, start = mine.packet, mine.packet.start_sample
-            others = [c for c in self._concluded if c is not mine]
-            twins = [c for c in others if abs(c.packet.start_sample - start) < near]
-            if packet.crc_ok:
+            start = mine.packet.start_sample
+            twins = [c for c in self._concluded if abs(c.packet.start_sample - start) < near and c is not mine]
+            if mine.packet.crc_ok:
                 if not any(c.packet.crc_ok and c.order < mine.order for c in twins):
                     given.append(mine)
-                continue
-            if running < start + near:
+            elif running < start + near:
                 held.append(mine)
-                continue
-            if any(c.packet.crc_ok or c.order < mine.order for c in twins):
-                continue
-            earlier = [c for c in others if c.packet.start_sample < start]
-            if any(c.packet.crc_ok and start < c.packet.end_sample for c in earlier):
-                self.false_starts += 1
-                continue
-            decided = max([mine.decided, *(c.decided for c in earlier), *(c.decided for c in twins)])
-            given.append(Conclusion(decided, mine.rank, packet))
+            elif not any(c.packet.crc_ok or c.order < mine.order for c in twins):
+                earlier = [c for c in self._concluded if c.packet.start_sample < start and c is not mine]
+                if any(c.packet.crc_ok and start < c.packet.end_sample for c in earlier):
+                    self.false_starts += 1
+                else:
+                    decided = max([mine.decided, *(c.decided for c in earlier), *(c.decided for c in twins)])
+                    given.append(Conclusion(decided, mine.rank, mine.packet))
         self._held = held
         return given

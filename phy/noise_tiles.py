@@ -121,6 +121,11 @@ class NoiseTiles:
         """First narrow sample of the first tile not judged yet."""
         return (self._next - self._powers.size) * TILE
 
+    @property
+    def concerned(self) -> int:
+        """Narrow sample before which a packet that ended has no part in what is still to be judged."""
+        return self.unjudged - (_FADES + 1) * TILE - _AFTER
+
     def judged_at(self, tile: int) -> int:
         """Narrow sample at which a tile is judged."""
         return (tile + 1) * TILE + self._delay
