@@ -20,6 +20,7 @@ from mac.lpdu import decode_lpdu
 BIT_TIME: Final = 277.1e-6  # s, A band
 _OVERHEAD_BITS: Final = 57  # preamble and end of packet
 _BITS_PER_OCTET: Final = 11
+_MOST_CALLS: Final = 10_000  # at one instant; more is a loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,14 @@ class FaultyLine:
             self.schedule(max(at, self.now), self._wake, index)
 
     def run(self, until: float) -> None:
-        """Advance virtual time to `until`."""
+        """Advance virtual time to `until`. Raises `RuntimeError` when a node wants to be called for ever without time passing."""
+        calls = 0
         while self._due and self._due[0][0] <= until:
-            self.now, _, call, index, octets = heappop(self._due)
+            at, _, call, index, octets = heappop(self._due)
+            calls = calls + 1 if at == self.now else 0
+            if calls > _MOST_CALLS:
+                raise RuntimeError(f"time stands still at {at:.3f} s, for node {index}")
+            self.now = at
             call(index, octets)
         self.now = max(self.now, until)
 

@@ -369,7 +369,10 @@ class Node:
         alternate: bool | None = None,
         enhanced: bool | None = None,
     ) -> int:
-        """Send `repeats` + 1 copies of a message, `repeat_time` s from the end of one to the queueing of the next."""
+        """Send `repeats` + 1 copies of a message, `repeat_time` s from the end of one to the queueing of the next.
+
+        Such a message is never authenticated: after the last copy nobody is left to answer a challenge (choice, grade D).
+        """
         return self._outbox.send(
             Service.REPEATED,
             destination,

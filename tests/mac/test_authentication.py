@@ -293,6 +293,19 @@ def test_copies_of_a_challenge_prolong_a_try_once(node, domain):
     assert node.frames_waiting == 0, "its reply is withdrawn"
 
 
+def test_replies_to_a_crowd_of_challengers_are_bounded_and_withdrawn_at_the_end(node, domain):
+    node.send_acknowledged(Broadcast(), ECHO, 0.0, authenticated=True, retries=0, transmit_time=1.0)
+    flushed(node, 0.5)
+    node.on_channel(True, 0.6)
+    for number in range(100):
+        give(node, OURS, domain, AuthPdu(AuthPduType.CHALLENGE, 0, 0, CHALLENGE), now=0.7, source=SubnetNode(2, 1 + number))
+    assert node.frames_waiting == node.statistics.challenges == 64
+    assert node.statistics.drops[DropReason.AUTHENTICATION] == 36
+    node.on_timer(1.7)
+    assert node.next_event() == TransactionDone(1, False, 1)
+    assert node.frames_waiting == 0
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_reply_to_the_challenge_of_a_broadcast_may_name_its_subnet(node, domain, named):
     give(node, Broadcast(1), domain, Tpdu(TpduType.ACKD, 3, True, ECHO))

@@ -3,6 +3,8 @@
 The traffic and the checks are those of `benchmarks/stack_faults.py`, which runs a million messages.
 """
 
+import re
+
 import pytest
 from faulty_line import NO_FAULTS, Faults
 from hypothesis import given, settings
@@ -10,7 +12,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stack_faults import World, destination, worlds
 
-from mac import DomainId, Lpdu, LpduHeader, MessageReceived, Node, Npdu, Service, SpduType, SubnetNode, Tpdu, TpduType
+from mac import (
+    AuthenticationKeys,
+    DomainId,
+    Lpdu,
+    LpduHeader,
+    MessageReceived,
+    Node,
+    Npdu,
+    Service,
+    SpduType,
+    SubnetNode,
+    Tpdu,
+    TpduType,
+)
+from mac.network import NetworkLayer
+from mac.receive_record import ReceiveRecord
+from mac.statistics import Statistics
+from mac.transaction_control import TransactionControl
 
 rates = st.floats(0.0, 0.5)
 faults = st.builds(Faults, rates, rates, rates, rates, st.floats(0.0, 0.5))
@@ -38,6 +57,38 @@ def test_on_a_good_line_everything_arrives_and_succeeds(count):
     assert world.tally["success"] >= 0.9 * 150, "and some requests are declined"
 
 
+def always(result):
+    return lambda *args, **options: result
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "complaint"),
+    [
+        (ReceiveRecord, "is_duplicate", always(False), "came twice"),
+        (TransactionControl, "_fits", always(True), "succeeded without being delivered|got the response to another"),
+        (TransactionControl, "_is_new_answer", always(True), "answered twice|succeeded without"),
+        (NetworkLayer, "_accepts", always(True), "went astray"),
+        (AuthenticationKeys, "reply", always(bytes(8)), "authenticated wrongly"),
+        (TransactionControl, "_report", always(None), "ended 0 times"),
+        (Statistics, "frames_dropped", property(always(0)), "lost count of its frames"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_checks_see_a_broken_stack(monkeypatch, owner, name, broken, complaint):
+    monkeypatch.setattr(owner, name, broken)
+    world = World(3, Faults(), seed=2, wrong_key=True)
+    world.start(200)
+    assert re.search(complaint, " ".join(world.finish()))
+
+
+def test_a_stack_that_spins_is_seen(monkeypatch):
+    monkeypatch.setattr(TransactionControl, "_timeout", always(None))
+    world = World(2, Faults(), seed=2)
+    world.start(20)
+    with pytest.raises(RuntimeError, match="time stands still"):
+        world.finish()
+
+
 def test_reminders_of_two_frames_are_on_the_line_too(monkeypatch):
     world = World(4, Faults(), seed=3, first_member=14)
     seen = set()
@@ -48,7 +99,7 @@ def test_reminders_of_two_frames_are_on_the_line_too(monkeypatch):
         receive(node, octets, now)
 
     monkeypatch.setattr(Node, "receive_frame", look)
-    world.start(150)
+    world.start(400)
     assert world.finish() == []
     assert seen >= {TpduType.REMINDER, SpduType.REMINDER, TpduType.REM_MSG, SpduType.REM_MSG}
 
