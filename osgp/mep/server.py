@@ -108,7 +108,8 @@ class MepServer:
     """The meter's end of one MEP line.
 
     Attributes:
-        port: MEP1 or MEP2.    results: answers by result code.    drops: what was not looked at.    alerts: sent.
+        port: MEP1 or MEP2.    results: answers by result code.    alerts: sent.
+        last_mode: of the last authentic request in RC4 mode, 0 none, 1 plain, 2 encrypted.
 
     Example:
         server = MepServer(host)
@@ -120,6 +121,7 @@ class MepServer:
         self.port = port
         self.results: Counter[int] = Counter()
         self.alerts = 0
+        self.last_mode = 0
         self.rate = host.settings(0.0).rate
         self._host = host
         timing = self.config.timing
@@ -140,6 +142,16 @@ class MepServer:
     def drops(self) -> Counter[MepDrop]:
         """What was not looked at, by reason."""
         return self._reader.drops
+
+    @property
+    def tls_error(self) -> int:
+        """The last TLS alert, 0 before."""
+        return self._tls.last_alert if self._tls is not None else 0
+
+    @property
+    def tls_errors(self) -> int:
+        """How many TLS sessions and handshakes failed."""
+        return self._tls.failures if self._tls is not None else 0
 
     @property
     def tls_session(self) -> bool:
@@ -208,6 +220,7 @@ class MepServer:
             # Nobody has proved to know a key, whatever else is wrong; one code for all of it. Grade D for frames too short.
             self._host.refused(now)
             return unsealed(self._refuse(ResultCode.AUTHENTICATION_FAILURE, now))
+        self.last_mode = 2 if exchange.encrypted else 1
         if self.tls_session:
             return exchange.seal_refusal(self._refuse(ResultCode.INVALID_STATE, now))
         if self._host.settings(now).requires_tls:

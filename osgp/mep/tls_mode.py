@@ -51,6 +51,9 @@ class TlsServerMode:
 
     Args:
         serve: carries out (PDU, session, most octets of the answer, now).    entropy: n -> n unpredictable octets.
+
+    Attributes:
+        last_alert: description of the last one.    failures: sessions and handshakes that failed.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class TlsServerMode:
     ) -> None:
         self._host, self._port, self._serve, self._entropy = host, port, serve, entropy
         self._tls: TlsPskServer | None = None
+        self.last_alert = self.failures = 0
 
     @property
     def open(self) -> bool:
@@ -95,6 +99,7 @@ class TlsServerMode:
             data = tls.receive(records)
         except TlsError as error:
             self.reset()
+            self.last_alert, self.failures = int(error.alert), self.failures + 1
             if not established and error.alert in _KEY_ALERTS and not error.received:
                 self._host.refused(now)
                 return bytes((ResultCode.INSUFFICIENT_SECURITY,))

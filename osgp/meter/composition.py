@@ -10,6 +10,7 @@ from .journal import Journal
 from .measuring import Measuring
 from .mep_clients import MepClients
 from .mep_port import MepNumbers
+from .port_tables import PortTables
 from .profiling import Profiling
 from .subsystem import Subsystem
 from .timing import Timing
@@ -18,4 +19,4 @@ from .timing import Timing
 def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     """The subsystems of a meter behind its identity. One line each."""
     # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
-    return (Journal(), Measuring(), Profiling(), Billing(), Timing(), MepClients(), MepNumbers())
+    return (Journal(), Measuring(), Profiling(), Billing(), Timing(), MepClients(), MepNumbers(), PortTables())

@@ -13,6 +13,7 @@ from ..errors import LocalProtocolError, TableError
 from ..mep import MepConfig, MepServer, MepSettings
 from ..security import KeyRing, SequenceWindow, next_number
 from ..services import Response
+from .port_tables import PortStatus, PortTables
 from .signals import AuthenticationFailed, DimensionsChanged, Signal
 from .subsystem import Host, Subsystem
 
@@ -101,14 +102,20 @@ class MepPort:
         if numbers is None:
             raise LocalProtocolError("this meter has no MEP ports")
         self._meter, self._keys, self._port, self._numbers = meter, keys, port, numbers
+        self._tables = meter.find(PortTables)
         self._slot = FIRST_MEP_SLOT + PORTS.index(port)
 
     def server(self, config: MepConfig | None = None) -> MepServer:
         """An engine in front of this meter."""
-        return MepServer(self, self._port, config)
+        server = MepServer(self, self._port, config)
+        if self._tables is not None:
+            self._tables.watch(self._port, lambda: _status(server))
+        return server
 
     def serve(self, pdu: bytes, session: Session, now: float, max_response: int) -> Response:
         """See `MepHost`."""
+        if self._tables is not None:
+            self._tables.asks(self._port)
         return self._meter.serve(pdu, session, now, max_response=max_response)
 
     def keys(self) -> KeyRing:
@@ -160,3 +167,8 @@ class MepPort:
         except TableError:
             return False
         return bool(value is not None and value.get(f"tls_{self._port}"))
+
+
+def _status(server: MepServer) -> PortStatus:
+    state = 4 if server.tls_session else server.last_mode
+    return PortStatus(state, 16 if server.tls_session else 0, server.tls_error, server.tls_errors)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..access import Port, Session
 from ..context import GENERATION_4_FROM
 from ..errors import TableError
-from ..optical import OpticalConfig, OpticalServer, OpticalSettings
+from ..optical import OpticalConfig, OpticalServer, OpticalSettings, State
 from ..security import KeyRing
 from ..services import Response
+from .port_tables import PortStatus, PortTables
 from .signals import AuthenticationFailed
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ class OpticalPort:
 
     def server(self, config: OpticalConfig | None = None) -> OpticalServer:
         """An engine in front of this meter."""
-        return OpticalServer(self, config)
+        server = OpticalServer(self, config)
+        tables = self._meter.find(PortTables)
+        if tables is not None:
+            tables.watch(Port.OPTICAL, lambda: PortStatus(3 if server.state is State.SESSION else 0))
+        return server
 
     def serve(self, pdu: bytes, session: Session, now: float, max_response: int) -> Response:
         """See `OpticalHost`."""

@@ -3,7 +3,6 @@
 import json
 import random
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +131,24 @@ def test_a_client_registers_gets_a_handle_and_is_removed():
     for number, (pdu, expected) in enumerate(steps):
         said, now = ask(server, sealed(pdu, 10 + number), now + 0.2)
         assert said[2:-8] == expected, number
+
+
+def test_each_client_learns_which_of_the_two_it_is_and_how_its_port_stands():
+    meter, one = whole_meter((9, 9), firmware=(4, 60, 0))
+    two = MepPort(meter, KEYS, Port.MEP2).server()
+    read = h("3f084600008e0001")
+    for number in range(2):
+        for server, channel in ((one, 1), (two, 2)):
+            said, _ = ask(server, sealed(read, 10 + number), float(number))
+            assert said[2:-8] == h("000001") + bytes((channel,))
+    client = MepTlsClient(MepTlsConfig(MAK))
+    client.request(PartialRead(2118, 142, 1), 5.0)
+    _, event = talk(client, two, 5.0)
+    assert event.response.data == b"\x02"
+    assert meter.octets("ET89", 6.0) and meter.store["ET89.tls_ports[1].session_state"] == 1
+    assert meter.store["ET89.tls_ports[2].session_state"] == 4
+    ask(two, h("0007801703030001ff"), 7.0)
+    assert meter.octets("ET89", 8.0) and meter.store["ET89.tls_ports[2].tls_error_count"] == 1
 
 
 def drip(*pieces):
@@ -395,9 +412,14 @@ def test_records_out_of_turn_and_damaged_ones_end_the_session_with_their_codes()
 
 
 def test_a_policy_that_asks_for_tls_refuses_digests():
-    _meter, server = made((100, 0), BT23=bytes(44))
-    server._host.settings = lambda now: replace(MepPort.settings(server._host, now), requires_tls=True)
-    assert result(ask(server, sealed(READ, 101), 0.0)[0]) is ResultCode.INSUFFICIENT_SECURITY
+    meter, server = whole_meter((100, 0), firmware=(4, 30, 0))
+    assert result(ask(server, sealed(READ, 101), 0.0)[0]) is ResultCode.OK
+    meter.store["ET97.tls_mep1"] = True
+    assert result(ask(server, sealed(READ, 102), 1.0)[0]) is ResultCode.INSUFFICIENT_SECURITY
+    client = MepTlsClient(MepTlsConfig(MAK))
+    client.request(PartialRead(23, 0, 8), 2.0)
+    _, event = talk(client, server, 2.0)
+    assert event.response.result is ResultCode.OK
 
 
 # clients

@@ -326,3 +326,21 @@ def test_whatever_arrives_the_port_still_serves_afterwards(pieces):
     client.toggle = False
     client.log_on("RK")
     assert client.ask(b"\x30\x00\x17")[0] == ResultCode.OK
+
+
+@pytest.mark.parametrize("firmware, tables", [((3, 60, 1), "ET51.clients[0]"), ((4, 30, 0), "ET55")])
+def test_the_meters_tables_set_limit_lock_out_and_provisioning_key(firmware, tables):
+    meter = Meter(MeterConfig(firmware=firmware))
+    port = OpticalPort(meter, KEYS)
+    assert port.settings(0.0) == OpticalSettings(limited=firmware[0] == 3)  # the default of ET51 is on, that of ET55 off
+    store = meter.store
+    store[f"{tables}.optical_dos_timer"], store[f"{tables}.optical_timeout"] = True, 60
+    store[f"{tables}.optical_holdoff"], store["ET04.pk_access"] = 30, 1
+    expected = OpticalSettings(session_limit=60.0, holdoff=30.0, pk_disabled=True)
+    if firmware[0] == 4:
+        store["ET55.optical_lockout_threshold"], store["ET55.optical_lockout_minutes"] = 3, 5
+        expected = replace(expected, lockout_threshold=3, lockout_minutes=5)
+    assert port.settings(1.0) == expected
+    if firmware[0] == 4:
+        store["ET55.disable_optical"] = True
+        assert port.settings(2.0).disabled
