@@ -9,6 +9,7 @@ FlowgraphError
  +- StateFileError   what a node kept across a restart cannot be read or written
  +- SocketError      an address cannot be bound or joined
  +- NodeOptionError  an option of a node is wrong; the text names it
+ +- FrontEndError    a source or sink of samples cannot be opened or used; the text begins with its URL or name
  +- CommandError     a line on the command input is no command
  +- MissingFeature   an optional library or program is not installed
 """
@@ -48,6 +49,10 @@ class SocketError(FlowgraphError):
 
 class NodeOptionError(FlowgraphError, ValueError):
     """An option of a node says something that cannot be; the text names the option and what is expected."""
+
+
+class FrontEndError(FlowgraphError):
+    """A source or a sink of samples cannot be opened, or fails; the text names it and what is wrong."""
 
 
 class CommandError(FlowgraphError, ValueError):
