@@ -33,6 +33,9 @@ PLACE = "pty, pty:LINK, tcp:HOST:PORT, a serial port, or an address that pyseria
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Directory of what it must not forget.")
 @click.option("--accept-rc4", is_flag=True, help="Take MEP requests that are encrypted with RC4, which is broken.")
 @click.option("--lose-first", is_flag=True, help="Answer the first optical packet with NAK, as Gen 2 and 3 do.")
+@click.option("--channel-timeout", type=click.FloatRange(1, 3600), default=6.0, show_default=True, metavar="S",
+              help="An optical session ends after that silence.")  # fmt: skip
+@click.option("--events", is_flag=True, help="Print requests, refusals and sessions; no keys.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each port and event.")
 @debug_option
 def command(
@@ -49,21 +52,26 @@ def command(
     state: Path | None,
     accept_rc4: bool,
     lose_first: bool,
+    channel_timeout: float,
+    events: bool,
     as_json: bool,
 ) -> int:
     import json
     import sys
+    import warnings
 
-    from osgp import Port
+    from osgp import Port, WeakSecurityWarning
     from osgp.mep import MepConfig
     from osgp.meter import MepPort, OpticalPort
     from osgp.optical import OpticalConfig
+    from osgp.security.rc4 import WEAKNESS
 
     from ..lifetime import Lifetime
     from ..ports.keys import read_keys
     from ..ports.lines import Lines, open_server_line
     from ..ports.serving import PortServer, ServedPort
     from ..ports.simulated import check_firmware, make_meter
+    from ..ports.telling import describe, show
 
     if not optical and mep is None and mep2 is None:
         raise click.UsageError("name a port: --optical PLACE, --mep PLACE or --mep2 PLACE")
@@ -72,11 +80,17 @@ def command(
     given: dict[str, object] = {"serial": serial, "seed": seed, "firmware": firmware, "phases": phases, "pv_peak": pv_peak}
     identity = {name: str(value) for name, value in given.items() if value is not None}
 
+    if accept_rc4:
+        # The warning of the engine in the manner of a command.
+        warnings.simplefilter("ignore", WeakSecurityWarning)
+        click.echo(f"osgp-sdr meter: {WEAKNESS}", err=True)
+
     def say(**values: str) -> None:
-        if as_json:
-            click.echo(json.dumps(values))
-        else:
-            click.echo(" ".join(values.values()))
+        click.echo(json.dumps(values) if as_json else " ".join(values.values()))
+
+    def tell(name: str, event: object, at: float) -> None:
+        click.echo(show(describe(name, event, at), as_json))
+        sys.stdout.flush()
 
     with Lifetime() as lifetime, Lines() as lines:
         meter, store = make_meter(identity, state)
@@ -85,14 +99,14 @@ def command(
         ports: list[ServedPort] = []
         for place in optical:
             line = lines.add(open_server_line(place))
-            engine = OpticalPort(meter, ring).server(OpticalConfig(lose_first=lose_first))
+            engine = OpticalPort(meter, ring).server(OpticalConfig(lose_first=lose_first, channel_timeout=channel_timeout))
             ports.append(ServedPort("optical", line, engine, gone=place.startswith("tcp:")))
         for port, where in ((Port.MEP1, mep), (Port.MEP2, mep2)):
             if where is not None:
                 line = lines.add(open_server_line(where))
                 mep_engine = MepPort(meter, ring, port).server(MepConfig(accepts_rc4=accept_rc4))
                 ports.append(ServedPort(str(port), line, mep_engine, gone=where.startswith("tcp:")))
-        server = PortServer(meter, ports, store)
+        server = PortServer(meter, ports, store, tell if events else None)
         for served in ports:
             say(port=served.name, place=served.line.place)
         sys.stdout.flush()

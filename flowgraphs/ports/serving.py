@@ -9,7 +9,7 @@ import selectors
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from osgp.mep import MepRateChanged
 from osgp.meter import Meter
@@ -18,6 +18,7 @@ from osgp.optical import RateChanged
 from ..lifetime import Lifetime
 from .lines import LOOK_AGAIN, Line
 from .meter_store import MeterStore
+from .telling import Tell
 
 LONGEST_WAIT: Final = 0.25  # s until the loop looks whether it should end
 SAVE_PERIOD: Final = 60.0  # s between two saves of what only time has changed
@@ -31,6 +32,7 @@ class PortEngine(Protocol):
     def next_timer(self) -> float | None: ...
     def on_timer(self, now: float) -> None: ...
     def line_lost(self, now: float) -> None: ...
+    def next_event(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class PortServer:
     Args:
         meter: with its `now` at the instant of the call.    ports: its lines.
         store: what it must not forget; None: it forgets everything.
+        tell: called with (port, event, the meter's time in s) for everything that happens.
         clock: gives s; monotonic.    wall: gives s since 1970.
     """
 
@@ -57,11 +60,12 @@ class PortServer:
         meter: Meter,
         ports: Sequence[ServedPort],
         store: MeterStore | None = None,
+        tell: Tell | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.meter, self.ports = meter, ports
-        self._store, self._clock, self._wall = store, clock, wall
+        self._store, self._tell, self._clock, self._wall = store, tell, clock, wall
         self._origin = clock() - meter.now
         self._saved_at = meter.now
         if store is not None:
@@ -98,16 +102,17 @@ class PortServer:
         for port, octets in out:
             if octets:
                 port.line.write(octets)
-            self._events(port)
-        while self.meter.next_event() is not None:
-            pass
+            self._events(port, now)
+        while (event := self.meter.next_event()) is not None:
+            if self._tell is not None:
+                self._tell("meter", event, now)
 
-    def _events(self, port: ServedPort) -> None:
-        engine = port.engine
-        take = getattr(engine, "next_event", None)
-        while take is not None and (event := take()) is not None:
+    def _events(self, port: ServedPort, now: float) -> None:
+        while (event := port.engine.next_event()) is not None:
             if isinstance(event, RateChanged | MepRateChanged):
                 port.line.set_rate(event.rate)
+            if self._tell is not None:
+                self._tell(port.name, event, now)
 
     def _wait(self, longest_wait: float) -> None:
         now = self.now()

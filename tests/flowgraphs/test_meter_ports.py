@@ -347,6 +347,20 @@ def test_what_was_acknowledged_is_there_after_a_kill_and_ctrl_c_ends_within_a_se
     assert "belongs to the meter with serial 77, not 78" in capfd.readouterr().err
 
 
+def test_events_name_what_happened_and_no_key(tmp_path, capfd):
+    with meter_process("--optical", "pty", "--mep", "tcp:127.0.0.1:0", "--events", *KEYS) as (process, places):
+        assert run(["read", "--optical", places["optical"], "--key", f"RK={RK}", "BT23.summations[0]", "--json"]) == 0
+        assert run(["read", "--mep", places["mep1"], "--key", "MBK=WRONG000000000000001", "BT23"]) == 1
+        process.send_signal(signal.SIGTERM)
+        lines = process.stdout.read().splitlines()
+    capfd.readouterr()
+    events = [json.loads(line) for line in lines]
+    seen = [(event["port"], event["event"]) for event in events]
+    assert ("optical", "session_opened") in seen and ("optical", "session_ended") in seen
+    assert ("mep1", "request_refused") in seen and any(event.get("table") == "BT23" for event in events)
+    assert not any(text in line for line in lines for text in (RK, RK.encode().hex(), "WRONG"))
+
+
 def test_a_link_leads_to_the_pseudo_terminal_and_goes_with_the_meter(tmp_path):
     link = tmp_path / "optical"
     with meter_process("--optical", f"pty:{link}") as (process, places):
