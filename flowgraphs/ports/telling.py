@@ -1,4 +1,4 @@
-"""What happens at the ports of a simulated meter, as lines for people and objects for programs. No keys, no octets of requests."""
+"""What happens at the ports of a simulated meter, as lines or JSON objects. No keys, no octets of requests."""
 
 from __future__ import annotations
 
