@@ -245,7 +245,7 @@ def read_port(
     """Read at a port of a meter. Returns (problems, values by what the user wrote).
 
     Args:
-        place: see lines.py.    keys: the first of MK, PK, RK (optical) or MAK, MBK (MEP) that is there is used.
+        place: see lines.py.    keys: of several that are there the one with the least rights is used.
 
     Raises:
         LineError: the line cannot be opened.    KeyTextError: there is no key for a MEP port.
@@ -254,10 +254,10 @@ def read_port(
     if mep:
         if not keys.mep_keys:
             raise KeyTextError("--mep needs a key: --key MAK=... or --key MBK=...")
-        key = keys.mep_keys[0]
+        key = keys.mep_keys[-1]
         client = MepTlsClient(MepTlsConfig(key, user_id)) if tls else MepClient(MepClientConfig(key))
     else:
-        password = next((key for key in (keys.mk, keys.pk, keys.rk) if key is not None), None)
+        password = next((key for key in (keys.rk, keys.pk, keys.mk) if key is not None), None)
         client = OpticalClient(ClientConfig(password, user_id=user_id))
     with Lines() as lines:
         reader = PortReader(lines.add(open_client_line(place, wait_s)), client, lifetime, wait_s)

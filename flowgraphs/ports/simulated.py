@@ -50,8 +50,8 @@ def make_meter(identity: Mapping[str, str], state: Path | None, wall: float | No
             if saved is None:
                 raise
             raise StoreError(f"{store.path}: what it holds is no state of this meter: {error}") from None
-        if moment is not None:
-            meter.advance(moment.at + max(0.0, at - moment.wall))
+        began = datetime.datetime.fromisoformat(store.identity["start"]).timestamp()
+        meter.advance(at - began if moment is None else moment.at + max(0.0, at - moment.wall))
         return meter, store
     except BaseException:
         store.close()

@@ -124,6 +124,14 @@ def test_a_meter_goes_on_as_if_it_had_never_been_away(folder):
     assert energy > 0
 
 
+def test_a_meter_killed_before_its_first_save_still_has_the_right_time(folder):
+    _, store = make_meter({"serial": "7"}, folder, wall=1_700_000_000.0)
+    store.close()
+    meter, store = make_meter({}, folder, wall=1_700_000_100.0)
+    assert meter.now == 100.0
+    store.close()
+
+
 def test_fifty_kills_lose_nothing(tmp_path):
     counts = store_kill.run(50, 7, tmp_path)
     assert counts["kills"] == 50 and counts["acknowledged"] >= 40

@@ -18,6 +18,7 @@ from osgp.mep import (
     MepConfig,
     MepDrop,
     MepFailed,
+    MepRateChanged,
     MepTiming,
     MepTlsClient,
     MepTlsConfig,
@@ -131,6 +132,15 @@ def test_a_client_registers_gets_a_handle_and_is_removed():
     for number, (pdu, expected) in enumerate(steps):
         said, now = ask(server, sealed(pdu, 10 + number), now + 0.2)
         assert said[2:-8] == expected, number
+
+
+def test_a_new_rate_takes_effect_after_the_answer():
+    _, server = whole_meter((9, 9))
+    write = h("4f080d00010e0001") + b"\x08"  # ET13.devices[4].baud at 4 * 66 + 6
+    server.receive_octets(sealed(write, 10), 0.0)
+    assert server.next_event() is None and server.rate == 9600
+    assert server.octets_to_send(0.0)[2] == 0
+    assert server.next_event() == MepRateChanged(0.0, 19200) and server.rate == 19200
 
 
 def test_each_client_learns_which_of_the_two_it_is_and_how_its_port_stands():
