@@ -61,6 +61,8 @@ BECAME_BUSY: Final = -3
 BECAME_IDLE: Final = -2
 BAD_FRAME: Final = -1
 
+LineState = tuple[AccessState, int, bool, bool, float, float, int, float | None]
+
 _ROUNDING: Final = 1e-6  # of a window: a wait of exactly n windows counts n, however the sum was rounded
 _IDLE_STATES: Final = tuple(state for state in AccessState if state is not AccessState.BUSY)
 
@@ -84,10 +86,13 @@ TRANSITIONS: Final[dict[tuple[AccessState, AccessEvent], AccessState]] = {
 }
 
 
+_AFTER: Final = {event: {state: after for (state, what), after in TRANSITIONS.items() if what is event} for event in AccessEvent}
+
+
 def next_state(state: AccessState, event: AccessEvent) -> AccessState:
     """State after `event`; refuses pairs that the table does not hold."""
     try:
-        return TRANSITIONS[state, event]
+        return _AFTER[event][state]
     except KeyError:
         raise LocalProtocolError(f"{event.name} while {state.name}") from None
 
@@ -155,15 +160,15 @@ class ChannelAccess:
         """Our own frame is on the line."""
         return self._transmitting
 
-    @property
-    def state_ends_at(self) -> float | None:
-        """When the present state ends by itself; None when only an input can end it."""
+    def next_timer(self) -> float | None:
+        """When to call `on_timer`; None when only an input can change anything."""
         return self._due_at
 
-    def next_timer(self) -> float | None:
-        """When to call `on_timer` for the sake of a waiting packet; None when only an input can change anything.
+    def next_start_timer(self) -> float | None:
+        """The same for the sake of a waiting packet alone: without one the states pass unseen and may be worked off later.
 
-        Without a packet the states pass unseen; they are worked off at the next input.
+        A frame that is reported when its carrier has long gone makes a packet ready in the middle of them; so this is for
+        those who know that none will be.
         """
         return self._due_at if self._ready else None
 
@@ -228,6 +233,40 @@ class ChannelAccess:
                 first = self._overhear_quickly(changes, first + 1)
         for change in changes[first:]:
             self._follow(*change)
+
+    def line_state(self) -> LineState | None:
+        """What the line's past has left in this machine, to compare with another one that hears the same.
+
+        None while it has anything of its own: a packet, a frame on the line, or draws of an access rule.
+        """
+        if self._ready or self._transmitting or self._rule is not None:
+            return None
+        return (
+            self.state,
+            self.backlog.value,
+            self._carrier,
+            self._last_was_own,
+            self._cycle_left,
+            self._since,
+            self._counted,
+            self._due_at,
+        )
+
+    def join(self, state: LineState) -> None:
+        """Take over the `line_state` of a machine on the same channel that was in the same state before.
+
+        What is the same and hears the same stays the same. The overflows of the backlog in between are the caller's to count.
+        """
+        (
+            self.state,
+            self.backlog.value,
+            self._carrier,
+            self._last_was_own,
+            self._cycle_left,
+            self._since,
+            self._counted,
+            self._due_at,
+        ) = state
 
     def _follow(self, what: int, at: float) -> None:
         if what <= BECAME_IDLE:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from .access import BAD_FRAME, BECAME_BUSY, BECAME_IDLE, ChannelAccess
+from .access import BAD_FRAME, BECAME_BUSY, BECAME_IDLE, ChannelAccess, LineState
 from .errors import DecodeError, DropReason, LocalProtocolError
 from .lpdu import MIN_LPDU, Lpdu, LpduHeader, decode_lpdu
 from .statistics import Statistics
@@ -150,9 +150,19 @@ class LinkLayer:
         """
         kinds = [what for what, _ in changes]
         bad = kinds.count(BAD_FRAME)
-        self._statistics.transmission_errors += bad
-        self._statistics.l2_received += len(kinds) - bad - kinds.count(BECAME_BUSY) - kinds.count(BECAME_IDLE)
+        self._count_overheard(len(kinds) - bad - kinds.count(BECAME_BUSY) - kinds.count(BECAME_IDLE), bad)
         self.access.overhear(changes)
+
+    def join(self, state: LineState, good: int, bad: int, overflows: int) -> None:
+        """Take over the line's past from another node; see `Node.join`."""
+        self._count_overheard(good, bad)
+        self._statistics.backlog_overflows += overflows
+        self.access.join(state)
+
+    def _count_overheard(self, good: int, bad: int) -> None:
+        self._statistics.frames += good
+        self._statistics.l2_received += good
+        self._statistics.transmission_errors += bad
 
     def receive(self, octets: bytes, now: float) -> Lpdu | None:
         """Count a frame with good CRC, note its backlog and decode it; None when it was dropped."""

@@ -22,7 +22,7 @@ from .authentication import BLANK_KEY, AuthenticationKeys
 from .entries import DomainEntry, GroupEntry
 from .errors import DecodeError, DropReason, LocalProtocolError
 from .link import LinkLayer
-from .lpdu import Lpdu, LpduHeader
+from .lpdu import Lpdu, LpduHeader, decode_lpdu
 from .npdu import NORMAL_VERSION, EnclosedPdu, Npdu
 from .statistics import Statistics
 
@@ -47,7 +47,7 @@ def overheard(octets: bytes) -> Overheard:
     A broadcast is addressed to everybody. The frame is an LPDU without CRC; one that cannot be decoded is its `DropReason`.
     """
     try:
-        npdu = Lpdu.decode(octets).npdu
+        npdu = decode_lpdu(octets).npdu
     except DecodeError as error:
         return error.reason
     return OverheardPacket(npdu.domain, isinstance(npdu.destination, UniqueId))

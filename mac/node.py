@@ -8,7 +8,7 @@ from itertools import count
 from random import Random
 
 from . import timers
-from .access import AccessState
+from .access import AccessState, LineState
 from .address import NO_ADDRESS, Broadcast, Destination, DomainId, SubnetNode, check_range
 from .apdu import Apdu
 from .application import ApplicationLayer
@@ -239,6 +239,20 @@ class Node:
         self._link.overhear(changes)
         self._network.overhear(packets)
 
+    def line_state(self) -> LineState | None:
+        """See `mac.access.ChannelAccess.line_state`."""
+        return self._link.access.line_state()
+
+    def join(self, state: LineState, good: int, bad: int, overflows: int, packets: Mapping[Overheard, int]) -> None:
+        """The same as `overhear` for a node that was in step with another one, whose state is taken over.
+
+        Args:
+            state: the other's `line_state` now; at the start of the time it was equal to ours.
+            good, bad, overflows: good and bad frames and overflows of the backlog in that time.    packets: as `overhear`.
+        """
+        self._link.join(state, good, bad, overflows)
+        self._network.overhear(packets)
+
     def frames_to_send(self, now: float) -> list[OutgoingFrame]:
         """At most one frame: the one that has won access and starts now."""
         return self._link.frames_to_send(now)
@@ -251,12 +265,14 @@ class Node:
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        due = (
-            self._control.next_timer(),
-            self._forwarder.next_timer(),
-            self._link.access.next_timer(),
-            self._responder.next_timer(),
-        )
+        return self._first(self._link.access.next_timer())
+
+    def next_start_timer(self) -> float | None:
+        """The same, without the steps of channel access that end in nothing because nothing waits; see `ChannelAccess`."""
+        return self._first(self._link.access.next_start_timer())
+
+    def _first(self, access: float | None) -> float | None:
+        due = self._control.next_timer(), self._forwarder.next_timer(), self._responder.next_timer(), access
         return min((at for at in due if at is not None), default=None)
 
     def on_timer(self, now: float) -> None:
@@ -278,6 +294,11 @@ class Node:
         if isinstance(event, TransactionDone):
             self.variables.on_done(event.handle)
         return event
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `next_event` or `frames_to_send` would return something now."""
+        return bool(self._events) or self._link.access.may_transmit
 
     def send_request(
         self,

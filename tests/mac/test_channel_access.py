@@ -408,6 +408,15 @@ def test_refused_frame_starts_the_access_over_as_after_what_was_heard_before():
     assert access.backlog.value == backlog
 
 
+def test_steps_that_nobody_waits_for_are_no_reason_to_look():
+    access = idle_machine()
+    access.on_channel(True, 20.0)
+    access.on_channel(False, 20.1)
+    assert access.next_timer() == pytest.approx(20.1 + NES.beta1_post_rx) and access.next_start_timer() is None
+    access.set_ready(True, False, 20.102)
+    assert access.next_start_timer() == access.next_timer()
+
+
 def test_carrier_that_outlasts_our_frame_is_the_last_thing_heard():
     access = idle_machine(slot=0)
     access.set_ready(True, False, 20.0)
@@ -416,7 +425,7 @@ def test_carrier_that_outlasts_our_frame_is_the_last_thing_heard():
     access.on_channel(True, 20.003)
     access.transmission_done(0, 20.1)
     access.on_channel(False, 20.15)
-    assert access.state_ends_at == pytest.approx(20.15 + NES.beta1_post_rx)
+    assert access.next_timer() == pytest.approx(20.15 + NES.beta1_post_rx)
 
 
 RULED = ChannelTiming.load("pl20c")
