@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "A concentrator finds and reads three meters over a noisy line.",
     "encode": "Octets to a recording.",
     "decode": "Recordings to packets.",
+    "capture": "A running line or recordings to Wireshark.",
     "identify": "Recordings of an unknown line to a profile.",
     "emission": "A transmitter's spectrum against the limits of EN 50065-1.",
     "sweep": "Error rates against any parameter, with theory: campaigns that resume.",
