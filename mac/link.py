@@ -160,7 +160,6 @@ class LinkLayer:
         self.access.join(state)
 
     def _count_overheard(self, good: int, bad: int) -> None:
-        self._statistics.frames += good
         self._statistics.l2_received += good
         self._statistics.transmission_errors += bad
 

@@ -250,6 +250,7 @@ class Node:
             state: the other's `line_state` now; at the start of the time it was equal to ours.
             good, bad, overflows: good and bad frames and overflows of the backlog in that time.    packets: as `overhear`.
         """
+        self.statistics.frames += good
         self._link.join(state, good, bad, overflows)
         self._network.overhear(packets)
 

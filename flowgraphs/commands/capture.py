@@ -1,6 +1,6 @@
 """`osgp-sdr capture`: packets of a running line, or of recordings, for Wireshark."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
@@ -55,7 +55,7 @@ def command(
     ensure_compiled()
     written = 0
     with click.open_file(output, "wb") as stream, Lifetime() as lifetime:
-        writer = CaptureWriter(stream, form or ("pcap" if output.endswith(".pcap") else "pcapng"))
+        writer = CaptureWriter(cast(BinaryIO, stream), form or ("pcap" if output.endswith(".pcap") else "pcapng"))
 
         def take(packet: "CapturedPacket", crc_ok: bool) -> bool:
             """Returns whether more are wanted."""
