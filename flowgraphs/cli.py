@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "read": "Read tables of a meter: on a running line, at its optical port or its MEP port.",
     "node": "A LON node over IP, to be queried, commissioned and messaged.",
     "tables": "Tables and procedures explained; octets decoded.",
+    "audit": "What an eavesdropper learns from a capture.",
     "doctor": "Versions, caches and what is missing for which feature.",
 }
 

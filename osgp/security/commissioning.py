@@ -147,3 +147,17 @@ class Responder:
                     self._welcomes.popitem(last=False)
                 return answer
         raise BadDigest("the client of a commissioning does not know the key")
+
+
+def overheard(psk: Key, unique_node_id: bytes, link: Link, hello: bytes, challenge: bytes) -> AesSuite | None:
+    """The keys that a client and a meter agreed on, for somebody who knows the PSK and heard both nonces; None: another PSK.
+
+    So whoever learns a PSK later reads what was recorded before: the profile has no forward secrecy.
+    """
+    try:
+        answer = _body(challenge, CHALLENGE, NONCE_OCTETS + MAC_OCTETS)
+        proofs = _Proofs(psk, unique_node_id, link, _body(hello, HELLO, NONCE_OCTETS) + answer[:NONCE_OCTETS])
+        proofs.check(CHALLENGE, answer[NONCE_OCTETS:])
+    except DecodeError:
+        return None
+    return AesSuite(psk, unique_node_id, link, proofs.nonces)
