@@ -17,6 +17,7 @@ from ..security.modes import MODE_NUMBERS
 from ..security.usage import MAX_KEY_USAGE, DailyLimit, KeyUse
 from ..services import Response, ResultCode
 from ..table import table
+from ..types import LtimeDate
 from .config import MeterConfig
 from .events import RefusalReason, RequestServed
 from .signals import Alarm, AuthenticationFailed
@@ -145,7 +146,7 @@ class PlcPort:
         if not window.accept(value):
             return False
         receipt = self._meter.clock.utc(now)
-        store.update("ET04", {"broadcast_base": window.base, "broadcast_receipt": receipt.replace(microsecond=0)})
+        store.update("ET04", {"broadcast_base": window.base, "broadcast_receipt": LtimeDate.of(receipt)})
         return True
 
     def _commission(self, octets: bytes, link: Link, now: float) -> bytes | None:
@@ -173,7 +174,8 @@ class PlcPort:
     def _failed(self, now: float) -> None:
         if "ET55" in self._meter.store:
             limits = table("ET55").decode(self._meter.octets("ET55", now), self._meter.store.context)
-            self.lockout.threshold, self.lockout.minutes = limits["plc_lockout_threshold"], limits["plc_lockout_minutes"]
+            self.lockout.threshold = limits.get("plc_lockout_threshold", 0)
+            self.lockout.minutes = limits.get("plc_lockout_minutes", 0)
         self.lockout.failed(now)
         self._meter.signal(AuthenticationFailed(Port.PLC), now)
 

@@ -54,16 +54,16 @@ class Key:
     __slots__ = ("_octets", "kind")
 
     def __init__(self, octets: bytes, kind: str = "OMAK") -> None:
+        self._octets, self.kind = b"", kind  # a half-made key must have a `repr` for whoever prints local variables
         known = KINDS.get(kind)
         size = len(octets)
         if known is not None and size not in known.sizes:
             del octets  # a traceback that shows local variables must not show it
-            raise ConfigurationError(f"{_article(kind)} has {_sizes(known.sizes)} octets, got {size}")
+            raise ConfigurationError(f"{kind} has {_sizes(known.sizes)} octets, got {size}")
         if not 1 <= size <= 64:
             del octets
             raise ConfigurationError(f"a key has 1..64 octets, got {size}")
         self._octets = bytes(octets[:MEP_KEY_OCTETS] if kind in ("MAK", "MBK") else octets)
-        self.kind = kind
 
     @classmethod
     def omak(cls, octets: bytes = DEFAULT_OMAK) -> Self:
@@ -117,10 +117,6 @@ class Key:
         raise TypeError("a Key is not pickled; keep keys in a key store")
 
 
-def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'AEIORM' else 'a'} {kind}"
-
-
 def _sizes(sizes: tuple[int, ...]) -> str:
     return " or ".join(map(str, sizes))
 
@@ -132,10 +128,10 @@ def _read(known: KeyKind, kind: str, text: str) -> tuple[str, bytes | None]:
         plain = re.sub(r"[ :-]", "", digits)
         if not _HEX.match(digits) or len(plain) // 2 not in known.sizes:
             wanted = " or ".join(str(2 * size) for size in known.sizes)
-            return f"{_article(kind)} is written as {wanted} hex digits, got {len(digits)} characters", None
+            return f"{kind} is written as {wanted} hex digits, got {len(digits)} characters", None
         return "", bytes.fromhex(plain)
     used = f" (the first {MEP_KEY_OCTETS} are used)" if kind in ("MAK", "MBK") else ""
-    wanted = f"{_article(kind)} is {PASSWORD_OCTETS} ASCII characters, NOT hex{used}"
+    wanted = f"{kind} is {PASSWORD_OCTETS} ASCII characters, NOT hex{used}"
     if len(text) != PASSWORD_OCTETS:
         hint = ""
         if _HEX.match(text) and len(text) in (2 * PASSWORD_OCTETS, 2 * MEP_KEY_OCTETS):

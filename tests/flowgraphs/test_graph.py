@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowgraphs.binding import concentrator_config
+from flowgraphs.commands.security_option import with_security
 from flowgraphs.errors import GraphError
-from flowgraphs.graph import GRAPHS, dump_graph, load_graph, parse_graph
+from flowgraphs.graph import GRAPHS, MeterStation, dump_graph, load_graph, parse_graph
+from flowgraphs.protection import meter_keys, weaknesses
 
 MINIMAL = """\
 sample_rate: 400000
@@ -78,3 +81,32 @@ def test_noise_raises_only_graph_error(text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(GraphError, match=r"nothing\.yaml: No such file"):
         load_graph(tmp_path / "nothing.yaml")
+
+
+def test_security_is_the_aes_profile_unless_the_graph_says_otherwise():
+    graph = load_graph("demo")
+    meters = [station for station in graph.stations if isinstance(station, MeterStation)]
+    assert {graph.security_of(meter) for meter in meters} == {"aes"} and weaknesses(graph) == []
+    weak = with_security(graph, "rc4")
+    assert {weak.security_of(meter) for meter in meters} == {"rc4"} and "90 000 messages" in weaknesses(weak)[0]
+    one = parse_graph(dump_graph(graph).replace('"serial": "1001"', '"serial": "1001", "security": "oma"', 1))
+    assert [one.security_of(s) for s in one.stations if isinstance(s, MeterStation)] == ["oma", "aes", "aes"]
+    assert "eprint 2015/428" in weaknesses(one)[0]
+    with pytest.raises(GraphError, match="security"):
+        parse_graph(dump_graph(graph).replace('"serial": "1001"', '"serial": "1001", "security": "none"', 1))
+
+
+def test_a_graph_does_not_show_its_keys():
+    secret, psk = "00112233445566778899aabb", "00112233445566778899aabbccddeeff"
+    named = f'"name": "demo", "psk": "{psk}", "broadcast_psk": "{psk}"'
+    text = dump_graph(load_graph("demo")).replace('"name": "demo"', named, 1)
+    graph = parse_graph(text.replace('"serial": "1001"', f'"serial": "1001", "omak": "{secret}"', 1))
+    keys = meter_keys(graph, next(s for s in graph.stations if isinstance(s, MeterStation)))
+    config = concentrator_config(graph, graph.stations[0])
+    for item in (graph, *graph.stations, keys, config):
+        assert secret not in f"{item!r}{item}" and bytes.fromhex(secret) not in repr(item).encode()
+    assert keys.omak.reveal().hex() == secret and keys.psk.reveal().hex() == psk and keys.broadcast is not None
+    for wrong in (secret[:-1], psk + "0", "x" * 24):
+        with pytest.raises(GraphError) as caught:
+            parse_graph(text.replace('"serial": "1001"', f'"serial": "1001", "omak": "{wrong}"', 1))
+        assert wrong not in str(caught.value)

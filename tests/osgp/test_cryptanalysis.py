@@ -72,12 +72,12 @@ def plc_oracle(meter):
 
 def test_a_meter_that_digests_its_refusals_loses_its_key_in_five_messages():
     """The messages fit the power line's 114 octets, the meter's lock-out (30 failures) never sees them coming."""
-    meter = Meter(MeterConfig(security="oma", key=Key.omak(PLC_KEY), digests_refusals=True))
-    meter.plc.lockout.threshold, meter.plc.lockout.minutes = 30, 60
+    meter = Meter(MeterConfig(security="oma", key=Key.omak(PLC_KEY), digests_refusals=True, firmware=(4, 30, 0)))
+    meter.store.update("ET55", {"plc_lockout_threshold": 30, "plc_lockout_minutes": 60})
     base = bytes((NODE.subnet, NODE.node, 0)) + bytes(105) + b"\0\x0b\x02" + bytes(33)
     found = recover_by_oracle(plc_oracle(meter), base, 3, 107, 12, 16)
     assert found is not None and (found.key, found.queries) == (PLC_KEY, 5)
-    assert meter.plc.lockout.lockouts == 0
+    assert (meter.plc.lockout.lockouts, meter.plc.lockout.failures, meter.plc.lockout.threshold) == (0, 5, 30)
     stranger = OmaSuite(Key.omak(found.key)).seal_request(PartialRead(23, 0, 44).encode(), meter.sequence + 1, NODE)
     answer = meter.receive_request(stranger.octets, NODE.subnet, NODE.node, 2.0)
     assert stranger.open_response(answer)[0] == 0
