@@ -11,13 +11,10 @@ The parts are loaded when they are first used, so that importing this package co
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
-
-# Modules that share their name with what they export: whoever imports them later must not put the module in its place.
-from .place import Place, place
-from .sources import Source, source, sources
-from .table import TableName, TableSpec, table, table_id, table_number, tables
 
 if TYPE_CHECKING:
     from .access import AccessLevel, Port, Session
@@ -75,6 +72,7 @@ if TYPE_CHECKING:
         Saved,
         Subsystem,
     )
+    from .place import Place, place
     from .plc import Limits
     from .security import (
         MODE_NAMES,
@@ -93,10 +91,15 @@ if TYPE_CHECKING:
         oma_digest,
     )
     from .services import FullRead, FullWrite, PartialRead, PartialWrite, Response, ResultCode, Service, decode_request
+    from .sources import Source, source, sources
     from .store import TableStore
+    from .table import TableName, TableSpec, table, table_id, table_number, tables
     from .value import Record, TableValue
 
 _HOMES: Final = {
+    "place": "Place place",
+    "sources": "Source source sources",
+    "table": "TableName TableSpec table table_id table_number tables",
     "access": "AccessLevel Port Session",
     "concentrator": (
         "Action Commission CommissionFailed Concentrator ConcentratorConfig Discover Event MeterBack "
@@ -124,6 +127,17 @@ _HOMES: Final = {
     "value": "Record TableValue",
 }  # module -> names
 _MODULES: Final = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+class _Package(ModuleType):
+    """Three functions have the name of their module; loading the module must not put it in the function's place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in _MODULES):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,8 @@ class Leaf:
     Attributes:
         size: octets (of the container for a bit field).    element: octets of an element that can be addressed by index, 0: none.
         read: (buffer, offset) -> value.    write: (buffer, offset, value), TableError when the value does not fit.
-        zero: value of octets that are all zero.    base: scalar type of the elements, "" without elements.
+        zero: value of a single number or date whose octets are all zero; nothing for arrays.
+        base: scalar type of the elements, "" without elements.
     """
 
     size: int
@@ -42,7 +43,7 @@ class Leaf:
 _CODES: Final = {(1, False): "B", (2, False): "H", (4, False): "I", (1, True): "b", (2, True): "h", (4, True): "i"}
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def bits_leaf(base: str, lo: int, hi: int, container: int) -> Leaf:
     """A bit field inside a little-endian container."""
     width = hi - lo + 1
@@ -101,7 +102,7 @@ def scalar_leaf(base: str) -> Leaf:
     return Leaf(size, 0, read, write, codec.zero)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def array_leaf(base: str, count: int) -> Leaf:
     """An array of a scalar type: a tuple."""
     codec = CODECS[base]
@@ -126,11 +127,11 @@ def array_leaf(base: str, count: int) -> Leaf:
             except (struct.error, TypeError):
                 write(octets, at, value)  # too few, or says what is wrong
 
-        return Leaf(size, element, unpack, write_integers, (0,) * count, base)
-    return Leaf(size, element, read, write, (codec.zero,) * count, base)
+        return Leaf(size, element, unpack, write_integers, (), base)
+    return Leaf(size, element, read, write, (), base)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def block_leaf(kind: Kind, size: int) -> Leaf:
     """Text, digits, sets and opaque octets."""
 
@@ -157,8 +158,8 @@ def block_leaf(kind: Kind, size: int) -> Leaf:
         octets[at : at + size] = encode(value, size)
 
     if kind is Kind.OPAQUE:
-        return Leaf(size, 1, take, write, bytes(size), "UINT8")
-    return Leaf(size, 0, read, write, decode(bytes(size)))
+        return Leaf(size, 1, take, write, b"", "UINT8")
+    return Leaf(size, 0, read, write, None)
 
 
 def leaf_of(spec: FieldSpec, base: str, count: int) -> Leaf:
