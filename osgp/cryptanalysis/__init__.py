@@ -11,8 +11,8 @@ Only abstracts of the papers were at hand; the methods are worked out from the a
 """
 
 from .digest_oracle import Recovery, recover_by_oracle
-from .rc4_key import recover_rc4_key
+from .rc4_key import recover_rc4_key, second_octet_votes
 from .steps import oma_digests
 from .verification import recover_by_verification
 
-__all__ = ["Recovery", "oma_digests", "recover_by_oracle", "recover_by_verification", "recover_rc4_key"]
+__all__ = ["Recovery", "oma_digests", "recover_by_oracle", "recover_by_verification", "recover_rc4_key", "second_octet_votes"]

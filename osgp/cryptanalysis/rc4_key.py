@@ -40,7 +40,7 @@ def recover_rc4_key(digests: Octets, streams: Octets) -> bytes | None:
         raise ConfigurationError(
             f"digests of (N, {DIGEST_OCTETS}) and streams of (N, {STREAM_OCTETS}), got {digests.shape} and {streams.shape}"
         )
-    votes = np.stack([_votes_after_first(digests, streams, first) for first in range(256)])
+    votes = np.stack([second_octet_votes(digests, streams, first) for first in range(256)])
     for pair in np.argsort(votes, axis=None)[::-1][:BEAM]:
         key = _follow(digests, streams, bytes(divmod(int(pair), 256)))
         test = packet_key(key, digests[0].tobytes())
@@ -49,7 +49,7 @@ def recover_rc4_key(digests: Octets, streams: Octets) -> bytes | None:
     return None
 
 
-def _votes_after_first(digests: Octets, streams: Octets, first: int) -> NDArray[np.int64]:
+def second_octet_votes(digests: Octets, streams: Octets, first: int) -> NDArray[np.int64]:
     """Votes for octet 1 of the key when octet 0 is `first`. After one step S is the identity but for 0 and j."""
     j = digests[:, 0] ^ np.uint8(first)
     wanted = np.uint8(1) - streams[:, 0]
