@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import dpkt
 
-from .capture import CNIP_DATA, CNIP_HEADER, CNIP_PORT, CNIP_VERSION
+from mac import cnip
+
 from .errors import RecordingError
 
-CNIP_PORTS: Final = frozenset((CNIP_PORT, CNIP_PORT + 1))
+CNIP_PORTS: Final = frozenset((cnip.PORT, cnip.URGENT_PORT))
 RAW_FRAMES: Final = 147  # link type USER0: LPDUs without CRC
 ETHERNET, RAW_IP, IPV4 = 1, frozenset((12, 14, 101)), 228
 MAGICS: Final = frozenset(bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a"))
@@ -46,8 +47,7 @@ def read_capture(name: str) -> Iterator[Heard]:
             reader: Any = dpkt.pcap.UniversalReader(file)
             link = reader.datalink()
             for at, octets in reader:
-                lpdu = octets if link == RAW_FRAMES else _from_datagram(link, octets)
-                if lpdu:
+                for lpdu in (octets,) if link == RAW_FRAMES else _from_datagram(link, octets):
                     yield Heard(float(at), lpdu)
     except OSError as error:
         raise RecordingError(f"{name}: {error.strerror}") from None
@@ -55,19 +55,17 @@ def read_capture(name: str) -> Iterator[Heard]:
         raise RecordingError(f"{name}: not a whole capture: {str(error) or type(error).__name__}") from None
 
 
-def _from_datagram(link: int, octets: bytes) -> bytes | None:
-    """The LPDU in a CN/IP datagram."""
+def _from_datagram(link: int, octets: bytes) -> Iterator[bytes]:
+    """The LPDUs in a CN/IP datagram."""
     try:
         packet = dpkt.ethernet.Ethernet(octets).data if link == ETHERNET else octets
         ip = packet if isinstance(packet, dpkt.ip.IP) else dpkt.ip.IP(packet) if link in RAW_IP or link == IPV4 else None
         if ip is None or not isinstance(ip.data, dpkt.udp.UDP):
-            return None
+            return
         udp = ip.data
     except (dpkt.UnpackError, ValueError, IndexError):
-        return None
-    if not {udp.sport, udp.dport} & CNIP_PORTS or len(udp.data) < CNIP_HEADER.size:
-        return None
-    length, version, kind, extension, *_ = CNIP_HEADER.unpack_from(udp.data)
-    if version != CNIP_VERSION or kind != CNIP_DATA or length > len(udp.data):
-        return None
-    return bytes(udp.data[CNIP_HEADER.size + 4 * extension : length])
+        return
+    if {udp.sport, udp.dport} & CNIP_PORTS:
+        for found in cnip.decode_datagram(bytes(udp.data))[0]:
+            if found.type == cnip.DATA and found.body:
+                yield found.body
