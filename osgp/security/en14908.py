@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import ConfigurationError
-from .oma import mix, schedule
+from .oma import block_octets, mix
 
 CHALLENGE_OCTETS: Final = 8
 _PAD: Final = 0xFF  # unused octets of the destination field
@@ -29,10 +29,9 @@ def transform(key: bytes, challenge: bytes, message: bytes, at_least_once: bool 
         sizes = len(key), len(challenge)
         del key
         raise ConfigurationError(f"key of 6 or 12 octets and challenge of {CHALLENGE_OCTETS}, got {sizes[0]} and {sizes[1]}")
-    steps = schedule(key)
-    message = message[::-1]
-    passes = max(-(-len(message) // len(steps)), 1 if at_least_once else 0)
-    return mix(list(challenge), steps, message.ljust(passes * len(steps), b"\0"))
+    block = block_octets(len(key))
+    passes = max(-(-len(message) // block), 1 if at_least_once else 0)
+    return mix(challenge, key, message[::-1].ljust(passes * block, b"\0"))
 
 
 def destination(

@@ -47,17 +47,41 @@ def schedule(key: bytes) -> Steps:
     return tuple((7 - l % 8, (8 - l % 8) % 8, key[l // 8 % len(key)] >> l % 8 & 1) for l in steps)  # noqa: E741
 
 
-def mix(state: list[int], steps: Steps, message: bytes) -> bytes:
-    """Drive the state through whole blocks of message octets."""
-    block = len(steps)
-    for start in range(0, len(message), block):
-        for (j, neighbour, bit), m in zip(steps, message[start : start + block], strict=True):
-            n = ~(state[j] + j) & 255
-            if bit:
-                state[j] = state[neighbour] + m + _ROTATED_LEFT[n] & 255
-            else:
-                state[j] = state[neighbour] + m - _ROTATED_RIGHT[n] & 255
-    return bytes(state)
+def _turned(j: int, bit: int) -> bytes:
+    """What a step adds beside neighbour and message octet, by the old value of state[j]."""
+    inverted = (~(value + j) & 255 for value in range(256))
+    return bytes(_ROTATED_LEFT[n] if bit else -_ROTATED_RIGHT[n] & 255 for n in inverted)
+
+
+_TURNED: Final = tuple((_turned(j, 0), _turned(j, 1)) for j in range(DIGEST_OCTETS))
+
+
+@lru_cache(maxsize=64)
+def _passes(key: bytes) -> tuple[tuple[bytes, ...], ...]:
+    """Tables of every pass over the state: one key octet, state octets 7 down to 0."""
+    bits = [bit for _, _, bit in schedule(key)]
+    passes = range(0, len(bits), DIGEST_OCTETS)
+    return tuple(tuple(_TURNED[7 - k][bits[start + k]] for k in range(DIGEST_OCTETS)) for start in passes)
+
+
+def mix(state: bytes, key: bytes, message: bytes) -> bytes:
+    """Drive the state (8 octets) through whole blocks of message octets."""
+    s0, s1, s2, s3, s4, s5, s6, s7 = state
+    passes = _passes(key)
+    at = 0
+    while at < len(message):
+        for t7, t6, t5, t4, t3, t2, t1, t0 in passes:
+            m7, m6, m5, m4, m3, m2, m1, m0 = message[at : at + DIGEST_OCTETS]
+            at += DIGEST_OCTETS
+            s7 = s0 + m7 + t7[s7] & 255
+            s6 = s7 + m6 + t6[s6] & 255
+            s5 = s6 + m5 + t5[s5] & 255
+            s4 = s5 + m4 + t4[s4] & 255
+            s3 = s4 + m3 + t3[s3] & 255
+            s2 = s3 + m2 + t2[s2] & 255
+            s1 = s2 + m1 + t1[s1] & 255
+            s0 = s1 + m0 + t0[s0] & 255
+    return bytes((s0, s1, s2, s3, s4, s5, s6, s7))
 
 
 def oma_digest(key: bytes, message: bytes) -> bytes:
@@ -69,8 +93,7 @@ def oma_digest(key: bytes, message: bytes) -> bytes:
         size = len(key)
         del key
         raise ConfigurationError(f"an OMA key has 6, 12 or 16 octets, got {size}")
-    steps = schedule(key)
-    return mix([0] * DIGEST_OCTETS, steps, message + bytes(-len(message) % len(steps)))
+    return mix(bytes(DIGEST_OCTETS), key, message + bytes(-len(message) % block_octets(len(key))))
 
 
 def mep_request_digest(key: bytes, request: bytes) -> bytes:
