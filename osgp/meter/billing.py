@@ -67,6 +67,7 @@ class Billing(Subsystem):
         self.bidn = 0
         self._resets = 0
         self._last_reset_ms: int | None = None
+        self._restored = False
         self._next_ms = 0  # UTC end of the running demand sub-interval
         self._values = present_sources(config.firmware[:2])
         measuring, journal = host.find(Measuring), host.find(Journal)
@@ -130,7 +131,8 @@ class Billing(Subsystem):
         store.put("BT25", bytes(6 + size))
 
     def start(self, now: float) -> None:
-        self._plan(now)
+        if not self._restored:
+            self._plan(now)
         for name in self.live:
             self.refresh(name, now)
         profile = self._host.find(Profiling)
@@ -159,7 +161,8 @@ class Billing(Subsystem):
             case "BT26":
                 store.put("BT26", self.self_reads.table())
             case "BT28":
-                values = self._measuring.values(self._values, now)
+                found = self._measuring.values(self._values, now)
+                values = [found.get(source, 0) for source in self._values]
                 if self.demand is not None:
                     values = [*self.demand.present(self._measuring.flow), *values]
                 store.put("BT28", struct.pack(f"<{len(values)}i", *values))
@@ -360,6 +363,7 @@ class Billing(Subsystem):
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise TableError(f"a saved state of {self.name} is damaged: {error}") from error
         self.self_reads.restore(octets[place:])
+        self._restored = True
 
 
 _DATES: Final = {"season_field": True, "date_time_field": True, "daily_self_read": True, "weekly_self_read": True}

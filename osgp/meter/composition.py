@@ -12,6 +12,7 @@ from .mep_clients import MepClients
 from .mep_port import MepNumbers
 from .port_tables import PortTables
 from .profiling import Profiling
+from .quality import Quality
 from .subsystem import Subsystem
 from .timing import Timing
 
@@ -19,4 +20,6 @@ from .timing import Timing
 def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     """The subsystems of a meter behind its identity. One line each."""
     # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
-    return (Journal(), Measuring(), Profiling(), Billing(), Timing(), MepClients(), MepNumbers(), PortTables())
+    return (
+        Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), MepClients(), MepNumbers(), PortTables(),
+    )  # fmt: skip

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
@@ -33,6 +34,8 @@ from .subsystem import MAX_SIGNAL_DEPTH, Clock, ProcedureResult, S, Subsystem
 from .transactions import Transactions
 
 EVENTS_KEPT: Final = 1000  # when nobody asks for events the oldest are lost
+STATE_VERSION: Final = 2  # of the state of the meter itself: version, powered, down since (8), power-line port
+STATE_OCTETS: Final = 10
 MAX_STEPS: Final = 1_000_000  # timers one `advance` may pass before a subsystem that never moves its timer is suspected
 MAX_RESPONSE: Final = 3 + MAX_COUNT  # octets of the longest response PDU
 
@@ -231,15 +234,16 @@ class Meter:
         return Saved(self._now, tables, states)
 
     def _state(self) -> bytes:
-        return bytes((1,)) + self.plc.state()
+        return struct.pack(">B?d", STATE_VERSION, self.powered, self._down_since) + self.plc.state()
 
     def _restore(self, saved: Saved) -> None:
         for name, octets in saved.tables.items():
             if name in self.store and not self._server.is_live(name):
                 self.store.put(name, octets)
         state = saved.states.get("meter", b"")
-        if state[:1] == b"\x01":
-            self.plc.restore(state[1:])
+        if state[:1] == bytes((STATE_VERSION,)) and len(state) >= STATE_OCTETS:
+            _, self.powered, self._down_since = struct.unpack_from(">B?d", state)
+            self.plc.restore(state[STATE_OCTETS:])
         for subsystem in self.subsystems:
             if subsystem.name in saved.states:
                 subsystem.restore(saved.states[subsystem.name], self._now)

@@ -73,6 +73,10 @@ class Piece:
     power: Power
 
 
+def _second(piece: tuple[int, Power]) -> int:
+    return piece[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Day:
     starts: array[int]  # ms of the day
@@ -114,11 +118,15 @@ class Draw:
         while number * DAY_MS < end_ms:
             base = number * DAY_MS
             day = self.load.day(number)
-            for place, (second, power) in enumerate(day):
+            place = max(0, bisect_right(day, (start_ms - base) // MS, key=_second) - 1)
+            while place < len(day):
+                second, power = day[place]
                 begin = base + second * MS
-                end = base + (day[place + 1][0] * MS if place + 1 < len(day) else DAY_MS)
-                if end > start_ms and begin < end_ms:
-                    yield Piece(max(begin, start_ms), min(end, end_ms), power)
+                if begin >= end_ms:
+                    break
+                place += 1
+                end = base + (day[place][0] * MS if place < len(day) else DAY_MS)
+                yield Piece(max(begin, start_ms), min(end, end_ms), power)
             number += 1
 
     def masked(self, start_ms: int, end_ms: int, phases_on: int) -> Flow:

@@ -204,6 +204,7 @@ def _system(config: MeterConfig) -> dict[str, Any]:
         "self_read_hour": config.metering.self_read_minute // 60,
         "self_read_minute": config.metering.self_read_minute % 60,
         "lp_use_skipped": True,
+        "premise_generation": int(config.pv_peak > 0 or config.metering.generation),
         "reverse_energy_current": 1000,
         "reverse_energy_time_s": 10,
         "outage_detection_threshold": 72,

@@ -110,7 +110,7 @@ class Household:
         self.phases = phases
         self._seed, self._pv_peak, self._size = seed, pv_peak, size
         self._heat_pump, self._car, self._first_day = heat_pump, car, first_day
-        self._last: tuple[int, DayPieces] = (-1, ())
+        self._days: dict[int, DayPieces] = {}
 
     def power(self, at: float) -> Power:
         """See `LoadModel`."""
@@ -122,9 +122,11 @@ class Household:
 
     def day(self, number: int) -> DayPieces:
         """See `LoadModel`."""
-        if self._last[0] != number:
-            self._last = (number, self._build(number))
-        return self._last[1]
+        if number not in self._days:
+            if len(self._days) > 1:  # two days: questions go to and fro across midnight
+                self._days.pop(min(self._days))
+            self._days[number] = self._build(number)
+        return self._days[number]
 
     def _build(self, number: int) -> DayPieces:
         steps: dict[int, list[tuple[int, int, int]]] = {0: []}

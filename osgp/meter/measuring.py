@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import astuple
 from typing import ClassVar, Final
@@ -17,9 +18,9 @@ from .disturbance import Disturbances, SupplyState
 from .draw import NO_FLOW, Draw, Flow
 from .gated import GatedDraw
 from .load import Household, LoadModel
-from .present import AVERAGES, EXTREMES, Readings, phases_on, present_values
+from .present import AVERAGES, CONTINUOUS, EXTREMES, Readings, phases_on, present_values
 from .registers import Registers, RegisterState
-from .signals import Alarm, PowerDown, PowerUp, Signal, TariffSwitched
+from .signals import Alarm, LoadSwitched, PowerDown, PowerUp, Signal, TariffSwitched
 from .subsystem import Host, Subsystem
 from .timekeeping import MS_PER_S, to_ms, to_seconds
 
@@ -38,7 +39,7 @@ class Measuring(Subsystem):
     Attributes:
         registers: the billing registers.    flow: W times ms since the meter was first started, see `draw`.
         disturbances: of the mains.    readings: averages and extremes.    gated: the measured load.
-        tier: tariff in force, set by TariffSwitched signals.
+        tier: tariff in force, set by TariffSwitched signals.    measuring: false while the meter has no power.
     """
 
     name: ClassVar[str] = "measuring"
@@ -68,20 +69,24 @@ class Measuring(Subsystem):
         self.tier = 0
         self._at_ms = to_ms(host.now)
         self._connected = True
-        self._measuring = True  # false while the meter has no power
+        self.measuring = True
         self._down_ms = 0
         self._up_ms: int | None = None  # when the supply comes back, while it is the supply that is gone
+        self._restored = False
         self._change_ms = self._at_ms  # next instant to look at the supply
 
     def start(self, now: float) -> None:
-        self._supply()
+        if self._restored:
+            self._change_ms = self.disturbances.next_change(self._at_ms)
+        else:
+            self._supply()
 
     # time
 
     def count(self, now: float) -> None:
         """Count up to an instant; nothing happens when that is done already."""
         at_ms = to_ms(now)
-        if at_ms <= self._at_ms or not self._measuring:
+        if at_ms <= self._at_ms or not self.measuring:
             self._at_ms = max(self._at_ms, at_ms)
             return
         flow = self.gated.between(self._at_ms, at_ms)
@@ -97,13 +102,13 @@ class Measuring(Subsystem):
         if self._up_ms is not None:
             if to_ms(now) >= self._up_ms:
                 self._host.power_up(to_seconds(self._up_ms))
-        elif self._measuring and to_ms(now) >= self._change_ms:
+        elif self.measuring and to_ms(now) >= self._change_ms:
             self._supply()
 
     def next_timer(self) -> float | None:
         if self._up_ms is not None:
             return to_seconds(self._up_ms)
-        return to_seconds(self._change_ms) if self._measuring else None
+        return to_seconds(self._change_ms) if self.measuring else None
 
     def _supply(self) -> None:
         """Look at the mains: what appliances see, whether the meter goes down, when to look again."""
@@ -124,7 +129,7 @@ class Measuring(Subsystem):
         return max(state.percent[: self.phases]) >= OUTAGE_PERCENT
 
     def _switch(self, at_ms: int, state: SupplyState) -> None:
-        self.gated.switch(at_ms, phases_on(state) if self._connected and self._measuring else 0)
+        self.gated.switch(at_ms, phases_on(state) if self._connected and self.measuring else 0)
 
     def connect(self, connected: bool, now: float) -> None:
         """The contactor closes or opens."""
@@ -132,27 +137,31 @@ class Measuring(Subsystem):
         self._connected = connected
         self._switch(self._at_ms, self.disturbances.state(self._at_ms))
         self.touch()
+        self._host.signal(LoadSwitched(connected), now)
 
     def pulse(self, number: int, now: float, count: int = 1) -> None:
         """Pulses arrive at input 0 or 1."""
         self.count(now)
         self.registers.pulse(number, count)
+        self.touch()
 
     def on_signal(self, signal: Signal, now: float) -> None:
         match signal:
             case TariffSwitched():
                 self.count(now)
                 self.tier = signal.tier
+                self.touch()
             case Alarm() if signal.raised and signal.name in ERRORS:
                 self.registers.error()
+                self.touch()
             case PowerDown():
                 self.count(now)
-                self._measuring, self._down_ms = False, self._at_ms
+                self.measuring, self._down_ms = False, self._at_ms
                 self.gated.switch(self._at_ms, 0)
                 self.touch()
             case PowerUp():
                 self._at_ms = max(self._at_ms, to_ms(now))
-                self._measuring, self._up_ms = True, None
+                self.measuring, self._up_ms = True, None
                 self.registers.outage(self._at_ms - self._down_ms)
                 self.touch()
                 self._change_ms = self._at_ms
@@ -164,25 +173,44 @@ class Measuring(Subsystem):
         """Disturbances now."""
         return self.disturbances.state(self._at_ms)
 
-    def value(self, source: int, now: float, since_ms: int = 0) -> int | None:
-        """Value of a source id; extremes are those since `since_ms`. None: no value of this meter.
+    def voltage_mv(self, phase: int, at_ms: int) -> int:
+        """Voltage of a phase at an instant not after now."""
+        at = (self._origin_ms + at_ms) / MS_PER_S
+        power = self._draw_power(at)
+        p, q = power.active[phase], power.reactive[phase]
+        on = self.gated.mask_at(at_ms) >> phase & 1
+        current = math.copysign(math.hypot(p, q), p) / self._mains.nominal_voltage if on else 0.0
+        return round(10 * self._mains.voltage(at, phase, current) * self.disturbances.state(at_ms).percent[phase])
 
-        Raises nothing for ids that are not known.
-        """
+    def frequency_mhz(self, at_ms: int) -> int:
+        """Frequency at an instant."""
+        wandering = round(1000 * self._mains.frequency((self._origin_ms + at_ms) / MS_PER_S))
+        return wandering + self.disturbances.state(at_ms).frequency_mhz
+
+    def values(self, sources: Sequence[int], now: float, since_ms: int = 0) -> dict[int, int]:
+        """Values by source id, extremes since `since_ms`; ids that this meter has no value for are left out."""
         self.count(now)
-        register = self.registers.value(source)
-        if register is not None:
-            return register
-        if source in AVERAGES:
-            return self._averages().get(source)
-        if source in EXTREMES:
-            return self.readings.extremes(since_ms, self._at_ms, self.registers.ratio).get(source)
-        return self._present().get(source)
+        found: dict[int, int] = {}
+        rest = []
+        for source in sources:
+            register = self.registers.value(source)
+            if register is not None:
+                found[source] = register
+            else:
+                rest.append(source)
+        if rest:
+            groups = self._present(not CONTINUOUS.isdisjoint(rest))
+            if not AVERAGES.isdisjoint(rest):
+                groups |= self._averages()
+            if not EXTREMES.isdisjoint(rest):
+                groups |= self.readings.extremes(since_ms, self._at_ms, self.registers.ratio)
+            found |= {source: groups[source] for source in rest if source in groups}
+        return found
 
-    def _present(self) -> dict[int, int]:
+    def _present(self, continuous: bool) -> dict[int, int]:
         at = (self._origin_ms + self._at_ms) / MS_PER_S
         return present_values(
-            self._draw_power(at), self._mains, at, self.state(), self.gated.mask, self.registers.ratio
+            self._draw_power(at), self._mains, at, self.state(), self.gated.mask, self.registers.ratio, continuous
         )
 
     def _averages(self) -> dict[int, int]:
@@ -190,20 +218,12 @@ class Measuring(Subsystem):
         end_ms = self._at_ms // AVERAGE_MS * AVERAGE_MS
         return self.readings.averages(max(0, end_ms - AVERAGE_MS), end_ms)
 
-    def values(self, sources: Sequence[int], now: float) -> list[int]:
-        """Present values by source; sources without a value are 0."""
-        self.count(now)
-        values = self._present()
-        if AVERAGES.intersection(sources):
-            values |= self._averages()
-        return [values.get(source, 0) for source in sources]
-
     # what must survive
 
     def snapshot(self) -> bytes:
         state = {
             "at": self._at_ms, "flow": self.flow, "tier": self.tier, "connected": self._connected,
-            "measuring": self._measuring, "down": self._down_ms, "up": self._up_ms,
+            "measuring": self.measuring, "down": self._down_ms, "up": self._up_ms,
             "gates": self.gated.gates(), "registers": astuple(self.registers.state()),
         }  # fmt: skip
         return bytes((_VERSION,)) + json.dumps(state).encode()
@@ -216,9 +236,9 @@ class Measuring(Subsystem):
             self.registers.set_state(RegisterState(*state["registers"]))
             self.gated.set_gates([(instant, mask) for instant, mask in state["gates"]])
             self._at_ms, self.flow, self.tier = state["at"], tuple(state["flow"]), state["tier"]
-            self._connected, self._measuring = state["connected"], state["measuring"]
+            self._connected, self.measuring = state["connected"], state["measuring"]
             self._down_ms, self._up_ms = state["down"], state["up"]
         except (ValueError, KeyError, TypeError) as error:
             raise TableError(f"a saved state of {self.name} is damaged: {error}") from error
-        self.count(now)
+        self._restored = True
 

@@ -11,7 +11,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from .disturbance import QUIET, Disturbances, SupplyState
-from .draw import CURRENT, FORWARD, PHASE_FORWARD, PHASE_REVERSE, REVERSE, SIGNED_CURRENT, quadrant
+from .draw import (
+    CURRENT,
+    FORWARD,
+    PHASE_FORWARD,
+    PHASE_REVERSE,
+    QUADRANT,
+    REVERSE,
+    SIGNED_CURRENT,
+    Flow,
+    Piece,
+    quadrant,
+    rates,
+)
 from .gated import ALL_ON, GatedDraw
 from .load import Power
 from .mains import Mains
@@ -28,6 +40,7 @@ _CURRENT, _VOLTAGE, _SINE = 12, 15, 23
 _POWER_FACTORS: Final = (18, 21, 22)
 _POST: Final = (81, 82, 83, 84)
 AVERAGES: Final = frozenset((*range(205, 216), *range(233, 236)))
+CONTINUOUS: Final = frozenset(range(202, 205))
 EXTREMES: Final = frozenset((*range(164, 176), *range(177, 185)))
 RMS_CYCLES: Final = 15  # ET55.rms_cycles; grade A
 ON_PERCENT: Final = 50  # appliances stop below that part of the voltage; grade D
@@ -45,13 +58,14 @@ def phases_on(state: SupplyState) -> int:
 
 
 def present_values(
-    power: Power, mains: Mains, at: float, state: SupplyState = QUIET, mask: int = ALL_ON, ratio: int = 1
-) -> dict[int, int]:
+    power: Power, mains: Mains, at: float, state: SupplyState = QUIET, mask: int = ALL_ON, ratio: int = 1,
+    continuous: bool = True,
+) -> dict[int, int]:  # fmt: skip
     """Values of an instant by source id.
 
     Args:
         power: of the load.    at: s since 00:00 of the first day.    state: disturbances.    mask: phases that draw power.
-        ratio: of the transformers, for the sources called "post".
+        ratio: of the transformers, for the sources called "post".    continuous: with sources 202..204, which take longer.
     """
     values: dict[int, int] = {}
     total_p = total_q = 0.0
@@ -83,7 +97,8 @@ def present_values(
         values[239 + phase], values[242 + phase] = round(max(q, 0.0)), round(max(-q, 0.0))
         for number in range(4):
             values[220 + 4 * phase + number] = round(s) if number == place else 0
-        values[202 + phase] = _continuous(mains, at, phase, p, s, state) if there else 0
+        if continuous:
+            values[202 + phase] = _continuous(mains, at, phase, p, s, state) if there else 0
         values[236 + phase] = 12_000 if len(power.active) == PHASES else 0
     directions = (max(total_p, 0.0), max(-total_p, 0.0), max(total_q, 0.0), max(-total_q, 0.0))
     for number, direction in enumerate(directions):
@@ -151,18 +166,34 @@ class Readings:
         lowest: dict[int, int] = {}
         for start, end, state in self.states(start_ms, end_ms):
             for piece, mask in self._gated.pieces(start, end):
-                for at in (piece.start_ms, piece.end_ms - 1):
-                    now = present_values(piece.power, self._mains, (self._origin + at) / 1000, state, mask, ratio)
-                    for phase in range(self._phases):
-                        volts = now[_VOLTAGE + phase]
-                        lowest[164 + phase] = min(lowest.get(164 + phase, volts), volts)
-                        _raise(values, 167 + phase, volts)
-                for target, source in ((170, 8), (171, 9), *((172 + k, 104 + k) for k in range(4)), (177, 81), (178, 82)):
-                    _raise(values, target, now[source])
-                for phase in range(PHASES):
-                    _raise(values, 179 + phase, now[191 + phase])
-                    _raise(values, 182 + phase, now[194 + phase])
+                self._voltages(piece, mask, state, values, lowest)
+                _powers(rates(piece.power, self._mains.nominal_voltage, mask), ratio, values)
         return values | lowest
+
+    def _voltages(
+        self, piece: Piece, mask: int, state: SupplyState, values: dict[int, int], lowest: dict[int, int]
+    ) -> None:
+        """Voltages at both ends of a piece."""
+        first, last = (self._origin + piece.start_ms) / 1000, (self._origin + piece.end_ms - 1) / 1000
+        for phase in range(self._phases):
+            p, q = (piece.power.active[phase], piece.power.reactive[phase]) if mask >> phase & 1 else (0.0, 0.0)
+            current = math.copysign(math.hypot(p, q), p) / self._mains.nominal_voltage
+            for at in (first, last):
+                volts = round(10 * self._mains.voltage(at, phase, current) * state.percent[phase])
+                lowest[164 + phase] = min(lowest.get(164 + phase, volts), volts)
+                _raise(values, 167 + phase, volts)
+
+
+def _powers(flow: Flow, ratio: int, values: dict[int, int]) -> None:
+    """Powers of a piece."""
+    forward, reverse = flow[FORWARD], flow[REVERSE]
+    for source, value in ((170, forward), (171, reverse), (177, forward * ratio), (178, reverse * ratio)):
+        _raise(values, source, value)
+    for number in range(4):
+        _raise(values, 172 + number, flow[QUADRANT + number])
+    for phase in range(PHASES):
+        _raise(values, 179 + phase, flow[PHASE_FORWARD + phase] * ratio)
+        _raise(values, 182 + phase, flow[PHASE_REVERSE + phase] * ratio)
 
 
 def _raise(values: dict[int, int], source: int, value: int) -> None:

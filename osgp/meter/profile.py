@@ -25,6 +25,8 @@ _INT32: Final = 1 << 31
 
 # Values and statuses of the channels, now.
 Reader = Callable[[], tuple[Sequence[int], Sequence[ChannelStatus]]]
+# Whether daylight saving is on in the interval that ends at a UTC instant in ms.
+Daylight = Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +124,27 @@ class ProfileSet:
         self.state.common = int(common) if into else 0
         self.state.code = int(ChannelStatus.PARTIAL) if into and not common & CommonStatus.POWER_FAIL else 0
 
-    def end_interval(self, dst: bool, read: Reader) -> None:
+    def end_interval(self, dst: Daylight, read: Reader) -> None:
         """The clock shows the end of the open interval."""
         values, codes = read()
         self._record_open(dst, values, codes)
         self._open(self.state.end_ms)
 
-    def _record_open(self, dst: bool, values: Sequence[int], codes: Sequence[ChannelStatus]) -> None:
+    def _record_open(self, dst: Daylight, values: Sequence[int], codes: Sequence[ChannelStatus]) -> None:
         own = ChannelStatus(self.state.code)
-        common = CommonStatus(self.state.common) | (CommonStatus.DST if dst else CommonStatus.NONE)
-        self._store(self.state.end_ms, common, values, [combined(own, code) for code in codes])
+        end_ms = self.state.end_ms
+        common = CommonStatus(self.state.common) | (CommonStatus.DST if dst(end_ms) else CommonStatus.NONE)
+        self._store(end_ms, common, values, [combined(own, code) for code in codes])
 
-    def power_back(self, utc_ms: int, dst: bool, read: Reader, skipped: ChannelStatus) -> bool:
-        """The power is back; what is missing is filled in. False: too much is missing, a new block begins (event 79)."""
+    def power_back(self, down_ms: int, utc_ms: int, dst: Daylight, read: Reader, skipped: ChannelStatus) -> bool:
+        """The power is back; what is missing is filled in. False: too much is missing, a new block begins (event 79).
+
+        An interval that had no power at all is skipped, also when the power went at its very begin.
+        """
         self._flag(CommonStatus.POWER_FAIL, ChannelStatus.NONE)
-        return self._jump(utc_ms, dst, read, CommonStatus.POWER_FAIL, skipped)
+        return self._jump(utc_ms, dst, read, CommonStatus.POWER_FAIL, skipped, down_ms)
 
-    def clock_moved(self, old_ms: int, new_ms: int, dst: bool, read: Reader, skipped: ChannelStatus) -> bool:
+    def clock_moved(self, old_ms: int, new_ms: int, dst: Daylight, read: Reader, skipped: ChannelStatus) -> bool:
         """The clock was set or slewed. False: too far to be filled in, a new block begins."""
         if new_ms >= old_ms:
             if new_ms > old_ms:
@@ -153,23 +159,27 @@ class ProfileSet:
         return False
 
     def _jump(
-        self, utc_ms: int, dst: bool, read: Reader, common: CommonStatus, skipped: ChannelStatus
-    ) -> bool:
+        self, utc_ms: int, dst: Daylight, read: Reader, common: CommonStatus, skipped: ChannelStatus,
+        measured_until_ms: int | None = None,
+    ) -> bool:  # fmt: skip
         state = self.state
         if utc_ms < state.end_ms:
             return True
         values, codes = read()
-        self._record_open(dst, values, codes)
+        if measured_until_ms is not None and measured_until_ms <= state.end_ms - self.interval_ms:
+            state.end_ms -= self.interval_ms
+        else:
+            self._record_open(dst, values, codes)
         missing = (utc_ms - state.end_ms) // self.interval_ms
         if missing > (self.geometry.blocks - 1) * self.geometry.intervals:
             self._restart(utc_ms, common)
             return False
-        common_skipped = common | (CommonStatus.DST if dst else CommonStatus.NONE)
         if skipped is ChannelStatus.SKIPPED:
             values = [0] * len(values)
         for _ in range(missing):
             state.end_ms += self.interval_ms
-            self._store(state.end_ms, common_skipped, values, [skipped] * len(values))
+            daylight = CommonStatus.DST if dst(state.end_ms) else CommonStatus.NONE
+            self._store(state.end_ms, common | daylight, values, [skipped] * len(values))
         self._open(utc_ms, common)
         return True
 

@@ -78,6 +78,7 @@ class Profiling(Subsystem):
         self._overflowed = [False] * self._count
         self._mapped: list[int] = []
         self._config_id = 0
+        self._down_ms = 0  # UTC at which the power went
         largest = {"blocks": 21259, "intervals": 1440, "channels": MAX_CHANNELS, "interval_time": 255}
         put(host.store, "BT60", {**_FLAGS, "memory_length": MEMORY, "sets": [largest] * self._count})
         for name in ("BT61", "BT62", "BT63", "ET21", "ET66", *DATA_TABLES[: self._count]):
@@ -111,7 +112,7 @@ class Profiling(Subsystem):
         utc_ms = self._utc_ms(now)
         for number, one in enumerate(self.sets):
             if one is not None and utc_ms >= one.state.end_ms:
-                one.end_interval(self._dst(one.state.end_ms), partial(self._read, one, now))
+                one.end_interval(self._dst, partial(self._read, one, now))
                 self._after(number, now)
 
     def _dst(self, end_ms: int) -> bool:
@@ -126,12 +127,13 @@ class Profiling(Subsystem):
         match signal:
             case PowerDown():
                 self.advance(now)  # an interval that ends with the power is still complete
+                self._down_ms = self._utc_ms(now)
             case PowerUp():
                 utc_ms = self._utc_ms(now)
                 for number, one in enumerate(self.sets):
                     if one is not None:
-                        dst, read = self._dst(one.state.end_ms), partial(self._read, one, now)
-                        if not one.power_back(utc_ms, dst, read, self._skipped()):
+                        read = partial(self._read, one, now)
+                        if not one.power_back(self._down_ms, utc_ms, self._dst, read, self._skipped()):
                             self._host.signal(LogEntry(BACKFILL_EVENT), now)
                             self._host.signal(Alarm("load_profile_backfill_failed"), now)
                         self._after(number, now)
@@ -144,8 +146,7 @@ class Profiling(Subsystem):
     def _moved(self, old_ms: int, new_ms: int, now: float) -> None:
         for number, one in enumerate(self.sets):
             if one is not None:
-                dst, read = self._dst(min(one.state.end_ms, old_ms + 1)), partial(self._read, one, now)
-                one.clock_moved(old_ms, new_ms, dst, read, self._skipped())
+                one.clock_moved(old_ms, new_ms, self._dst, partial(self._read, one, now), self._skipped())
                 self._after(number, now)
 
     def _after(self, number: int, now: float) -> None:
@@ -184,18 +185,17 @@ class Profiling(Subsystem):
             status = ChannelStatus.TEST_MODE
         if modes[1] & 1 << 6:
             status = ChannelStatus.CLOCK_ERROR
-        read = [self._channel(source, now, since_ms) for source in one.settings.channels]
+        own = self._measuring.values([source for source in one.settings.channels if source < 256], now, since_ms)
+        read = [self._channel(source, now, own) for source in one.settings.channels]
         return [value for value, _ in read], [code if code is not ChannelStatus.NONE else status for _, code in read]
 
-    def _channel(self, extended: int, now: float, since_ms: int) -> tuple[int, ChannelStatus]:
+    def _channel(self, extended: int, now: float, own: Mapping[int, int]) -> tuple[int, ChannelStatus]:
         for provider in self._providers:
             found = provider(extended, now)
             if found is not None:
                 return found
-        if extended < 256:
-            value = self._measuring.value(extended, now, since_ms)
-            if value is not None:
-                return value, ChannelStatus.NONE
+        if extended in own:
+            return own[extended], ChannelStatus.NONE
         return 0, ChannelStatus.DEVICE_MISSING
 
     # configuration
@@ -335,7 +335,7 @@ class Profiling(Subsystem):
 
     def snapshot(self) -> bytes:
         rows = [None if one is None else (astuple(one.settings), one.started_ms, astuple(one.state)) for one in self.sets]
-        head = json.dumps({"sets": rows, "config_id": self._config_id}).encode()
+        head = json.dumps({"sets": rows, "config_id": self._config_id, "down": self._down_ms}).encode()
         octets = b"".join(bytes(one.octets) for one in self.sets if one is not None)
         return bytes((_VERSION,)) + struct.pack("<I", len(head)) + head + octets
 
@@ -345,7 +345,7 @@ class Profiling(Subsystem):
         place = 5 + int.from_bytes(octets[1:5], "little")
         try:
             head = json.loads(octets[5:place])
-            self._config_id = head["config_id"]
+            self._config_id, self._down_ms = head["config_id"], head["down"]
             for number, row in enumerate(head["sets"][: self._count]):
                 if row is None:
                     self.sets[number] = None

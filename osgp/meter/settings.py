@@ -112,6 +112,7 @@ class MeteringSettings:
         tiers: 4 or 8 tariffs.    energy_unit: Wh per count, 1, 10, 100.    rollover_digits: 5..9.
         transformer_ratio: of current and voltage transformers.    pulses_per_hour: at inputs 0 and 1.
         heat_pump, car, seasonal: of the built-in Household; `seasonal` lets sun and heating follow the year.
+        generation: the premises generate power: energy that flows back is no alarm; so with MeterConfig.pv_peak.
         calendar: values of BT54; None: the switches of MeterConfig.tariff, `dates` and European daylight saving.
         dates: rows of BT54.recurring besides daylight saving; the default reads registers on the first of each month.
         daylight_saving: whether the built calendar has the European dates.
@@ -119,6 +120,7 @@ class MeteringSettings:
         profile: up to four data sets.    demand: None: no demand metering.
         history_entries: of BT74.    alternate_entries: of ET79, 0: off.    alternate_events: events that go there.
         critical_events: up to 10 sets of events.    outage_log, demand_log, one_time_log: entries of ET81, ET41, ET31.
+        quality, configuration: values of ET09 and ET55 that differ from the defaults.
         welmec: load profile changes are logged in ET75 and refused when that is full.
     """
 
@@ -130,6 +132,7 @@ class MeteringSettings:
     heat_pump: float = 0.0
     car: float = 0.0
     seasonal: bool = False
+    generation: bool = False
     calendar: Mapping[str, Any] | None = None
     dates: tuple[Mapping[str, Any], ...] = ({"date": rdate(13, 1), "self_read": True},)
     daylight_saving: bool = True
@@ -144,6 +147,8 @@ class MeteringSettings:
     outage_log: int = 10
     demand_log: int = 12
     one_time_log: int = 2
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
     welmec: bool = False
 
     def __post_init__(self) -> None:

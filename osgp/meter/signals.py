@@ -85,6 +85,13 @@ class PendingActivated:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSwitched:
+    """The contactor has closed or opened the load."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PowerDown:
     """The mains are gone: the meter stops measuring and answering; volatile state is lost."""
 
@@ -120,6 +127,6 @@ class SessionClosed:
 
 Signal = (
     LogEntry | Alarm | SelfRead | DemandReset | DimensionsChanged | ClockChanged | ClockSlewed | TariffSwitched
-    | SeasonChanged | PendingActivated | PowerDown | PowerUp | AuthenticationFailed | SessionOpened
+    | SeasonChanged | PendingActivated | LoadSwitched | PowerDown | PowerUp | AuthenticationFailed | SessionOpened
     | SessionClosed
 )  # fmt: skip

@@ -86,7 +86,8 @@ class Timing(Subsystem):
         self._configure()
         if self._marker == datetime.datetime.min:
             self._marker = self.local(now)
-        self._evaluate(to_ms(now))
+        if self._next_ms is None:
+            self._evaluate(to_ms(now))
 
     def _configure(self) -> None:
         """Read the tables that a host may have written."""
@@ -258,6 +259,11 @@ class Timing(Subsystem):
         signal(ClockChanged(old, utc), now)
         self._evaluate(to_ms(now))
 
+    def slew(self, seconds: int, now: float) -> None:
+        """Move the clock by some seconds in small steps from now on."""
+        self._clock.slew(seconds, to_ms(now))
+        self.touch()
+
     def _slew_step(self, now: float) -> None:
         step = self._clock.step(to_ms(now), max(1, self._increment()))
         self._host.signal(ClockSlewed(step), now)
@@ -310,8 +316,7 @@ class Timing(Subsystem):
         seconds = int.from_bytes(parameters[:4], "little", signed=True)
         if abs(seconds) > ADJUSTED:
             return ProcedureResult.INVALID_PARAMETER, b""
-        self._clock.slew(seconds, to_ms(now))
-        self.touch()
+        self.slew(seconds, now)
         return ProcedureResult.COMPLETED, b""
 
     # tables
@@ -334,7 +339,7 @@ class Timing(Subsystem):
         state: dict[str, Any] = {
             "offset": clock.offset_ms, "slew": (clock.slew_s, clock.slew_after_ms, clock.slewed_s),
             "tier": self.tier, "season": self.season, "special": self.special, "dst": self.dst,
-            "marker": milliseconds(self._marker), "override": None,
+            "marker": milliseconds(self._marker), "override": None, "drive": self.drive, "next": self._next_ms,
         }  # fmt: skip
         if override is not None:
             end = None if override.end_utc is None else milliseconds(override.end_utc)
@@ -350,7 +355,7 @@ class Timing(Subsystem):
             clock.offset_ms = state["offset"]
             clock.slew_s, clock.slew_after_ms, clock.slewed_s = state["slew"]
             self.tier, self.season, self.special, self.dst = (state[key] for key in ("tier", "season", "special", "dst"))
-            self._marker = moment(state["marker"])
+            self._marker, self.drive, self._next_ms = moment(state["marker"]), Drive(state["drive"]), state["next"]
             if state["override"] is not None:
                 tier, drive, calendar_tier, end_ms, end = state["override"]
                 self._override = Override(tier, Drive(drive), calendar_tier, end_ms, None if end is None else moment(end))
