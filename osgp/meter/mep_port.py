@@ -51,6 +51,7 @@ class MepNumbers(Subsystem):
         self._reserved: dict[Port, int] = {}
 
     def attach(self, host: Host) -> None:
+        self._jump = host.config.habits.sequence_jump
         seed = host.config.seed
         first = self._first or tuple((seed * 2654435761 + place * 0x5BD1E995 + 0x77635B) & 0xFFFFFFFF for place in (1, 2))
         for port, number in zip(PORTS, first, strict=True):
@@ -67,8 +68,8 @@ class MepNumbers(Subsystem):
 
     def on_signal(self, signal: Signal, now: float) -> None:
         if isinstance(signal, DimensionsChanged):
-            for port in PORTS:
-                self.windows[port].skip()
+            for port in PORTS if self._jump else ():
+                self.windows[port].skip(self._jump)
                 self.used(port)
 
     def snapshot(self) -> bytes:

@@ -14,7 +14,7 @@ from ..optical import OpticalConfig, OpticalServer, OpticalSettings, State
 from ..security import KeyRing
 from ..services import Response
 from .port_tables import PortStatus, PortTables
-from .signals import AuthenticationFailed
+from .signals import AuthenticationFailed, SessionOpened
 
 if TYPE_CHECKING:
     from .device import Meter
@@ -51,6 +51,10 @@ class OpticalPort:
     def keys(self) -> KeyRing:
         """See `OpticalHost`."""
         return self._keys
+
+    def opened(self, user_id: int, now: float) -> None:
+        """See `OpticalHost`."""
+        self._meter.signal(SessionOpened(Port.OPTICAL, user_id), now)
 
     def refused(self, user_id: int, now: float) -> None:
         """See `OpticalHost`."""

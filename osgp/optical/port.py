@@ -82,6 +82,10 @@ class OpticalHost(Protocol):
         """Its keys; MK, PK and RK are passwords."""
         ...
 
+    def opened(self, user_id: int, now: float) -> None:
+        """A client logged on."""
+        ...
+
     def refused(self, user_id: int, now: float) -> None:
         """A password was wrong."""
         ...

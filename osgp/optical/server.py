@@ -167,6 +167,7 @@ class OpticalServer:
             settings = self._host.settings(now)
             self._limit_at = now + settings.session_limit if settings.limited else None
             self._events.append(SessionOpened(now, logon.user_id, AccessLevel.OPEN))
+            self._host.opened(logon.user_id, now)
             return bytes((ResultCode.OK,))
         if code == c1218.WAIT:
             return self._wait(message, now)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osgp import AccessLevel, Meter, MeterConfig, Port, ResultCode
-from osgp.meter import OpticalPort
+from osgp.meter import OpticalPort, signals
 from osgp.meter.signals import AuthenticationFailed
 from osgp.meter.subsystem import Subsystem
 from osgp.optical import (
@@ -153,7 +153,7 @@ def test_a_wrong_password_takes_the_level_away_and_is_signalled():
     client.log_on("MK")
     assert client.ask(WRONG) == bytes((ResultCode.INSUFFICIENT_SECURITY,))
     assert client.server.level is AccessLevel.OPEN
-    assert ear.heard == [AuthenticationFailed(Port.OPTICAL)]
+    assert ear.heard == [signals.SessionOpened(Port.OPTICAL, 1), AuthenticationFailed(Port.OPTICAL)]
     assert isinstance(client.events()[-1], PasswordRefused)
 
 
@@ -344,3 +344,10 @@ def test_the_meters_tables_set_limit_lock_out_and_provisioning_key(firmware, tab
     if firmware[0] == 4:
         store["ET55.disable_optical"] = True
         assert port.settings(2.0).disabled
+
+
+def test_after_a_logon_the_first_procedure_number_is_not_255():
+    client = Client()
+    client.log_on("MK")
+    for sequence, code in ((255, ResultCode.OPERATION_NOT_POSSIBLE), (9, ResultCode.OK), (9, ResultCode.OPERATION_NOT_POSSIBLE)):
+        assert client.ask(add_checksum(b"\x40\x00\x07\x00\x03\x03\x08" + bytes((sequence,))))[0] == code
