@@ -61,7 +61,7 @@ class FaultyLine:
 
     Attributes:
         now: s.    frames: sent so far.    heard: good copies that arrived.
-        left_at: when the first frame of each message had left its sender, s.
+        first_heard_at: when each node got the first copy of each message, s, by node and serial number.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FaultyLine:
         self.now = 0.0
         self.frames = 0
         self.heard = 0
-        self.left_at: dict[int, float] = {}
+        self.first_heard_at: dict[tuple[int, int], float] = {}
         self._rng = rng
         self._serial_of = serial_of
         self._on_event = on_event
@@ -139,9 +139,6 @@ class FaultyLine:
         self._on_air.discard(sender)
         self.nodes[sender].transmission_done(self.now)
         self._sense()
-        serial = self._serial_of(getattr(decode_lpdu(octets).npdu.pdu, "apdu", b""))
-        if serial is not None:
-            self.left_at.setdefault(serial, self.now)
         faults, draw = self.faults, self._rng.random
         for receiver in range(len(self.nodes)):
             if receiver == sender:
@@ -178,4 +175,5 @@ class FaultyLine:
         if serial < self._newest.get(key, 0):
             return True
         self._newest[key] = serial
+        self.first_heard_at.setdefault((receiver, serial), self.now)
         return False
