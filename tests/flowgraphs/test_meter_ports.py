@@ -284,7 +284,7 @@ def test_read_at_both_ports_gives_tables_and_fields_as_json(places, capfd):
 @pytest.mark.parametrize(
     "arguments, code, text",
     [
-        (["read", "--mep", "{mep1}", "--key", "MBK=abc", "BT23"], 2, "an MBK is 20 ASCII characters, NOT hex"),
+        (["read", "--mep", "{mep1}", "--key", "MBK=abc", "BT23"], 2, "MBK is 20 ASCII characters, NOT hex"),
         (["read", "--mep", "{mep1}", "--key", "MBK=WRONG000000000000001", "BT23"], 1, "authentication failure"),
         (["read", "--optical", "{optical}", "--key", "RK=WRONG000000000000001", "BT23"], 1, "password refused"),
         (["read", "--optical", "{optical}", "--key", "RK=" + RK, "BT99"], 2, "BT99"),
