@@ -53,8 +53,10 @@ def _writable_by_host(spec: TableSpec) -> bool:
     stated = spec.access.get(("write", "mep"))
     if stated is not None:
         return "MAK" in stated
-    return any(_of_host(field) for field in spec.fields)
+    control = "".join(_control(field) for field in spec.fields)
+    return "H" in control or not control  # nothing said about any field: a table of the host
 
 
-def _of_host(field: FieldSpec) -> bool:
-    return (not field.filler and (not field.vci or "H" in field.vci)) or any(_of_host(below) for below in field.fields)
+def _control(field: FieldSpec) -> str:
+    """Who controls a field and the fields below it: letters F, M, H, P."""
+    return field.vci + "".join(_control(below) for below in field.fields)
