@@ -212,9 +212,12 @@ class Line:
         listener.cursor = last
         while at < last:
             if listener.in_step:
-                until = min(history.next_special(at), last)
+                until, bad = history.next_special(at), 0
+                while until < last and (errors := self._errors_alone(listener, until)) is not None:
+                    until, bad = history.next_special(until + 1), bad + errors
+                until = min(until, last)
                 if until > at:
-                    listener.carriers = history.join(listener.node, at, until)
+                    listener.carriers = history.join(listener.node, at, until, bad)
                     at = until
                     continue
             # Entry by entry until the node is where everybody else is.
@@ -223,6 +226,15 @@ class Line:
             self.follow(listener, at, until)
             at = until
             listener.in_step = history.is_in_step(listener, at)
+
+
+    def _errors_alone(self, listener: "Listener", entry: int) -> int | None:
+        """Whether an entry leaves a node in step with one who received nothing, and how many bad frames it counts then."""
+        _, frame, begins = self.history.entries[entry]
+        if frame.sender == listener.index or not self.senses(frame, listener.index):
+            return None
+        outcome = Outcome.MISSED if begins else self.outcome(frame, listener.index)
+        return None if outcome is Outcome.GOOD else int(outcome is Outcome.BAD)
 
 
 @dataclass(slots=True, eq=False)
@@ -258,7 +270,9 @@ class History:
         self._statistics = mac.Statistics()
         self._access = ChannelAccess(timing, Random(0), self._statistics)
         self._carriers = 0
-        self._states: list[tuple[LineState | None, int, int]] = []  # after each entry: state, carriers, overflows so far
+        # After each entry: state, carriers, overflows so far; and before the first one.
+        self._states: list[tuple[LineState | None, int, int]] = []
+        self._at_first = self._access.line_state(), 0, 0
 
     def add(self, at: float, frame: Frame, begins: bool, heard_alike: bool) -> None:
         """A new entry."""
@@ -293,16 +307,16 @@ class History:
 
     def is_in_step(self, listener: Listener, after: int) -> bool:
         """Whether a node that knows the first `after` entries is in the undisturbed listener's state."""
-        state, carriers, _ = self._states[after - 1] if after else (None, 0, 0)
+        state, carriers, _ = self._states[after - 1] if after else self._at_first
         return state is not None and listener.carriers == carriers and listener.node.line_state() == state
 
-    def join(self, node: mac.Node, first: int, last: int) -> int:
-        """Bring a node that is in step over the entries first..last-1; returns the carriers it senses then."""
+    def join(self, node: mac.Node, first: int, last: int, bad: int) -> int:
+        """Bring a node that is in step over the entries first..last-1, with so many bad frames; returns its carriers."""
         state, carriers, overflows = self._states[last - 1]
         assert state is not None
         before = self._states[first - 1][2] if first else 0
         packets = {kind: n for kind, at in self._kinds.items() if (n := _between(at, first, last))}
-        node.join(state, _between(self._good, first, last), 0, overflows - before, packets)
+        node.join(state, _between(self._good, first, last), bad, overflows - before, packets)
         return carriers
 
 

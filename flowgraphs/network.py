@@ -394,6 +394,8 @@ class Network:
             self._active[member.line].add(member.index)
         else:
             self._active[member.line].discard(member.index)
+            if not member.in_step and member.cursor == len(member.line.history.entries):
+                member.in_step = self._lazy and member.line.history.is_in_step(member, member.cursor)
         self._note_addresses(member)
         self._set_timer(member)
 
