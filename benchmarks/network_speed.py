@@ -132,7 +132,8 @@ def main() -> int:
     if 10_000 in cost:
         flat = cost[10_000] <= GROWTH * cost[100]
         passed &= flat
-        print(f"a packet with 10 000 listeners costs {cost[10_000] / cost[100]:.2f} times one with 100   <= {GROWTH:g} {verdict(flat)}")
+        growth = cost[10_000] / cost[100]
+        print(f"a packet with 10 000 listeners costs {growth:.2f} times one with 100   <= {GROWTH:g} {verdict(flat)}")
     run, seconds = streets(1000, 10.0, on_a_line=1000)
     print(run.line("one overloaded line, 1000 nodes, 10 s", seconds, 10.0))
     return 0 if passed else 1

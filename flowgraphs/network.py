@@ -142,6 +142,7 @@ class Network:
         self._dirty: set[int] = set()
         self._calls = 0
         self._frame_count = 0
+        self._kept: dict[int, Frame] = {}
         self.add_line(paths)
 
     # --- building ----------------------------------------------------------------------------------------------
@@ -242,9 +243,9 @@ class Network:
         else:
             self._tell(what, kind == _SENSED)
 
-    def outcome(self, frame: Frame, receiver: int) -> Outcome:
-        """What a node made of a frame."""
-        return self._members[receiver].line.outcome(frame, receiver)
+    def outcome(self, frame: SentFrame, receiver: int) -> Outcome:
+        """What a node of the same line made of a frame; needs `keep`."""
+        return self._members[receiver].line.outcome(self._kept[frame.number], receiver)
 
     def line_of(self, index: int) -> int:
         """Line of a node."""
@@ -257,7 +258,7 @@ class Network:
         write_capture(
             Path(path),
             (
-                CapturedPacket(frame.start, frame.octets, frame.sender, _remark(frame))
+                CapturedPacket(frame.start, frame.octets, frame.sender, _remark(frame), frame.alternate)
                 for frame in self.frames
                 if line is None or frame.line == line
             ),
@@ -292,6 +293,7 @@ class Network:
         )
         if self._keep:
             self.frames.append(sent)
+            self._kept[frame.number] = frame
         if self.on_frame is not None:
             self.on_frame(sent)
         member.node.transmission_done(self.now)
