@@ -53,7 +53,8 @@ def test_what_is_no_recording_is_one_line(tmp_path, capsys):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_while_waiting_for_a_line_leaves_a_complete_file(tmp_path):
     path = tmp_path / "out.pcapng"
-    process = subprocess.Popen(command("capture", "--endpoint", f"ipc://{tmp_path}/line", "-w", str(path)), stderr=subprocess.PIPE)
+    arguments = command("capture", "--endpoint", f"ipc://{tmp_path}/line", "-w", str(path))
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not (path.exists() and path.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
