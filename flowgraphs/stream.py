@@ -229,7 +229,7 @@ class LinePort:
             return
         first, size = block.first_sample, self.block
         end = first + block.count
-        if block.count % size or first % size or end - self.index > MAX_AHEAD * size:
+        if block.count % size or first % size or end - self.index > (MAX_AHEAD + self.latency) * size:
             self.statistics.unexpected += 1
             return
         if first < member.next_sample:
@@ -266,7 +266,7 @@ class LinePort:
     def _objection(self, identity: bytes, hello: Hello, message: Message) -> str:
         if not -1 <= hello.coupler < self.couplers:
             return f"the line has couplers 0..{self.couplers - 1}, not {hello.coupler}"
-        if message.sample_rate != self.sample_rate:
+        if message.sample_rate not in (0.0, self.sample_rate):
             return f"the line runs at {self.sample_rate:g} Hz, the station at {message.sample_rate:g} Hz"
         ahead = message.first_sample - self.index
         if self._running and ahead > MAX_JUMP_S * self.sample_rate:
@@ -305,7 +305,8 @@ class StationPort:
 
     Args:
         endpoint: ZeroMQ endpoint to connect to.
-        name: of the station.    coupler: wanted, or -1 for any free one.    sample_rate: Hz, must be the line's.
+        name: of the station.    coupler: wanted, or -1 for any free one.
+        sample_rate: Hz, must be the line's; 0 takes whatever the line says.
 
     Attributes:
         clock: next expected sample; gaps, missing and late samples are counted there.
@@ -399,9 +400,11 @@ class StationPort:
 
     def _take_control(self, message: Message) -> None:
         if message.kind is Kind.WELCOME:
-            if message.sample_rate != self.clock.sample_rate or not 0 < message.count <= messages.MAX_BLOCK:
+            rate = self.clock.sample_rate or message.sample_rate
+            if not rate == message.sample_rate > 0 or not 0 < message.count <= messages.MAX_BLOCK:
                 self.statistics.unexpected += 1
                 return
+            self.clock.sample_rate = rate
             self.welcome = messages.payload_as(message, Welcome)
             self.block, self.latency, self.coupler = message.count, self.welcome.latency, message.station
             if self.clock.next_sample == 0:  # a station that starts now misses nothing

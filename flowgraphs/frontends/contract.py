@@ -21,10 +21,13 @@ from ..errors import FrontEndError
 SOURCES: Final[dict[str, tuple[str, str]]] = {
     "file": ("files", "open_file_source"),
     "pipe": ("pipes", "open_pipe_source"),
+    "line": ("line_monitor", "open_line_source"),
+    "soundcard": ("soundcard", "open_soundcard_source"),
 }
 SINKS: Final[dict[str, tuple[str, str]]] = {
     "file": ("files", "open_file_sink"),
     "pipe": ("pipes", "open_pipe_sink"),
+    "soundcard": ("soundcard", "open_soundcard_sink"),
 }
 WORDS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, TextIO, cast
+from typing import BinaryIO, Final, Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +166,7 @@ class PipeSink:
 def _opened(place: str, mode: Literal["rb", "wb"], standard: TextIO) -> BinaryIO:
     """The file behind a place. Opening a FIFO waits for the other end."""
     file: str | int = os.dup(standard.fileno()) if place == "-" else place
-    return cast(BinaryIO, open(file, mode, buffering=0 if mode == "rb" else -1))  # noqa: PTH123
+    return open(file, mode, buffering=0 if mode == "rb" else -1)  # noqa: PTH123
 
 
 def _kind(address: Address) -> SampleType:
