@@ -157,6 +157,8 @@ class Graph(Part, frozen=True):
     security: what protects messages, for meters that name none: aes (the project's profile), oma (weak), rc4 (broken), auto.
     omak, psk: keys for meters that name none, 12 octets (oma, rc4) and 16 (aes), hex; labelled test keys.
     broadcast_psk: key of secure broadcasts, 16 octets; left out = there are none.
+    frontend: URL of a source of samples (flowgraphs.frontends) that takes the place of the simulated line; transmit_to: URL of a
+    sink, where that source is none.    duty_cycle: most of the time that may be sent there; left out = the project's limit.
     """
 
     line: Line
@@ -176,6 +178,9 @@ class Graph(Part, frozen=True):
     omak: Key12 = TEST_OMAK
     psk: Key16 = TEST_PSK
     broadcast_psk: Key16 | None = None
+    frontend: str | None = None
+    transmit_to: str | None = None
+    duty_cycle: Annotated[float, Meta(gt=0, le=1)] | None = None
 
     @property
     def heartbeat(self) -> float:

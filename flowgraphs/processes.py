@@ -70,7 +70,8 @@ def run_station(
                 now = block.first_sample / graph.sample_rate
                 node = make_node(graph, spec, station_random(graph, name, "mac"), now)
                 application = make(graph, spec, node)
-                station = Station(graph, spec, node, application, emit, block.first_sample)
+                on_slots = graph.frontend is not None
+                station = Station(graph, spec, node, application, emit, block.first_sample, on_slots)
             assert block.samples is not None
             size, ahead = port.block, (1 + port.latency) * port.block
             for offset in range(0, block.count, size):
@@ -126,6 +127,9 @@ class GraphRun:
         graph: effective graph (its seed and pace already set).
         record_to: where the line's recorder writes, None = nowhere.
         on_event: gets every event as it arrives.    report: gets one line of text about processes.
+        transmit: stations may send on a real front end.
+    Attributes:
+        ended: the front end has ended by itself, as a recording does.
     """
 
     def __init__(
@@ -134,8 +138,10 @@ class GraphRun:
         record_to: Path | None,
         on_event: Callable[[Event], None],
         report: Callable[[str], None],
+        transmit: bool = False,
     ) -> None:
-        self.graph, self.record_to = graph, record_to
+        self.graph, self.record_to, self.transmit = graph, record_to, transmit
+        self.ended = False
         self.finished: dict[str, Finished] = {}
         self.children: list[Child] = []
         self._on_event, self._report = on_event, report
@@ -159,6 +165,8 @@ class GraphRun:
         arguments = ["frontend", LINE, str(self.graph_file), "--endpoint", self.endpoint]
         if self.record_to is not None:
             arguments += ["--record", str(self.record_to)]
+        if self.transmit:
+            arguments.append("--transmit")
         self.spawn(LINE, arguments)
         for station in self.graph.stations:
             self.spawn(station.name, ["station", f"{self.graph_file}#{station.name}", "--endpoint", self.endpoint])
@@ -193,11 +201,13 @@ class GraphRun:
                     self.finished[event.station] = event
                 self._on_event(event)
             self._look_after()
-            if self.all_finished():
+            if self.ended or self.all_finished():
                 return
 
     def all_finished(self) -> bool:
-        """Every station that ends by itself has done so."""
+        """Every station that ends by itself has done so; where nothing can be sent, the line decides."""
+        if self.graph.frontend is not None and not self.transmit:
+            return False
         ending = {
             spec.name
             for spec in self.graph.stations
@@ -210,6 +220,9 @@ class GraphRun:
             if child.process.poll() is None or child.reported:
                 continue
             child.reported = True
+            if child.name == LINE and child.process.returncode == 0:
+                self.ended = True
+                continue
             text = child.failure()
             essential = child.name == LINE or child.name in self._concentrators()
             if essential and child.process.returncode > 0:

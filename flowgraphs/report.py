@@ -84,6 +84,10 @@ class RunLog:
         ordered = [uid for uid in known if uid in found] + sorted(uid for uid in found if uid not in known)
         return {uid: found[uid] for uid in ordered}
 
+    def good_packets(self) -> int:
+        """Packets with a good CRC, counted once however many stations heard them."""
+        return len({(event.end_sample // 8, event.lpdu) for event in self._events if isinstance(event, PacketReceived) and event.crc_ok})
+
     def silent_meters(self) -> list[str]:
         """Meters of the graph that were not read."""
         read = self.readings()

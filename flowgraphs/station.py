@@ -56,6 +56,8 @@ class Station:
         graph: profile, sample rate and seed are taken from it.    spec: this station.
         node: the 14908 stack.    application: what it serves.    emit: gets every event.
         first_sample: absolute index of the first sample that will come.
+        on_slots: a frame starts whole slots after the instant at which it won access, not as soon as it can. For front ends
+            whose latency is longer than a slot: the start stays on the slots by which everybody else on the line counts.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Station:
         application: Application,
         emit: Callable[[Event], None],
         first_sample: int = 0,
+        on_slots: bool = False,
     ) -> None:
         self.name, self.node, self.application = spec.name, node, application
         self.sample_rate = graph.sample_rate
@@ -88,6 +91,7 @@ class Station:
         self._own: deque[tuple[int, int]] = deque(maxlen=4)  # our latest packets: first sample, end
         timing = mac.ChannelTiming.load(channel_of(graph))
         self._beta1 = math.floor(min(timing.beta1_post_rx, timing.beta1_post_tx) * graph.sample_rate)
+        self._slot = timing.beta2 * graph.sample_rate if on_slots else 0.0
         self._tail = round(OWN_TAIL_BITS * self.profile.bit_time * graph.sample_rate)
         application.start(first_sample / self.sample_rate)
 
@@ -107,17 +111,19 @@ class Station:
         self._finish_sending(end, now)
         self._sense(end, now)
         node = self.node
+        won_at = now
         for _ in range(MAX_TIMERS):
             timer = node.next_timer()
             if timer is None or timer > now:
                 break
+            won_at = timer
             node.on_timer(now)
         else:
             raise RuntimeError(f"{self.name}: the timers of the node do not advance at {now:.6f} s")
         self._serve(now)
         if self._sending is None:
             for frame in node.frames_to_send(now):
-                self._start(frame.octets, frame.alternate, send_at)
+                self._start(frame.octets, frame.alternate, self._on_slot(won_at, send_at) if self._slot else send_at)
 
     def decided_until(self, send_at: int, block: int) -> int:
         """The sample up to which it is certain what this station sends, whatever it hears meanwhile.
@@ -205,6 +211,11 @@ class Station:
             self._busy = busy
             self._idle_since = end
             self.node.on_channel(busy, now)
+
+    def _on_slot(self, won_at: float, send_at: int) -> int:
+        """The first sample at or after `send_at` that is whole slots after the instant `won_at`, s."""
+        won = won_at * self.sample_rate
+        return round(won + math.ceil((send_at - won) / self._slot) * self._slot)
 
     def _start(self, octets: bytes, alternate: bool, send_at: int) -> None:
         if send_at < self._promised:

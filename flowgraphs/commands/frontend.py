@@ -9,20 +9,22 @@ KINDS = ("line",)
 
 @click.command(
     epilog="Example: osgp-sdr frontend line demo --endpoint tcp://127.0.0.1:5570",
-    help="""Run a front end until it is told to stop.
+    help="""Run a front end until it is told to stop, or until its recording has ended.
 
-    KIND is `line`, the simulated power line of GRAPH (a file, or the name of a ready graph).""",
+    KIND is `line`: the line of GRAPH (a file, or the name of a ready graph), simulated or what its `frontend` names.""",
 )
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("graph")
 @click.option("--endpoint", metavar="ZMQ", help="Where to bind; default: the graph's, or tcp://127.0.0.1:5570.")
 @click.option("--record", metavar="FILE", help="Record what the graph's recorder hears (SigMF).")
+@click.option("--transmit", is_flag=True, help="Stations may send on a real line.")
 @click.option("--events", metavar="ZMQ", help="Where to send events.")
 @debug_option
-def command(kind: str, graph: str, endpoint: str | None, record: str | None, events: str | None) -> int:
+def command(kind: str, graph: str, endpoint: str | None, record: str | None, transmit: bool, events: str | None) -> int:
     from pathlib import Path
 
     from ..events import EventSender, StationEvent
+    from ..frontends.hardware_line import at_rate, run_front_end
     from ..frontends.simulated_line import run_line
     from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..lifetime import Lifetime
@@ -39,7 +41,11 @@ def command(kind: str, graph: str, endpoint: str | None, record: str | None, eve
 
     try:
         with Lifetime() as lifetime:
-            run_line(loaded, address, lifetime, Path(record) if record else None, report)
+            record_to = Path(record) if record else None
+            if loaded.frontend is None:
+                run_line(loaded, address, lifetime, record_to, report)
+            else:
+                run_front_end(at_rate(loaded), address, lifetime, transmit, record_to, report)
             return INTERRUPTED if lifetime.interrupted else DONE
     finally:
         sender.close()

@@ -10,13 +10,20 @@ from .security_option import security_option, with_security
     epilog="Example: osgp-sdr run demo",
     help="""Run the line and every station of GRAPH (a file, or the name of a ready graph) as processes.
 
-    Ends when the concentrators are done, or with Ctrl-C. Restarts nothing by itself. Exit code 1: a meter was not read.""",
+    Ends when the concentrators are done, when a recording given as --frontend has ended, or with Ctrl-C. Restarts nothing by
+    itself. Exit code 1: a meter was not read, or nothing was heard by a graph that only listens.""",
 )
 @click.argument("graph")
 @click.option("--out", metavar="DIR", help="Leave readings, packets, recording, capture and pictures in DIR.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Instead of the graph's.")
 @click.option("--pace", type=click.Choice(["fast", "realtime"]), help="Instead of the graph's.")
 @click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: the graph's, or tcp://127.0.0.1:5570.")
+@click.option("--frontend", metavar="URL", help="A real line instead of the simulated one: soundcard:, file:, zmq+sub: ...; "
+              "`simulated` undoes the graph's.")  # fmt: skip
+@click.option("--transmit", is_flag=True, help="Stations may send there; without it they only listen.")
+@click.option("--transmit-to", metavar="URL", help="Where to send when the front end is only a source.")
+@click.option("--duty-cycle", type=click.FloatRange(0, 1, min_open=True), help="Most of the time that may be sent; default 0.64.")
+@click.option("--only", metavar="NAME", multiple=True, help="Run only this station of the graph here; may be repeated.")
 @security_option
 @click.option("--packets", is_flag=True, help="Show every packet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
@@ -27,6 +34,11 @@ def command(
     seed: int | None,
     pace: str | None,
     endpoint: str | None,
+    frontend: str | None,
+    transmit: bool,
+    transmit_to: str | None,
+    duty_cycle: float | None,
+    only: tuple[str, ...],
     security: str | None,
     packets: bool,
     as_json: bool,
@@ -36,12 +48,25 @@ def command(
     from ..graph import DEFAULT_ENDPOINT, load_graph
 
     loaded = load_graph(graph)
+    if frontend is not None:
+        loaded = msgspec.structs.replace(loaded, frontend=None if frontend == "simulated" else frontend)
+    if only:
+        loaded = msgspec.structs.replace(loaded, stations=[loaded.station(name) for name in only])
+    if loaded.frontend is None and (transmit or transmit_to):
+        raise click.UsageError("--transmit is for a real line: name it with --frontend")
+    if loaded.frontend is not None:
+        from ..frontends.hardware_line import at_rate
+
+        given = {"transmit_to": transmit_to, "duty_cycle": duty_cycle}
+        loaded = msgspec.structs.replace(at_rate(loaded), **{key: value for key, value in given.items() if value is not None})
     changes = {"seed": seed, "pace": pace, "endpoint": endpoint or loaded.endpoint or DEFAULT_ENDPOINT}
     loaded = msgspec.structs.replace(loaded, **{key: value for key, value in changes.items() if value is not None})
-    return run_graph(with_security(loaded, security), out, as_json, packets)
+    return run_graph(with_security(loaded, security), out, as_json, packets, transmit=transmit)
 
 
-def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, details: bool = True) -> int:
+def run_graph(
+    graph: object, out: str | None, as_json: bool, packets: bool, details: bool = True, transmit: bool = False
+) -> int:
     """Run a graph to its end and leave what was asked for."""
     import time
     from pathlib import Path
@@ -80,10 +105,10 @@ def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, deta
         report(weakness)
     with Lifetime() as lifetime:
         try:
-            with GraphRun(graph, recording, on_event, report) as running:
+            with GraphRun(graph, recording, on_event, report, transmit) as running:
                 running.start()
                 running.watch(lifetime.stopped)
-                done = running.all_finished()
+                done = running.all_finished() or running.ended
         except StationError as error:
             report(str(error))
             return ANSWER_IS_NO
@@ -97,6 +122,10 @@ def run_graph(graph: object, out: str | None, as_json: bool, packets: bool, deta
         click.echo("\n" + readings_table(log))
     simulated = 0.0 if log.finish is None else log.finish / graph.sample_rate
     click.echo(f"{simulated:.1f} s on the line took {wall:.1f} s", err=True)
+    if graph.frontend is not None and not transmit:
+        heard = log.good_packets()
+        report(f"{heard} packets were heard")
+        return DONE if heard else ANSWER_IS_NO
     silent = log.silent_meters()
     if silent:
         report(f"not read: {', '.join(silent)}")

@@ -29,6 +29,9 @@ SINKS: Final[dict[str, tuple[str, str]]] = {
     "pipe": ("pipes", "open_pipe_sink"),
     "soundcard": ("soundcard", "open_soundcard_sink"),
 }
+DUPLEX: Final[dict[str, tuple[str, str]]] = {  # both directions with one count of samples
+    "soundcard": ("soundcard", "open_soundcard_duplex"),
+}
 WORDS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -237,17 +240,18 @@ def open_sink(url: str, **options: Any) -> SampleSink:
     return sink
 
 
+def open_duplex(url: str, **options: Any) -> tuple[SampleSource, SampleSink]:
+    """Open both directions of one front end, whose samples are counted together; arguments and errors as in `open_source`."""
+    pair: tuple[SampleSource, SampleSink] = _open(DUPLEX, "front end for both directions", url, options)
+    return pair
+
+
 def _open(kinds: Mapping[str, tuple[str, str]], what: str, url: str, options: Mapping[str, Any]) -> Any:
     address = Address.parse(url, **options)
     if address.scheme not in kinds:
-        others = f"; {address.scheme}: is only a {_other(what)}" if address.scheme in (SINKS | SOURCES) else ""
-        raise address.error(f"no {what} of kind {address.scheme!r}{others}; there are {', '.join(k + ':' for k in kinds)}")
+        raise address.error(f"no {what} of kind {address.scheme!r}; there are {', '.join(kind + ':' for kind in kinds)}")
     module, function = kinds[address.scheme]
     return getattr(importlib.import_module(f".{module}", __package__), function)(address)
-
-
-def _other(what: str) -> str:
-    return "sink" if what == "source" else "source"
 
 
 def _text(value: object) -> str:
