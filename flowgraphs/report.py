@@ -14,6 +14,7 @@ from .errors import RecordingError
 from .events import Event, Finished, FrameSent, PacketReceived, Reading, StationEvent, instant
 from .graph import Graph, MeterStation
 
+SAME_WITHIN: Final = 64  # samples: receivers of one line differ by less about the end of a packet
 # Events that only somebody who looks for a fault wants to see.
 DETAILS: Final = {"table_read", "refused", "state", "started"}
 
@@ -86,7 +87,8 @@ class RunLog:
 
     def good_packets(self) -> int:
         """Packets with a good CRC, counted once however many stations heard them."""
-        return len({(event.end_sample // 8, event.lpdu) for event in self._events if isinstance(event, PacketReceived) and event.crc_ok})
+        heard = [event for event in self._events if isinstance(event, PacketReceived) and event.crc_ok]
+        return len({(event.end_sample // SAME_WITHIN, event.lpdu) for event in heard})
 
     def silent_meters(self) -> list[str]:
         """Meters of the graph that were not read."""

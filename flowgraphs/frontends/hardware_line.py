@@ -38,7 +38,10 @@ TRAILER_S: Final = 0.05  # of silence after the end of a recording: its last pac
 
 @dataclass(slots=True)
 class FrontEndRun:
-    """What a front end did. samples: heard.    skipped: lost ones.    unsent: transmissions that nobody took.    changes: of the round trip."""
+    """What a front end did.
+
+    samples: heard.    skipped: lost ones.    unsent: transmissions that nobody took.    changes: of the round trip.
+    """
 
     samples: int = 0
     skipped: int = 0
@@ -107,9 +110,8 @@ def run_front_end(
             run.sink = GuardedSink(sink, limits, _together(graph, level), profile.airtime(profile.max_octets), report)
         else:
             report(f"{source.name} is only heard: nothing is sent{'' if sink is None else ' without --transmit'}")
-        port = LivePort(
-            endpoint, max(graph.line.couplers, len(graph.stations)), graph.sample_rate, graph.block, latency, graph.heartbeat, report
-        )
+        couplers = max(graph.line.couplers, len(graph.stations))
+        port = LivePort(endpoint, couplers, graph.sample_rate, graph.block, latency, graph.heartbeat, report)
         try:
             report(f"the front end is at {port.endpoint} and waits for {', '.join(s.name for s in graph.stations)}")
             if port.start([station.name for station in graph.stations], lifetime.stopped):

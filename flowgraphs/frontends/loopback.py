@@ -76,7 +76,7 @@ class _Wire:
         x, self._line = self._line[: y.size], self._line[y.size :]
         self._taken += y.size
         x = x + self._rng.standard_normal(y.size, np.float32) * np.float32(self._settings.noise_v)
-        return np.clip(x, -1.0, 1.0)
+        return np.asarray(np.clip(x, -1.0, 1.0), np.float32)
 
 
 class _Status(SimpleNamespace):

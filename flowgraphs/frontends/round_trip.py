@@ -26,7 +26,10 @@ LEAST_MATCH: Final = 0.5  # of the normalised correlation
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """samples: whole.    fraction: what was rounded off, -0.5..0.5.    match: 0..1, 1 = nothing but a delay.    gain: amplitude, V/V."""
+    """What was found.
+
+    samples: whole.    fraction: what was rounded off, -0.5..0.5.    match: 0..1, 1 = nothing but a delay.    gain: amplitude, V/V.
+    """
 
     samples: int
     fraction: float
@@ -38,7 +41,7 @@ def sweep(sample_rate: float, low_hz: float, high_hz: float, seconds: float) -> 
     """A linear sweep with soft ends (Tukey, a tenth each), amplitude 1."""
     t = np.arange(round(seconds * sample_rate)) / sample_rate
     x = np.sin(2 * math.pi * (low_hz * t + 0.5 * (high_hz - low_hz) / seconds * t * t))
-    return (x * signal.windows.tukey(x.size, 0.2)).astype(np.float32)
+    return np.asarray(x * signal.windows.tukey(x.size, 0.2), np.float32)
 
 
 def probe_of(profile: Profile, sample_rate: float) -> NDArray[np.float32]:

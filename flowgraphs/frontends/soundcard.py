@@ -67,7 +67,8 @@ class SoundCard:
     """An open card. Its callback runs in PortAudio's thread.
 
     Args:
-        audio: the module sounddevice, or what behaves like it.    settings: see there.    receives, transmits: which streams to open.
+        audio: the module sounddevice, or what behaves like it.    settings: see there.
+        receives, transmits: which streams to open.
     Attributes:
         heard, sent: statistics of both directions.    largest_callback: samples.    round_trip: samples, see `SoundCardSink`.
     Raises:
@@ -117,7 +118,7 @@ class SoundCard:
             time.sleep(0.01)
 
     def schedule(self, position: int, samples: NDArray[np.float32]) -> None:
-        """Send samples, V, so that the first is output sample `position`; those whose turn has passed are counted and left out."""
+        """Send samples, V, so that the first is output sample `position`; those too late are counted and left out."""
         x = np.ascontiguousarray(samples, np.float32) / np.float32(self.settings.output_v)
         clipped = int(np.count_nonzero(np.abs(x) > 1.0))
         with self._lock:

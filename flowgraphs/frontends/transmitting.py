@@ -1,4 +1,4 @@
-"""Sending on a real line: it is said what will be sent before the first sample, and the duty cycle is kept, whatever is asked for."""
+"""Sending on a real line: what will be sent is said before the first sample, and the duty cycle is kept."""
 
 import tomllib
 from collections import deque
@@ -17,7 +17,7 @@ from phy.emission import dbuv_from_peak
 from ..errors import FrontEndError
 from .contract import SampleSink
 
-NEEDS_TRANSMIT: Final = "does not send without --transmit: read what a coupler must have first (docs: safety); mains voltage kills"
+NEEDS_TRANSMIT: Final = "nothing is sent without --transmit; what a coupler must have is in the README, and mains voltage kills"
 
 
 @cache
@@ -28,7 +28,10 @@ def transmission() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TransmitLimits:
-    """duty_cycle: most of the time, over any window of `window_s`.    longest_s: one transmission.    pause_s: after one, at least."""
+    """What a transmitter keeps to.
+
+    duty_cycle: most of the time, over any window of `window_s`.    longest_s: one transmission.    pause_s: after one, at least.
+    """
 
     duty_cycle: float
     window_s: float
