@@ -103,6 +103,7 @@ class LinePort:
         self.couplers, self.sample_rate, self.block, self.latency = couplers, sample_rate, block, latency
         self.index = 0  # first sample of the next block to emit
         self.start_index = 0
+        self.most_ahead = MAX_AHEAD
         self.statistics = LinkStatistics()
         self.members: dict[bytes, Member] = {}
         self._candidates: dict[bytes, tuple[Hello, int]] = {}
@@ -229,7 +230,7 @@ class LinePort:
             return
         first, size = block.first_sample, self.block
         end = first + block.count
-        if block.count % size or first % size or end - self.index > (MAX_AHEAD + self.latency) * size:
+        if block.count % size or first % size or end - self.index > (self.most_ahead + self.latency) * size:
             self.statistics.unexpected += 1
             return
         if first < member.next_sample:

@@ -32,7 +32,6 @@ from .soundcard import USUAL_RATE, SoundCardSink, SoundCardSource
 from .transmitting import GuardedSink, TransmitLimits, statement
 
 READ_S: Final = 2e-3  # how long a read may keep transmit blocks waiting
-MARGIN_S: Final = 5e-3  # for the stations to compute, besides a callback and a message of the link
 TRAILER_S: Final = 0.05  # of silence after the end of a recording: its last packet shall get out of the receivers
 
 
@@ -112,6 +111,7 @@ def run_front_end(
             report(f"{source.name} is only heard: nothing is sent{'' if sink is None else ' without --transmit'}")
         couplers = max(graph.line.couplers, len(graph.stations))
         port = LivePort(endpoint, couplers, graph.sample_rate, graph.block, latency, graph.heartbeat, report)
+        port.most_ahead = math.ceil(2 * profile.airtime(profile.max_octets) * graph.sample_rate / graph.block)
         try:
             report(f"the front end is at {port.endpoint} and waits for {', '.join(s.name for s in graph.stations)}")
             if port.start([station.name for station in graph.stations], lifetime.stopped):
@@ -155,7 +155,7 @@ def _latency(
             f"gain {20 * math.log10(max(found.gain, 1e-12)):.1f} dB"
         )
     run.round_trip = card.round_trip
-    ahead = card.round_trip + card.largest_callback + MAX_TOGETHER * graph.block + round(MARGIN_S * rate)
+    ahead = card.round_trip + card.largest_callback + MAX_TOGETHER * graph.block + round(card.settings.margin_s * rate)
     if card.queue.patient:
         ahead += 2 * round(card.settings.queue_s * rate)
     latency = max(graph.latency, math.ceil(ahead / graph.block) - 1)
@@ -179,15 +179,15 @@ class _Loop:
         self._writer: RecordingWriter | None = None
         self._trailer = -(-round(TRAILER_S * graph.sample_rate) // graph.block) * graph.block
         self._unsent_end = -1
+        # Where time stands still for a slow reader, it has to stand still for slow stations, too.
+        self._patient = isinstance(source, SoundCardSource) and source.card.queue.patient
 
     def go(self, record_to: Path | None) -> None:
         """Until the source has ended or somebody asks to stop."""
         port, source = self._port, self._source
         self._handed = port.index
-        if isinstance(source, SoundCardSource):  # what it heard while the stations started is of no interest
-            while source.read(0.0) is not None:
-                pass
-            source.statistics.overruns = source.statistics.gaps = source.statistics.missing = 0
+        if isinstance(source, SoundCardSource) and not self._start(source):
+            return
         if record_to is not None:
             self._writer = RecordingWriter(record_to, port.sample_rate, first_sample=port.index, append=port.index > 0)
         try:
@@ -204,6 +204,46 @@ class _Loop:
         finally:
             if self._writer is not None:
                 self._writer.close()
+            self._report(self._summary())
+
+    def _summary(self) -> str:
+        run, statistics = self._run, self._source.statistics
+        text = f"{run.samples} samples heard, {run.skipped} skipped, {statistics.clipped} clipped, {statistics.overruns} overruns"
+        if run.sink is not None:
+            sent = run.sink.statistics
+            text += (
+                f"; {run.sink.on_air} sent, {run.sink.held_back} held back, {sent.late} late, {sent.clipped} clipped, "
+                f"{sent.underruns} underruns"
+            )
+        else:
+            text += f"; {run.unsent} transmissions not sent"
+        if self._echo is not None:
+            text += f"; {self._echo.checks} own transmissions looked for, {self._echo.unheard} not heard, {run.changes} moved"
+        return text
+
+    def _start(self, source: SoundCardSource) -> bool:
+        """Old samples for the stations until all of them are up to it, then the present; False when somebody asked to stop."""
+        port = self._port
+        heard: list[NDArray[np.float32]] = []
+        most = (1 + port.latency + MAX_TOGETHER) * port.block  # beyond what counts as said before they joined
+        while sum(part.size for part in heard) < most and not source.ended:
+            block = source.read(0.1)
+            if block is not None:
+                heard.append(block.samples)
+            if self._lifetime.stopped():
+                return False
+        past = np.concatenate(heard)[-most:]
+        for first in range(0, most, port.block):
+            if not port.collect(self._lifetime.stopped):
+                return False
+            port.emit(np.broadcast_to(past[first : first + port.block], (port.couplers, port.block)))
+        if not port.caught_up(self._lifetime.stopped):
+            return False
+        while not source.card.queue.patient and source.read(0.0) is not None:
+            pass
+        statistics = source.statistics
+        statistics.overruns = statistics.gaps = statistics.missing = 0
+        return True
 
     def _hand_over(self) -> None:
         """Transmit blocks to the sink as soon as they are certain."""
@@ -259,6 +299,8 @@ class _Loop:
                 self._writer.write(heard, port.index)
             port.emit(np.broadcast_to(heard, (port.couplers, count)))
             done += count
+            if self._patient and not port.caught_up(self._lifetime.stopped):
+                return
         self._rest = x[done:].copy()
 
     def _correct(self, deviation: int) -> None:

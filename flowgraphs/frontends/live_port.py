@@ -1,6 +1,6 @@
 """The line's end of the lock-step link when the line is real: time goes on by itself, and lost samples are skipped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..messages import Samples
 from ..stream import LinePort
@@ -13,6 +13,16 @@ class LivePort(LinePort):
         """Take every message that has come."""
         while self._socket.poll(0) and self._receive():
             pass
+
+    def caught_up(self, stopped: Callable[[], bool]) -> bool:
+        """Wait until every station has worked off all that was emitted; False when `stopped()` became true first."""
+        while self.members:
+            least = min(member.next_sample for member in self.members.values())
+            if least >= self.index + (1 + self.latency) * self.block:
+                return True
+            if not self._receive() and stopped():
+                return False
+        return True
 
     def decided(self, since: int) -> tuple[int, Iterator[tuple[int, Samples]]]:
         """What goes out from index `since` on, as far as all stations have decided.

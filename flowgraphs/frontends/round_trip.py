@@ -28,7 +28,8 @@ LEAST_MATCH: Final = 0.5  # of the normalised correlation
 class RoundTrip:
     """What was found.
 
-    samples: whole.    fraction: what was rounded off, -0.5..0.5.    match: 0..1, 1 = nothing but a delay.    gain: amplitude, V/V.
+    samples: whole.    fraction: what was rounded off, -0.5..0.5.    match: 0..1, 1 = nothing but a delay.
+    gain: of the amplitude, V/V.
     """
 
     samples: int

@@ -4,8 +4,8 @@
     DAC <- callback <- schedule   <- write()     output sample p is heard at index p + round trip
 
 Options: rate (192000), latency_s (0.1), channel (0), mains_channel, volts_per_full_scale (1), output_volts_per_full_scale,
-output (another device for the output), output_channel (0), queue_s (1), settle_s (0.5), round_trip (samples; measured when left
-out and transmitting).  DEVICE is a number or a part of a name as `osgp-sdr devices` shows them; empty is the default one;
+output (another device for the output), output_channel (0), queue_s (1), settle_s (0.5), margin_s (0.025: for stations to
+compute), round_trip (samples; measured when left out and transmitting).  DEVICE is a number or a part of a name as `osgp-sdr devices` shows them; empty is the default one;
 `loopback` needs no card, see loopback.py for its options.
 
 One callback gives N input and takes N output samples, so that both are counted alike and the round trip stays the same for as
@@ -32,7 +32,7 @@ FULL_SCALE: Final = np.float32(0.9995)  # at and above it a converter is at its 
 SETTLE_LIMIT_S: Final = 10.0  # a card that is not steady by then never will be
 OPTIONS: Final = (
     "rate", "latency_s", "channel", "mains_channel", "volts_per_full_scale", "output_volts_per_full_scale", "output",
-    "output_channel", "queue_s", "settle_s", "round_trip",
+    "output_channel", "queue_s", "settle_s", "margin_s", "round_trip",
 )  # fmt: skip
 LOOPBACK_OPTIONS: Final = (
     "pace", "delay", "gain_db", "noise_v", "ppm", "slip", "slip_at_s", "low_pass_hz", "seed", "frames", "unplug_at_s",
@@ -46,7 +46,7 @@ class CardSettings:
     input, output: number or name of the device, None = the default one.    latency_s: asked of PortAudio.
     channel, output_channel: which carries the line.    mains_channel: which input watches the mains, None = none.
     input_v, output_v: V on the line for full scale.    queue_s: that wait for a reader.    settle_s: without an underrun.
-    round_trip: samples, None = not known.
+    margin_s: by which what is sent is decided earlier than the card needs it.    round_trip: samples, None = not known.
     """
 
     input: int | str | None = None
@@ -60,6 +60,7 @@ class CardSettings:
     output_v: float = 1.0
     queue_s: float = 1.0
     settle_s: float = 0.5
+    margin_s: float = 25e-3
     round_trip: int | None = None
 
 
@@ -258,13 +259,13 @@ class SoundCardSink:
         self._behind = 0
 
     def write(self, first_sample: int, samples: NDArray[np.float32]) -> None:
-        """See SampleSink. Waits while more than the queue's length is ahead.
+        """See SampleSink. Without an input it waits while more than the queue's length is ahead.
 
         Raises:
             FrontEndError: the card has gone.
         """
         card = self.card
-        while card.waiting_s() > card.settings.queue_s and not card.queue.ended:
+        while not card.receives and card.waiting_s() > card.settings.queue_s and not card.queue.ended:
             time.sleep(0.005)
         if card.queue.ended:
             raise FrontEndError(f"{self.name}: has gone")
@@ -288,7 +289,7 @@ def _settings(address: Address) -> tuple[Any, CardSettings]:
     is_loopback = address.place == LOOPBACK
     address.check_options(OPTIONS + LOOPBACK_OPTIONS if is_loopback else OPTIONS)
     given: dict[str, Any] = {}
-    for key, low, high in (("latency_s", 0.0, 2.0), ("queue_s", 0.02, 60.0), ("settle_s", 0.0, 5.0)):
+    for key, low, high in (("latency_s", 0.0, 2.0), ("queue_s", 0.02, 60.0), ("settle_s", 0.0, 5.0), ("margin_s", 0.0, 5.0)):
         value = address.number(key, None, low, high)
         if value is not None:
             given[key] = value
