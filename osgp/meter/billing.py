@@ -55,6 +55,7 @@ class Billing(Subsystem):
 
     Attributes:
         demand: None without demand metering.    self_reads: BT26.    bidn: billing interface definition number, set by a host.
+        tier_size: octets of a tariff in BT23.
     """
 
     name: ClassVar[str] = "billing"
@@ -121,10 +122,13 @@ class Billing(Subsystem):
         present = [PRESENT_DEMANDS + number for number in range(len(demands))]
         put(store, "BT27", {"demand_sources": present, "value_sources": self._values})
         size = len(self.register_octets())
+        self.tier_size = (size - with_demand) // (1 + registers.tier_count)
         self._entry_size = size + 6 + (2 if with_demand else 0)
         self.self_reads.resize(self._settings.self_reads, self._entry_size)
         self._journal.logs["ET31"].resize(self._settings.one_time_log, self._entry_size)
         self._journal.logs["ET41"].resize(self._settings.demand_log if with_demand else 0, size + 11)
+        control = b"" if settings is None else bytes((0, 0, 0, 0, settings.sub_interval, settings.multiplier))
+        store.put("BT13", control.ljust(6, b"\0"))
         for name in ("BT23", "BT26", "BT28"):
             store.put(name, b"")
         store.put("BT24", bytes(6 + size))
@@ -225,7 +229,11 @@ class Billing(Subsystem):
     def _plan(self, now: float) -> None:
         if self.demand is not None:
             length = self.demand.sub_interval_ms
-            self._next_ms = (milliseconds(self._host.clock.utc(now)) // length + 1) * length
+            utc_ms = milliseconds(self._host.clock.utc(now))
+            self._next_ms = (utc_ms // length + 1) * length
+            if not utc_ms % length and not self.demand.marks:
+                self._measuring.count(now)
+                self.demand.marks.append(self._measuring.flow)
 
     def next_timer(self) -> float | None:
         return None if self.demand is None else self._host.clock.instant(moment(self._next_ms))

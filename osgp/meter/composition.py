@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .billing import Billing
 from .config import MeterConfig
+from .interface import InterfaceDefinition
 from .journal import Journal
 from .measuring import Measuring
 from .mep_clients import MepClients
@@ -21,5 +22,6 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     """The subsystems of a meter behind its identity. One line each."""
     # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
     return (
-        Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), MepClients(), MepNumbers(), PortTables(),
+        Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), InterfaceDefinition(), MepClients(), MepNumbers(),
+        PortTables(),
     )  # fmt: skip

@@ -114,6 +114,8 @@ class Journal(Subsystem):
     def on_signal(self, signal: Signal, now: float) -> None:
         if isinstance(signal, LogEntry):
             self.log_event(signal, now)
+        elif isinstance(signal, DimensionsChanged):
+            self.refresh("ET36", now)  # the sizes of the logs come from there
 
     def log_event(self, entry: LogEntry, now: float) -> None:
         """Write an entry into the log that its event goes to."""

@@ -28,7 +28,7 @@ from .subsystem import Host, Procedure, ProcedureResult, Subsystem
 ABSOLUTE, RELATIVE, MANUAL = range(3)  # event codes; grade A
 ACTIVATED, CLEARED = 28, 29  # event ids, argument: number of the pending table; grade B
 NOTHING_MATCHED: Final = ProcedureResult.ACCEPTED  # result 1 of BP15; grade A
-RESET_REASON: Final = 4  # reason code of a demand reset by a pending table; grade D
+RESET_REASON: Final = 3  # ET41.reason: pending table activation; grade A
 
 
 @dataclass(frozen=True, slots=True)

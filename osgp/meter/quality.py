@@ -34,6 +34,7 @@ REVERSE, PHASE_LOSS, DISTORTION, SAG, SWELL = 48, 68, 93, 98, 99
 UNBALANCED, MOMENTARY_SAG, MOMENTARY_SWELL, OVER_CURRENT, SAG2 = 3000, 3030, 3031, 3032, 3033
 POWER_FAILURE_CAUSE: Final = 3  # ET09.outages.reset_cause; grade A
 FREQUENCY_EVERY_MS: Final = 3_600_000  # how often minimum and maximum frequency are looked at: grade D
+SMALL_COUNTER, COUNTER = 0xFFFF, 0xFFFFFFFF  # largest values of UINT16 and UINT32
 CROSSINGS: Final = 12  # DRP/DRC entries kept; grade A
 _VERSION: Final = 1
 
@@ -157,7 +158,7 @@ class Quality(Subsystem):
             self._host.signal(LogEntry(POWER_DOWN, at=down), now)
             self._host.signal(LogEntry(POWER_UP), now)
         if off_ms < at.long_outage_ms:
-            store.update("ET09", {"short_outage_count": store["ET09.short_outage_count"] + 1})
+            store.update("ET09", {"short_outage_count": self._one_more("short_outage_count", COUNTER)})
             return
         record = {
             "power_on": LtimeDate.of(clock.utc(now)), "reset_cause": POWER_FAILURE_CAUSE,
@@ -212,7 +213,7 @@ class Quality(Subsystem):
         since_ms, extreme = found
         name, store = f"{kind}_l{phase + 1}", self._host.store
         store.update("ET09", {
-            f"{name}_time": self._time(since_ms), f"{name}_count": min(0xFFFF, store[f"ET09.{name}_count"] + 1),
+            f"{name}_time": self._time(since_ms), f"{name}_count": self._one_more(f"{name}_count"),
             f"{name}_mv": extreme,
         })  # fmt: skip
         self._host.signal(LogEntry(event, (extreme // 1000 & 0xFFFF).to_bytes(2, "little")), to_seconds(at_ms))
@@ -242,7 +243,7 @@ class Quality(Subsystem):
         phases = [dict(row) for row in rows[0]["phases"]]
         for phase in self._phases:
             phases[phase] |= {
-                "event_count": min(0xFFFF, phases[phase]["event_count"] + 1), "event_time": self._time(found[0]),
+                "event_count": min(SMALL_COUNTER, phases[phase]["event_count"] + 1), "event_time": self._time(found[0]),
                 "max_thd": found[1], "max_thd_time": self._time(found[0]), "average_thd": found[1],
             }  # fmt: skip
         rows[0]["phases"] = phases
@@ -275,7 +276,7 @@ class Quality(Subsystem):
                 name = f"phase_loss_l{phase + 1}"
                 store.update("ET09", {
                     name: True, f"{name}_time": self._time(at_ms),
-                    f"{name}_count": min(0xFFFF, store[f"ET09.{name}_count"] + 1),
+                    f"{name}_count": self._one_more(f"{name}_count"),
                 })  # fmt: skip
                 lost |= 1 << phase
         if lost:
@@ -296,6 +297,10 @@ class Quality(Subsystem):
             store.update("ET09", {"min_frequency": value, "min_frequency_time": self._time(at_ms)})
         if value > store["ET09.max_frequency"]:
             store.update("ET09", {"max_frequency": value, "max_frequency_time": self._time(at_ms)})
+
+    def _one_more(self, name: str, most: int = SMALL_COUNTER) -> int:
+        """A counter of ET09, one more; it stops at its largest value (grade D)."""
+        return min(most, int(self._host.store[f"ET09.{name}"]) + 1)
 
     def _time(self, at_ms: int) -> LtimeDate:
         return LtimeDate.of(self._host.clock.utc(to_seconds(at_ms)))
@@ -347,7 +352,7 @@ class Quality(Subsystem):
                     watch.active = True
                     if watches is self._over:
                         name = f"over_current_l{phase + 1}"
-                        store.update("ET09", {name: store[f"ET09.{name}"] + 1})
+                        store.update("ET09", {name: self._one_more(name, COUNTER)})
                         over |= 1 << phase
                     self._scan_one(watch, at_ms)
         if over:
