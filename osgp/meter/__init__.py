@@ -1,14 +1,18 @@
 """A meter that measures: load model, registers, tables and the request engine."""
 
 from .config import MeterConfig
+from .contactor import Contactor
+from .control_settings import ControlSettings
 from .device import Meter
 from .disturbance import Disturbance, DisturbanceRates
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
 from .load import ConstantLoad, Household, LoadModel, Power
 from .mains import Mains
+from .measuring import Measuring
 from .mep_port import MepNumbers, MepPort
 from .optical_port import OpticalPort
 from .registers import Registers
+from .relays import Relays
 from .saved import Saved
 from .settings import DemandSettings, MeteringSettings, ProfileSettings
 from .signals import Signal
@@ -17,6 +21,8 @@ from .subsystem import Clock, Host, Procedure, ProcedureResult, Subsystem
 __all__ = [
     "Clock",
     "ConstantLoad",
+    "Contactor",
+    "ControlSettings",
     "DemandSettings",
     "Disturbance",
     "DisturbanceRates",
@@ -24,6 +30,7 @@ __all__ = [
     "Household",
     "LoadModel",
     "Mains",
+    "Measuring",
     "MepNumbers",
     "MepPort",
     "Meter",
@@ -37,6 +44,7 @@ __all__ = [
     "ProfileSettings",
     "RefusalReason",
     "Registers",
+    "Relays",
     "RequestDenied",
     "RequestServed",
     "Saved",

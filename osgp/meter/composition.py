@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from .billing import Billing
 from .config import MeterConfig
+from .contactor import Contactor
+from .control_outputs import ControlOutputs
 from .interface import InterfaceDefinition
 from .journal import Journal
 from .measuring import Measuring
@@ -14,6 +16,7 @@ from .mep_port import MepNumbers
 from .port_tables import PortTables
 from .profiling import Profiling
 from .quality import Quality
+from .relays import Relays
 from .subsystem import Subsystem
 from .timing import Timing
 
@@ -23,5 +26,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), InterfaceDefinition(), MepClients(), MepNumbers(),
-        PortTables(),
+        PortTables(), ControlOutputs(), Contactor(), Relays(),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from ..plc import Limits
 from ..security import SEQUENCE_WINDOW, Key, SecurityMode
 from ..security.modes import FRESH
 from ..table import table
+from .control_settings import ControlSettings
 from .load import LoadModel
 from .mains import Mains
 from .quirks import Quirks
@@ -41,6 +42,7 @@ class MeterConfig:
         start: UTC instant of `now` = 0; naive means UTC.    utc_offset: minutes of local time without daylight saving.
         seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
         initial_registers: see Registers.    tariff: (hour of the local day, tariff 0..3) of every switch, ascending.
+        control: contactor, limits, relays, prepayment.
         metering: registers, calendar, load profile, demand, logs.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
         quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
@@ -79,6 +81,7 @@ class MeterConfig:
     initial_registers: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     tariff: Tariff = ((7.0, 0), (23.0, 1))
     metering: MeteringSettings = field(default_factory=MeteringSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
     alarms: frozenset[str] = frozenset()
     idt_version: int = 1
     locked: frozenset[str] = frozenset(("BT23",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 from ..access import AccessLevel
@@ -114,6 +114,11 @@ class Identity(Subsystem):
         super().__init__()
         self._plc = plc
         self._idt_version = 0
+        self._shown: list[Callable[[float], Mapping[str, Any]]] = []
+
+    def show(self, values: Callable[[float], Mapping[str, Any]]) -> None:
+        """Another subsystem has fields of ET54."""
+        self._shown.append(values)
 
     def attach(self, host: Host) -> None:
         self._host = host
@@ -144,7 +149,9 @@ class Identity(Subsystem):
     def refresh(self, identifier: str, now: float) -> None:
         """ET04 and ET54: what the meter itself changes. What a host wrote into its own fields stays."""
         if identifier == "ET54":
-            uses = {"unicast_key_uses": self._plc.unicast.uses, "broadcast_key_uses": self._plc.broadcast.uses}
+            uses: dict[str, Any] = {"unicast_key_uses": self._plc.unicast.uses, "broadcast_key_uses": self._plc.broadcast.uses}
+            for values in self._shown:
+                uses |= values(now)
             self._host.store.update("ET54", uses)
             return
         subnet, node = self._plc.address

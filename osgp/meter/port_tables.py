@@ -6,7 +6,7 @@ Other subsystems may own these tables; here they are only put where nobody has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -57,6 +57,7 @@ class PortTables(Subsystem):
     def __init__(self) -> None:
         super().__init__()
         self._status: dict[Port, Callable[[], PortStatus]] = {}
+        self._shown: list[Callable[[float], Mapping[str, Any]]] = []
 
     def attach(self, host: Host) -> None:
         self._host = host
@@ -69,6 +70,10 @@ class PortTables(Subsystem):
         """Ask that when somebody wants to know the status of a port."""
         self._status[port] = status
 
+    def show(self, values: Callable[[float], Mapping[str, Any]]) -> None:
+        """Another subsystem has fields of ET89."""
+        self._shown.append(values)
+
     def asks(self, port: Port) -> None:
         """A request comes from that port: ET70 tells a MEP client which of the two it is."""
         if port in CHANNELS and "ET70" in self._host.store:
@@ -76,6 +81,8 @@ class PortTables(Subsystem):
 
     def refresh(self, identifier: str, now: float) -> None:
         store = self._host.store
+        for values in self._shown:
+            store.update("ET89", values(now))
         if not has(TLS_STATUS_SINCE, store.context.firmware):
             return
         for port, ask in self._status.items():
