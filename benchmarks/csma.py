@@ -8,8 +8,9 @@
    chain for equal estimates of the backlog in all nodes, which collisions between many nodes do not leave.
 4. Every packet is acknowledged: the slot-by-slot model.
 5. The answers to a broadcast that announced them, with complete nodes: exact.
-6. Planning figure of the PLT-22 guide (C band): 10 packets of 11 octets a second are 80 % load and 4 % collisions. The
-   octets are taken to be those of the network layer, and the load as packets times the packet cycle of a lone sender.
+6. Planning figure of the PLT-22 guide (C band): at 80 % load 10 packets of 11 octets a second, 4 % collisions. The octets are
+   taken to be those of the network layer; collisions are counted by busy periods, and load and throughput compared where
+   these are 4 %.
 
 Throughput and collision rate must be within 10 % (a rate also passes within its own 95 % interval).
 """
@@ -57,7 +58,8 @@ from phy import Profile
 
 DOMAIN: Final = DomainId()
 TOLERANCE: Final = 0.10
-PARTS: Final = 20
+RUNS: Final = 4
+PARTS: Final = 20  # of all runs together
 NET_BIT: Final = 1 / 3987  # s; PLT-22 guide, table 3.3 (C)
 PLT22: Final = LineTiming(sense_delay=7.3 * NET_BIT, release_delay=1.6 * NET_BIT)  # the same table
 APDU: Final = bytes(6)  # makes NPDUs of 11 octets
@@ -187,46 +189,62 @@ def simulate(
     *,
     traffic: Traffic = Traffic.UNACKNOWLEDGED,
     offered: float | None = None,
-    seed: int = 1,
 ) -> Measured:
-    """Run until so many packets have been sent; everybody hears everybody, frames that overlap are lost."""
-    network = Network(profile=profile, channel=timing, seed=seed, keep=False, delays=delays, capture=False)
-    rate = None if offered is None else offered / nodes
-    stations = [Station(k, nodes, timing, network.rng(k), traffic, rate) for k in range(nodes)]
-    for station in stations:
-        network.add(station)  # type: ignore[arg-type]
-    total = periods = bad_periods = 0
-    fates: list[bool] = []
-    line_until = 0.0
-    warm = packets // 10
-    started_at = 0.0
+    """So many packets in several runs, each behind a tenth that does not count; all hear all, frames that overlap are lost."""
+    parts: list[float] = []
+    sent = lost = periods = bad_periods = 0
+    seconds = 0.0
+    backlogs: list[int] = []
+    for seed in range(RUNS):
+        run = _Run(nodes, packets // RUNS, timing, profile, delays, traffic, offered, 1000 * (seed + 1) + nodes)
+        size = len(run.fates) // (PARTS // RUNS)
+        parts += [sum(run.fates[k * size : (k + 1) * size]) / size for k in range(PARTS // RUNS)]
+        sent, lost, seconds = sent + len(run.fates), lost + sum(run.fates), seconds + run.seconds
+        periods, bad_periods = periods + run.periods, bad_periods + run.bad_periods
+        backlogs += run.backlogs
+    interval = 2.09 * stdev(parts) / math.sqrt(PARTS)
+    return Measured(lost / sent, interval, bad_periods / periods, (sent - lost) / seconds, mean(backlogs))
 
-    def on_frame(frame: SentFrame) -> None:
-        nonlocal total, periods, bad_periods, line_until, started_at
-        total += 1
-        if total == warm:
-            started_at = frame.end
-        if total > warm:
-            fates.append(frame.collided)
-            if frame.start >= line_until:
-                periods += 1
-                bad_periods += frame.collided
-        line_until = max(line_until, frame.end)
 
-    network.on_frame = on_frame
-    while total < packets:
-        network.step()
-    seconds = network.now - started_at
-    size = len(fates) // PARTS
-    parts = [sum(fates[k * size : (k + 1) * size]) / size for k in range(PARTS)]
-    backlogs = [value for station in stations for value in station.backlogs[len(station.backlogs) // 10 :]]
-    return Measured(
-        sum(fates) / len(fates),
-        2.09 * stdev(parts) / math.sqrt(PARTS),
-        bad_periods / periods,
-        (len(fates) - sum(fates)) / seconds,
-        mean(backlogs),
-    )
+class _Run:
+    """One run: the fate of each packet that counts, busy periods, the time that they took, and the backlogs of the senders."""
+
+    def __init__(
+        self,
+        nodes: int,
+        packets: int,
+        timing: ChannelTiming,
+        profile: str,
+        delays: LineTiming,
+        traffic: Traffic,
+        offered: float | None,
+        seed: int,
+    ) -> None:
+        network = Network(profile=profile, channel=timing, seed=seed, keep=False, delays=delays, capture=False)
+        rate = None if offered is None else offered / nodes
+        stations = [Station(k, nodes, timing, network.rng(k), traffic, rate) for k in range(nodes)]
+        for station in stations:
+            network.add(station)  # type: ignore[arg-type]
+        self.fates: list[bool] = []
+        self.periods = self.bad_periods = 0
+        self._to_skip = packets // 10
+        self._line_until = self._started_at = 0.0
+        network.on_frame = self._on_frame
+        while len(self.fates) < packets:
+            network.step()
+        self.seconds = network.now - self._started_at
+        self.backlogs = [value for station in stations for value in station.backlogs[len(station.backlogs) // 10 :]]
+
+    def _on_frame(self, frame: SentFrame) -> None:
+        if self._to_skip:
+            self._to_skip -= 1
+            self._started_at = frame.end
+        else:
+            self.fates.append(frame.collided)
+            if frame.start >= self._line_until:
+                self.periods += 1
+                self.bad_periods += frame.collided
+        self._line_until = max(self._line_until, frame.end)
 
 
 def ideal(timing: ChannelTiming) -> ChannelTiming:
@@ -281,7 +299,7 @@ def saturated(nodes: list[int], packets: int) -> Iterator[tuple[str, Row]]:
     ):
         for n in nodes:
             channel = channel_of(timing, profile, delays, traffic is Traffic.ACKNOWLEDGED)
-            got = simulate(n, packets, timing, profile, delays, traffic=traffic, seed=n)
+            got = simulate(n, packets, timing, profile, delays, traffic=traffic)
             yield title, (n, model[traffic](n, channel), got)
 
 
@@ -309,15 +327,21 @@ def answered(nodes: int, rounds: int) -> tuple[float, float]:
 
 
 def planning(packets: int) -> bool:
-    """The planning figure: rate of collisions and load at 10 packets/s from 20 stations at random instants."""
+    """The planning figure: load and throughput where 4 % of the busy periods of 20 stations at random instants are collisions.
+
+    Load is packets a second times the packet cycle of a lone sender: beta1, the priority slots, 7.5 slots, the frame.
+    """
     timing = ChannelTiming.load("pl20n")
     channel = channel_of(timing, "pl20c", PLT22)
-    got = simulate(20, packets, timing, "pl20c", PLT22, offered=10.0)
-    load = 10.0 * (channel.before_slots + (csma_model.WINDOW - 1) / 2 * channel.slot + channel.airtime + channel.release)
-    passed = abs(got.periods_collided / 0.04 - 1) <= TOLERANCE and abs(load / 0.80 - 1) <= TOLERANCE
+    cycle = channel.before_slots + (csma_model.WINDOW - 1) / 2 * channel.slot + channel.airtime + channel.release
+    low, high = (simulate(20, packets, timing, "pl20c", PLT22, offered=offered) for offered in (10.0, 11.0))
+    share = (0.04 - low.periods_collided) / (high.periods_collided - low.periods_collided)
+    load, through = (10.0 + share) * cycle, low.per_second + share * (high.per_second - low.per_second)
+    passed = abs(load / 0.80 - 1) <= TOLERANCE and abs(through / 10.0 - 1) <= TOLERANCE
     print(
-        f"PL-20N, 10 packets/s of 11 octets  load {100 * load:.0f} % (published 80 %), "
-        f"busy periods with a collision {100 * got.periods_collided:.2f} % (published 4 %)   {verdict(passed)}"
+        f"PL-20N, 11 octets                   collisions {100 * low.periods_collided:.2f} % at 10 packets/s offered, "
+        f"{100 * high.periods_collided:.2f} % at 11; 4 % at a load of {100 * load:.0f} % (published 80 %), "
+        f"{through:.2f}/s get through (published 10)   {verdict(passed)}"
     )
     return passed
 

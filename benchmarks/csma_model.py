@@ -139,7 +139,7 @@ def announcing(n: int, channel: Channel, share: float = 0.5) -> Saturated:
     )
 
 
-def drawn(n: int, channel: Channel, share: float | None = None, rounds: int = 40_000, seed: int = 0) -> Saturated:
+def drawn(n: int, channel: Channel, share: float | None = None, rounds: int = 100_000, seed: int = 0) -> Saturated:
     """n nodes that always contend, each with an estimate of the backlog of its own: slot by slot, without the stack's code.
 
     Estimates part at collisions: a sender counts its own packet, which it cannot know to be lost; the others heard nothing.
