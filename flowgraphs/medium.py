@@ -178,12 +178,12 @@ class Line:
         """Tell a listener what happened in the entries first..last-1 of the history, one by one."""
         changes: list[tuple[int, float]] = []
         packets: dict[Overheard, int] = {}
-        receiver = listener.index
+        receiver, senses = listener.index, self.senses
         for at, frame, begins in self.history.entries[first:last]:
             if frame.sender == receiver:
                 continue
             if begins:
-                if self.senses(frame, receiver):
+                if senses(frame, receiver):
                     listener.carriers += 1
                     if listener.carriers == 1:
                         changes.append((BECAME_BUSY, at))
@@ -194,7 +194,7 @@ class Line:
                 packets[frame.kind] = packets.get(frame.kind, 0) + 1
             elif outcome is Outcome.BAD:
                 changes.append((BAD_FRAME, at))
-            if self.senses(frame, receiver):
+            if senses(frame, receiver):
                 listener.carriers -= 1
                 if listener.carriers == 0:
                     changes.append((BECAME_IDLE, at))

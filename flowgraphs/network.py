@@ -275,7 +275,7 @@ class Network:
         if member.active and member.frame is None and not node.has_news:
             self._set_timer(member)  # one of the many steps on the way to a slot
         else:
-            self._serve(member)
+            self._serve(member, may_move=False)
 
     def _end(self, frame: Frame) -> None:
         member = self._members[frame.sender]
@@ -297,7 +297,7 @@ class Network:
         if self.on_frame is not None:
             self.on_frame(sent)
         member.node.transmission_done(self.now)
-        self._serve(member)
+        self._serve(member, may_move=False)
 
     def _tell(self, frame: Frame, begins: bool) -> None:
         """A carrier is sensed, or a frame reported: tell those who have something to send, or to whom it is addressed."""
@@ -369,8 +369,11 @@ class Network:
                 self._dirty.discard(index)
                 self._serve(self._members[index])
 
-    def _serve(self, member: _Member) -> None:
-        """Events to the application, a frame that has won access to the line, the next timer to the heap."""
+    def _serve(self, member: _Member, may_move: bool = True) -> None:
+        """Events to the application, a frame that has won access to the line, the next timer to the heap.
+
+        `may_move`: the node may have got another address.
+        """
         node, now, application = member.node, self.now, member.application
         worked = application is None
         while True:
@@ -398,7 +401,8 @@ class Network:
             self._active[member.line].discard(member.index)
             if not member.in_step and member.cursor == len(member.line.history.entries):
                 member.in_step = self._lazy and member.line.history.is_in_step(member, member.cursor)
-        self._note_addresses(member)
+        if may_move or application is not None:
+            self._note_addresses(member)
         self._set_timer(member)
 
     def _start(self, member: _Member, outgoing: mac.OutgoingFrame) -> None:

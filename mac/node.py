@@ -273,8 +273,11 @@ class Node:
         return self._first(self._link.access.next_start_timer())
 
     def _first(self, access: float | None) -> float | None:
-        due = self._control.next_timer(), self._forwarder.next_timer(), self._responder.next_timer(), access
-        return min((at for at in due if at is not None), default=None)
+        first = access
+        for at in (self._control.next_timer(), self._forwarder.next_timer(), self._responder.next_timer()):
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out."""
