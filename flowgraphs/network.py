@@ -137,7 +137,7 @@ class Network:
         self._members: list[_Member] = []
         self._line_members: dict[Line, list[int]] = {}
         self._active: dict[Line, set[int]] = {}
-        self._directory: dict[tuple[object, ...], set[int]] = {}
+        self._directory: dict[Line, dict[tuple[object, ...], set[int]]] = {}
         self._heap: list[tuple[float, int, int, Any]] = []
         self._dirty: set[int] = set()
         self._calls = 0
@@ -154,6 +154,7 @@ class Network:
         self.lines.append(line)
         self._line_members[line] = []
         self._active[line] = set()
+        self._directory[line] = {}
         return index
 
     def add_node(self, line: int = 0, **config: Any) -> int:
@@ -228,8 +229,17 @@ class Network:
 
     def run(self, until: float) -> None:
         """Advance to `until`, s."""
-        while (at := self.next_event_at()) is not None and at <= until:
-            self._happen()
+        heap, members = self._heap, self._members
+        while True:
+            if self._dirty:
+                self._serve_dirty()
+            if not heap or heap[0][0] > until:
+                break
+            at, kind, index, _ = heap[0]
+            if kind == _WAKE and members[index].wake_at != at:
+                heapq.heappop(heap)  # a timer that was set anew
+            else:
+                self._happen()
         self.now = max(self.now, until)
 
     def _happen(self) -> None:
@@ -310,6 +320,12 @@ class Network:
             alike = line.note_report(frame, now)
         told = self._active[line] | addressed if self._lazy else set(self._line_members[line])
         last = len(line.history.entries)
+        told.discard(frame.sender)
+        sender = self._members[frame.sender]
+        if sender.cursor == last - 1:
+            sender.cursor = last
+        if not told:
+            return
         changes = [(frame.delta_backlog, now)]
         last_change = [*changes, (BECAME_IDLE, now)]
         packets = {frame.kind: 1}
@@ -318,8 +334,6 @@ class Network:
             if member.cursor < last - 1:
                 line.catch_up(member, last - 1)
             member.cursor = last
-            if index == frame.sender:
-                continue
             if not begins and (index in addressed or not self._lazy):
                 self._report(member, frame)
             elif alike or member.frame is not None:
@@ -358,10 +372,9 @@ class Network:
         addresses = addressees(frame.octets)
         if addresses is None:
             return set(self._line_members[line])
+        directory = self._directory[line]
         found: set[int] = set()
-        for address in addresses:
-            found |= {k for k in self._directory.get(address, ()) if self._members[k].line is line}
-        return found
+        return found.union(*(directory[address] for address in addresses if address in directory))
 
     def _serve_dirty(self) -> None:
         while self._dirty:
@@ -421,10 +434,11 @@ class Network:
             return
         member.tables = tables
         addresses = addresses_of(node.config.unique_node_id, *tables)
+        directory = self._directory[member.line]
         for address in member.addresses - addresses:
-            self._directory[address].discard(member.index)
+            directory[address].discard(member.index)
         for address in addresses - member.addresses:
-            self._directory.setdefault(address, set()).add(member.index)
+            directory.setdefault(address, set()).add(member.index)
         member.addresses = addresses
 
     def _set_timer(self, member: _Member) -> None:
