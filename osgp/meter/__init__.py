@@ -11,6 +11,7 @@ from .mains import Mains
 from .measuring import Measuring
 from .mep_port import MepNumbers, MepPort
 from .optical_port import OpticalPort
+from .prepayment import Prepayment
 from .registers import Registers
 from .relays import Relays
 from .saved import Saved
@@ -39,6 +40,7 @@ __all__ = [
     "MeteringSettings",
     "OpticalPort",
     "Power",
+    "Prepayment",
     "Procedure",
     "ProcedureResult",
     "ProfileSettings",

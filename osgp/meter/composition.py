@@ -14,6 +14,7 @@ from .measuring import Measuring
 from .mep_clients import MepClients
 from .mep_port import MepNumbers
 from .port_tables import PortTables
+from .prepayment import Prepayment
 from .profiling import Profiling
 from .quality import Quality
 from .relays import Relays
@@ -26,5 +27,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), InterfaceDefinition(), MepClients(), MepNumbers(),
-        PortTables(), ControlOutputs(), Contactor(), Relays(),
+        PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
     )  # fmt: skip

@@ -68,6 +68,7 @@ class Contactor(Subsystem):
         self._secondary = False
         self._draws = 0
         self.credit: Callable[[float], Mapping[str, Any]] = lambda now: {}
+        self._buttons: list[Callable[[float], bool]] = []
         self._permits: list[Callable[[], bool]] = []
 
     def attach(self, host: Host) -> None:
@@ -97,6 +98,10 @@ class Contactor(Subsystem):
     def permit(self, allowed: Callable[[], bool]) -> None:
         """Another subsystem must allow closing."""
         self._permits.append(allowed)
+
+    def at_button(self, pressed: Callable[[float], bool]) -> None:
+        """Another subsystem may need the push button first; it says whether it did."""
+        self._buttons.append(pressed)
 
     def _configure(self, now: float) -> None:
         store = self._host.store
@@ -158,6 +163,8 @@ class Contactor(Subsystem):
 
     def press_button(self, now: float) -> bool:
         """The push button at the meter; whether it did something. Within ten seconds of the last operation it does not."""
+        if any(pressed(now) for pressed in self._buttons):
+            return True
         if not self.switch.ready(to_ms(now)) or self.switch.due_ms is not None:
             return False
         if self.switch.closed and not self._settings.toggle_button:
