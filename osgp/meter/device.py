@@ -219,13 +219,14 @@ class Meter:
 
     def saved(self) -> Saved:
         """The whole state, for a later `Meter(config, saved=...)`."""
-        names = [name for name in self.store.known() if not self._server.is_live(name)]
+        names = [name for name in self.store.known() if self._server.is_saved(name)]
         states = {subsystem.name: subsystem.snapshot() for subsystem in self.subsystems}
         return Saved(self._now, {name: self.store.octets(name) for name in names}, states | {"meter": self._state()})
 
     def changes(self) -> Saved:
         """What changed since this was asked last: written away before a request is answered, nothing acknowledged is lost."""
-        tables = {name: self.store.octets(name) for name in self.store.take_changed() if not self._server.is_live(name)}
+        changed = [name for name in self.store.take_changed() if name in self.store and self._server.is_saved(name)]
+        tables = {name: self.store.octets(name) for name in changed}
         states = {"meter": self._state()}
         for subsystem in self.subsystems:
             if self._saved_revisions[subsystem.name] != subsystem.revision:
@@ -238,7 +239,7 @@ class Meter:
 
     def _restore(self, saved: Saved) -> None:
         for name, octets in saved.tables.items():
-            if name in self.store and not self._server.is_live(name):
+            if name in self.store and self._server.is_saved(name):
                 self.store.put(name, octets)
         state = saved.states.get("meter", b"")
         if state[:1] == bytes((STATE_VERSION,)) and len(state) >= STATE_OCTETS:

@@ -109,6 +109,7 @@ class Identity(Subsystem):
 
     name: ClassVar[str] = "identity"
     live = frozenset(("ET04", "ET54"))
+    kept = live
 
     def __init__(self, plc: PowerLine) -> None:
         super().__init__()
@@ -169,12 +170,11 @@ class Identity(Subsystem):
         })  # fmt: skip
 
     def snapshot(self) -> bytes:
-        return bytes((1, self._idt_version)) + self._host.store.octets("ET04")
+        return bytes((1, self._idt_version))
 
     def restore(self, octets: bytes, now: float) -> None:
         if len(octets) >= 2 and octets[0] == 1:
             self._idt_version = octets[1]
-            self._host.store.write("ET04", 0, octets[2:])
 
 
 def _maker(config: MeterConfig) -> dict[str, Any]:

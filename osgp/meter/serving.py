@@ -81,9 +81,10 @@ class RequestServer:
             for identifier in subsystem.watches:
                 self._watchers[identifier] = (*self._watchers.get(identifier, ()), subsystem)
 
-    def is_live(self, identifier: str) -> bool:
-        """Whether the octets of a table age by themselves."""
-        return identifier in self._live
+    def is_saved(self, identifier: str) -> bool:
+        """Whether the octets of a table are part of the saved state: they do not age, or others write into them."""
+        subsystem = self._live.get(identifier)
+        return subsystem is None or identifier in subsystem.kept
 
     def refresh(self, identifier: str, now: float) -> None:
         """Bring a table up to date before it is read."""

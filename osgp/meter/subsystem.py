@@ -19,7 +19,8 @@ Lifetime
 Tables
     A table is owned by the subsystem that puts it. `live` names the tables whose octets age; before anybody reads one
     `refresh(identifier, now)` is called, and the subsystem puts the octets into the store. Live tables are not part of the
-    saved state, and `refresh` is never called for a table that nobody reads: it costs nothing to own many.
+    saved state (but for those in `kept`: tables of which only some fields age, and into which hosts or other subsystems write),
+    and `refresh` is never called for a table that nobody reads: it costs nothing to own many.
     `watches` names tables (one's own or not) whose writes concern the subsystem. Before such a write `check_write` may refuse
     it with a result code other than OK (the first refusal wins; nothing is changed then). Afterwards, with the store already
     changed, `written(identifier, offset, octets, session, now)` is called with the part that was really stored (surplus cut
@@ -165,6 +166,7 @@ class Subsystem:
 
     name: ClassVar[str] = ""  # unique in a meter; the key of its saved state
     live: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()  # live tables that are saved all the same, because others write into them
     watches: frozenset[str] = frozenset()
     unpowered: ClassVar[bool] = False  # whether `advance` and `next_timer` are asked while the mains are gone
 

@@ -178,3 +178,14 @@ def test_state_goes_on_after_a_restart(meter, recorder):
 def test_names_of_subsystems_are_unique():
     with pytest.raises(ConfigurationError, match="name of its own"):
         Meter(MeterConfig(), subsystems=(Recorder(), Recorder()))
+
+
+def test_what_a_host_writes_into_a_partly_live_table_is_saved_before_it_is_acknowledged():
+    meter = Meter(MeterConfig())
+    saved = meter.saved()
+    meter.changes()
+    offset, _ = table("ET04").field_range("self_read_hour")
+    assert meter.serve(PartialWrite(2052, offset, b"\x05").encode(), MAK, 3.0).result is ResultCode.OK
+    again = Meter(MeterConfig(), saved=saved.with_changes(meter.changes()))
+    assert again.store["ET04.self_read_hour"] == 5
+    assert table("ET04").decode(again.table_octets("ET04", 3.0), again.store.context)["idt_version"] == 1
