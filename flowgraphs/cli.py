@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "node": "A LON node over IP, to be queried, commissioned and messaged.",
     "tables": "Tables and procedures explained; octets decoded.",
     "audit": "What an eavesdropper learns from a capture.",
+    "view": "A live page: spectrum, constellation, packets with their fields.",
     "doctor": "Versions, caches and what is missing for which feature.",
 }
 
