@@ -31,7 +31,7 @@ def _host_of(authority: str) -> str:
     """The host of `host`, `host:port` or `[v6]:port`, "" when it is none of these."""
     try:
         parts = urlsplit(f"//{authority}")
-        if parts.username or parts.path or parts.query or parts.fragment or (parts.port is not None and not 0 < parts.port < 65536):
+        if parts.username is not None or parts.path or parts.query or parts.fragment or parts.port == 0:
             return ""
         return (parts.hostname or "").lower()
     except ValueError:
@@ -58,7 +58,8 @@ class Access:
         """Rules for a page bound to `host`: a new token unless it is loopback and goes by no further name."""
         local = is_loopback(host) and not names
         own = set() if local else {socket.gethostname().lower(), host.lower()}
-        return cls(host, None if local else secrets.token_urlsafe(TOKEN_OCTETS), frozenset(own | {name.lower() for name in names}))
+        token = None if local else secrets.token_urlsafe(TOKEN_OCTETS)
+        return cls(host, token, frozenset(own | {name.lower() for name in names}))
 
     def allows_host(self, authority: str | None) -> bool:
         """Whether the Host header names this page."""

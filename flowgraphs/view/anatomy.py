@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from phy import ConfigurationError, Packet, Profile
 from phy.blanker import ImpulseBlanker
 from phy.detect import HeaderDetector
 from phy.downconvert import BankFilter, DownConverter, Mixer
-from phy.filters import SAMPLES_PER_BIT, plan_baseband, plan_front_end
+from phy.filters import SAMPLES_PER_BIT, BasebandPlan, FrontEndPlan, plan_baseband, plan_front_end
 from phy.framing import order_octets, packet_bits
 from phy.tracking import Ending, LoopGains, PacketTracker
 
@@ -57,13 +58,12 @@ class Anatomy:
         picture: arrays `cons` (I and Q by turns), `eye` (traces of EYE_POINTS), `pher` (B,) phase error of each bit, degrees,
             `phlp` (B,) carrier phase that the loop followed, degrees, its mean slope taken out, `tmlp` (B,) timing that the loop
             followed, percent of a bit, slope taken out, `wave` envelope from `first_s` to `end_s`.
-        header, words: the bits.    timing_ppm: the sender's bit clock by the timing loop, None where it was not tracked.
+        header, words: the bits.
     """
 
     picture: Picture
     header: str
     words: tuple[Word, ...]
-    timing_ppm: float | None
 
 
 def stretch(packet: Packet, profile: Profile, sample_rate: float) -> tuple[int, int]:
@@ -94,20 +94,18 @@ def examine(packet: Packet, profile: Profile, sample_rate: float, read: Read | N
         arrays["wave"] = envelope(x[shown], WAVE_PAIRS)
         start_s, end_s = (first + shown.start) / sample_rate, (first + min(x.size, shown.stop)) / sample_rate
     errors = np.degrees(np.angle(symbols * np.where(symbols.real < 0, -1, 1)))
-    timing = None
     if tracked is not None:
         tracker, y = tracked
         bits = min(tracker.bits, symbols.size) if symbols.size else tracker.bits
         errors = np.degrees(np.angle(_turned(tracker, bits)))
         phases, positions = tracker.phases[:bits], tracker.positions[:bits]
-        timing = float((_slope(positions) / SAMPLES_PER_BIT - 1) * 1e6) if bits > 16 else None
         arrays["phlp"] = np.degrees(_bent(phases)).astype(np.float32)
         arrays["tmlp"] = (100 / SAMPLES_PER_BIT * _bent(positions)).astype(np.float32)
         arrays["eye"] = _eye(tracker, y, bits)
     arrays["pher"] = errors.astype(np.float32)
     picture = Picture(Kind.PACKET, start_s, end_s, arrays, number)
     header, words = _words(packet, profile, None if tracked is None else tracked[0])
-    return Anatomy(picture, header, words, timing)
+    return Anatomy(picture, header, words)
 
 
 def _pairs(z: NDArray[np.complex64]) -> NDArray[np.float32]:
@@ -133,14 +131,19 @@ def _bent(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(x - x.mean() - _slope(x) * k, np.float64)
 
 
+@lru_cache(maxsize=8)
+def _plans(profile: Profile, hz: float, sample_rate: float) -> tuple[FrontEndPlan, BasebandPlan]:
+    front = plan_front_end(profile, [hz], sample_rate)
+    return front, plan_baseband(profile, hz, sample_rate, front)
+
+
 def _track(
     packet: Packet, profile: Profile, sample_rate: float, x: NDArray[np.float32], first: int
 ) -> tuple[PacketTracker, NDArray[np.complex64]] | None:
     """Tracker that went through the packet and the filtered samples, None when its header is not found again."""
     hz = profile.carrier_hz(packet.carrier)
     try:
-        front = plan_front_end(profile, [hz], sample_rate)
-        plan = plan_baseband(profile, hz, sample_rate, front)
+        front, plan = _plans(profile, hz, sample_rate)
     except ConfigurationError:
         return None
     u = ImpulseBlanker(front.wide_rate / profile.bit_rate).process(DownConverter(front).process(x))
@@ -168,11 +171,12 @@ def _eye(tracker: PacketTracker, y: NDArray[np.complex64], bits: int) -> NDArray
     in_phase = (part * np.exp(-1j * phase)).real
     spectrum = np.fft.rfft(in_phase)
     fine = np.fft.irfft(spectrum, part.size * EYE_FINER) * EYE_FINER
-    chosen = np.unique(np.linspace(1, bits - 2, min(EYE_TRACES, max(1, bits - 2))).astype(np.int64)) if bits > 3 else np.empty(0, int)
+    chosen = np.unique(np.linspace(1, bits - 2, min(EYE_TRACES, max(0, bits - 2))).astype(np.int64))
     span = np.linspace(-1, 1, EYE_POINTS) * SAMPLES_PER_BIT
     places = (positions[chosen][:, None] + span - low) * EYE_FINER
     scale = float(np.mean(np.abs(tracker.raw[:bits]))) or 1.0
-    return (np.interp(places.ravel(), np.arange(fine.size), fine) / scale).astype(np.float32)
+    eye: NDArray[np.float32] = (np.interp(places.ravel(), np.arange(fine.size), fine) / scale).astype(np.float32)
+    return eye
 
 
 def _words(packet: Packet, profile: Profile, tracker: PacketTracker | None) -> tuple[str, tuple[Word, ...]]:

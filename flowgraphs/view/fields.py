@@ -43,7 +43,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Dissection:
-    """A packet in layers.    source, destination: addresses in words, "" when it cannot be read.    text: what it says, one line."""
+    """A packet in layers.    source, destination: addresses in words, "" when it cannot be read.    text: one line for a list."""
 
     layers: tuple[Layer, ...]
     source: str = ""
@@ -97,14 +97,12 @@ def apdu_of(lpdu: mac.Lpdu, length: int) -> Place | None:
 def dissect(lpdu: bytes, crc_ok: bool, known: Known = NOTHING) -> Dissection:
     """All layers of an LPDU with its CRC; what cannot be read says why."""
     body = lpdu[:-CRC_OCTETS]
-    crc = Layer("CRC", len(body), len(lpdu), (
-        Field("CRC", lpdu[-CRC_OCTETS:].hex(), len(body), len(lpdu), "right" if crc_ok else "does not fit: some octets are wrong"),
-    ))  # fmt: skip
+    verdict = "right" if crc_ok else "does not fit: some octets are wrong"
+    crc = Layer("CRC", len(body), len(lpdu), (Field("CRC", lpdu[-CRC_OCTETS:].hex(), len(body), len(lpdu), verdict),))
     header = mac.LpduHeader.decode(body) if body else None
     link = Layer("Link (LPDU)", 0, min(1, len(body)), () if header is None else (
         Field("priority", "yes" if header.priority else "no", 0, 1, "sent in a priority slot" if header.priority else "", "7"),
-        Field("alternate path", "yes" if header.alt_path else "no", 0, 1, "a repeat on the other carrier" if header.alt_path else "",
-              "6"),
+        Field("alternate path", "yes" if header.alt_path else "no", 0, 1, "on the other carrier" if header.alt_path else "", "6"),
         Field("delta backlog", str(header.delta_backlog), 0, 1, "messages that this one will cause", "5..0"),
     ))  # fmt: skip
     try:
@@ -114,7 +112,7 @@ def dissect(lpdu: bytes, crc_ok: bool, known: Known = NOTHING) -> Dissection:
         return Dissection((link, rest, crc), text=f"unreadable: {error}")
     npdu = decoded.npdu
     layers = [link, _network(npdu, body)]
-    transaction, after = _transaction(npdu, body)
+    transaction = _transaction(npdu, body)
     if transaction is not None:
         layers.append(transaction)
     place = apdu_of(decoded, len(body))
@@ -154,18 +152,18 @@ def _network(npdu: mac.Npdu, body: bytes) -> Layer:
     return Layer("Network (NPDU)", 1, pdu_at, tuple(found))
 
 
-def _transaction(npdu: mac.Npdu, body: bytes) -> tuple[Layer | None, int]:
-    """Header of a TPDU, SPDU or AuthPDU, and where what follows it begins."""
+def _transaction(npdu: mac.Npdu, body: bytes) -> Layer | None:
+    """Header of a TPDU, SPDU or AuthPDU."""
     at = 4 + npdu.destination.LENGTH + len(npdu.domain.octets)
     pdu = npdu.pdu
     if isinstance(pdu, mac.Apdu):
-        return None, at
+        return None
     end = at + (2 if npdu.version else 1)
     number = Field("transaction number", str(pdu.number), at, end, "an answer repeats it", "11..0" if npdu.version else "3..0")
     if isinstance(pdu, mac.AuthPdu):
         kind = Field("type", pdu.type.name.replace("_", " ").lower(), at, at + 1, "", "5..4")
         value = Field("challenge" if pdu.is_challenge else "reply", pdu.value.hex(" "), end, end + len(pdu.value))
-        return Layer("Authentication (AuthPDU)", at, len(body), (kind, number, value)), len(body)
+        return Layer("Authentication (AuthPDU)", at, len(body), (kind, number, value))
     name = "Session (SPDU)" if isinstance(pdu, mac.Spdu) else "Transport (TPDU)"
     found = [
         Field("authenticated", "yes" if pdu.auth else "no", at, at + 1, "", "7"),
@@ -175,7 +173,7 @@ def _transaction(npdu: mac.Npdu, body: bytes) -> tuple[Layer | None, int]:
     after = len(body) - len(pdu.apdu)
     if after > end:
         found.append(Field("member list", hexadecimal(body[end:after]), end, after, "who has answered already"))
-    return Layer(name, at, after, tuple(found)), after
+    return Layer(name, at, after, tuple(found))
 
 
 def _osgp_text(lpdu: mac.Lpdu, place: Place, known: Known) -> str:
@@ -208,7 +206,8 @@ def application(place: Place, known: Known = NOTHING) -> tuple[Layer, ...]:
             continue
         name = _words(kind.__name__)
         found = tuple(Field(key, value, at + 1, at + len(apdu)) for key, value in plain_fields(request))
-        return (Layer(f"Application: {name}", at, at + len(apdu), (Field("message code", f"0x{apdu[0]:02x}", at, at + 1, name), *found)),)
+        named = Field("message code", code.value, at, at + 1, name)
+        return (Layer(f"Application: {name}", at, at + len(apdu), (named, *found)),)
     if apdu[0] >= 0x80 and len(apdu) >= 2:  # 1 direction(1) selector(14); ISO/IEC 14908-1, clause unverified (grade B)
         selector = (apdu[0] & 0x3F) << 8 | apdu[1]
         value = (Field("value", hexadecimal(apdu[2:]), at + 2, at + len(apdu)),) if apdu[2:] else ()
@@ -239,8 +238,9 @@ def _requests() -> dict[int, tuple[Any, ...]]:
     found: dict[int, list[Any]] = {}
     for name in management.__all__:
         kind = getattr(management, name)
-        if isinstance(kind, type) and isinstance(getattr(kind, "CODE", None), int) and hasattr(kind, "decode"):
-            found.setdefault(int(kind.CODE), []).append(kind)
+        code = getattr(kind, "CODE", None)
+        if isinstance(kind, type) and isinstance(code, int) and hasattr(kind, "decode"):
+            found.setdefault(int(code), []).append(kind)
     return {code: tuple(sorted(kinds, key=lambda kind: not hasattr(kind, "SUBCODE"))) for code, kinds in found.items()}
 
 

@@ -56,7 +56,7 @@ class Picture:
 
 def encode(picture: Picture, sequence: int, sent_at: float, jump: int = 0) -> bytes:
     """A message for the page."""
-    arrays = [(name.encode("ascii").ljust(4)[:4], np.ascontiguousarray(x, "<f4")) for name, x in picture.arrays.items()]
+    arrays = [(name.encode("ascii")[:4], np.ascontiguousarray(x, "<f4")) for name, x in picture.arrays.items()]
     head = HEADER.pack(
         MAGIC, VERSION, picture.kind, len(arrays), sequence & 0xFFFFFFFF, picture.packet, sent_at, picture.first_s,
         picture.end_s, jump & 0xFFFFFFFF, 0,
@@ -79,6 +79,6 @@ def decode(octets: bytes) -> tuple[Picture, int, float, int]:
         name, size = ENTRY.unpack_from(octets, HEADER.size + number * ENTRY.size)
         if at + 4 * size > len(octets):
             raise StreamError(f"array {name!r} of {size} numbers does not fit")
-        arrays[name.decode("latin-1").strip()] = np.frombuffer(octets, "<f4", size, at)
+        arrays[name.rstrip(b"\0").decode("latin-1")] = np.frombuffer(octets, "<f4", size, at)
         at += 4 * size
     return Picture(Kind(kind), first_s, end_s, arrays, packet), sequence, sent_at, jump

@@ -1,4 +1,4 @@
-"""What a listener learns from packet to packet: which request an answer belongs to, the meters' tables, and with keys what is sealed.
+"""What a listener learns from packet to packet: which request an answer belongs to, the meters' tables, what is sealed.
 
 Nothing here sends. Keys never leave: not in a repr, not in what is shown.
 """
@@ -74,7 +74,8 @@ class Listener:
     def __init__(self, secrets: Iterable[MeterSecrets] = (), rc4: bool = False) -> None:
         self._secrets = tuple(secrets)
         keys = {meter.omak.reveal(): meter.omak for meter in self._secrets}
-        self._old: list[tuple[Suite, str]] = [(osgp.OmaSuite(key), "OMA digest, right: weak, nothing encrypted") for key in keys.values()]
+        oma = "OMA digest, right: weak, nothing encrypted"
+        self._old: list[tuple[Suite, str]] = [(osgp.OmaSuite(key), oma) for key in keys.values()]
         if rc4:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", osgp.WeakSecurityWarning)
@@ -148,7 +149,7 @@ class Listener:
     def _learn(known: Known, asked: _Asked, meter: _Meter, pdu: bytes) -> None:
         """Remember a table that was read from its beginning: others are laid out by it."""
         request = request_of(asked.pdu if asked.pdu is not None else asked.apdu[1:-12])
-        if not isinstance(request, FullRead | PartialRead) or getattr(request, "offset", 0):
+        if not isinstance(request, FullRead) and not (isinstance(request, PartialRead) and request.offset == 0):
             return
         try:
             response = osgp.Response.decode(pdu, request)

@@ -183,7 +183,8 @@ def _table(request: TableRequest, data: bytes, at: int, context: osgp.Context | 
         for row in shown
     )  # fmt: skip
     needs = ", ".join(sorted(spec.depends_on()))
-    problem = "" if shown else f"its fields depend on {needs} of this meter, which have not been seen" if needs else "no field in these octets"
+    problem = f"its fields depend on {needs} of this meter, which have not been seen" if needs else "no field in these octets"
+    problem = "" if shown else problem
     return [Layer(f"{spec.id} {spec.name}", at, at + len(data), found, problem)]
 
 

@@ -170,7 +170,7 @@ class PacketLog:
             packets = [self._entries[number].packet for _, number in self._by_end[low:high]]
         parts = {name: [p for p in packets if p.carrier == name] for name in CARRIERS}
         length = max(1, end - first)
-        filled = {name: _covered(found, first, end) / length for name, found in parts.items()}
+        filled: dict[str, float] = {str(name): _covered(found, first, end) / length for name, found in parts.items()}
         return {**filled, "any": _covered(packets, first, end) / length}
 
     def counters(self) -> dict[str, int]:

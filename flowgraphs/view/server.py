@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-
 from importlib.resources import files
 from typing import Final
 
@@ -71,7 +70,7 @@ class Guard:
                 await self._app(scope, receive, send)
             else:
                 await receive()
-                await send({"type": "websocket.close", "code": POLICY, "reason": problem.body.decode()})
+                await send({"type": "websocket.close", "code": POLICY, "reason": bytes(problem.body).decode()})
             return
 
         async def with_headers(message: Message) -> None:

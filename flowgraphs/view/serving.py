@@ -47,7 +47,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def address_of(access: Access, listening: socket.socket) -> str:
     """What to open, with the token."""
-    host, port = listening.getsockname()[:2]
+    port = listening.getsockname()[1]
     shown = access.host if access.host not in ("0.0.0.0", "::", "") else socket.gethostname()
     shown = f"[{shown}]" if ":" in shown else shown
     return f"http://{shown}:{port}/" + (f"?token={access.token}" if access.token else "")

@@ -243,7 +243,7 @@ class LiveWatch:
 
     def samples_of(self, entry: Entry) -> Read | None:
         """See `Watch`."""
-        first, count = stretch(entry.packet, entry.profile, self.ring.sample_rate)
+        first, _ = stretch(entry.packet, entry.profile, self.ring.sample_rate)
         if first >= self.ring.oldest:
             return self.ring.read
         piece = self._pieces.get(entry.number)

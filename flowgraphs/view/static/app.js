@@ -12,6 +12,7 @@ const stats = (window.stats = { rx: 0, drawn: 0, fps: 0, latency: 0, packets: 0,
 let socket = null, wait = 500, pending = null, newestPacket = null;
 let pinned = null, freezeFrom = Infinity, sliding = false, listDirty = false, seekTimer = 0, seekTo = null;
 let colours = {};
+let shownInList = new Set();
 const byId = new Map();
 
 // ---- colours of the style sheet, for the canvases
@@ -46,15 +47,18 @@ function addFigure(panel, parent, cls) {
   const figure = { panel, canvas, node, small: title.querySelector("small"), width: 0, height: 0, dirty: true, seen: true };
   parent.append(node);
   figures.push(figure);
-  new ResizeObserver(() => fit(figure)).observe(canvas.parentElement);
+  figure.plot = canvas.parentElement;
+  new ResizeObserver(() => fit(figure)).observe(figure.plot);
   new IntersectionObserver(([entry]) => { figure.seen = entry.isIntersecting; figure.dirty = true; }).observe(node);
 }
 function fit(figure) {
-  const width = figure.canvas.parentElement.clientWidth - 8;
-  if (width <= 0 || width === figure.width) return;
+  const width = figure.plot.clientWidth;
+  if (width <= 0) return;
+  figure.plot.style.minHeight = `${Math.round(Math.min(460, Math.max(150, width * figure.panel.ratio)))}px`;
+  const height = figure.plot.clientHeight; // more than that where the figure beside it is higher
+  if (width === figure.width && height === figure.height) return;
   figure.width = width;
-  figure.height = Math.round(Math.min(440, Math.max(150, width * figure.panel.ratio)));
-  figure.canvas.style.height = `${figure.height}px`;
+  figure.height = height;
   figure.dirty = true;
 }
 function drawFigure(figure) {
@@ -156,7 +160,7 @@ function takeState(state) {
   const add = (name, value) => list.push(element("div", {}, element("dt", {}, name), element("dd", {}, String(value))));
   add("source", state.source);
   add(model.about?.live ? "received up to" : "decoded up to", seconds(state.decoded_s));
-  for (const [name, value] of Object.entries(n)) add(name.replaceAll("_", " ").replace("crc", "CRC"), value);
+  for (const [name, value] of Object.entries(n)) if (value || name !== "forgotten") add(name.replaceAll("_", " ").replace("crc", "CRC"), value);
   for (const [name, value] of Object.entries(state.statistics)) if (value && name !== "samples") add(`source: ${name}`, value);
   for (const [name, value] of Object.entries(state.cpu)) add(`${name}: of a core`, `${(100 * value).toFixed(1)} %`);
   add("pictures sent", state.sent);
@@ -240,15 +244,17 @@ function drawMarks() {
 function drawList() {
   listDirty = false;
   const wanted = $("filter").value.trim().toLowerCase(), onlyBad = $("only-bad").checked;
-  const at = now(), found = [];
-  for (let k = model.packets.length - 1; k >= 0 && found.length < LISTED; k--) {
-    const p = model.packets[k];
-    if (onlyBad && p.crc_ok) continue;
-    if (wanted && !`${p.from} ${p.to} ${p.text} ${p.sender} ${p.carrier}`.toLowerCase().includes(wanted)) continue;
-    found.push(p);
+  const at = now(), fits = (p) => (!onlyBad || !p.crc_ok) && (!wanted || `${p.from} ${p.to} ${p.text} ${p.sender} ${p.carrier}`.toLowerCase().includes(wanted));
+  let found = model.packets.filter(fits);
+  if (model.about?.live) found = found.slice(-LISTED).reverse(); // the newest on top
+  else { // in order of time, around the position
+    const centre = found.findIndex((p) => p.end_s > at), first = Math.max(0, Math.min(found.length - LISTED, (centre < 0 ? found.length : centre) - LISTED / 2));
+    found = found.slice(first, first + LISTED);
   }
   const focused = document.activeElement?.dataset?.packet;
   $("rows").replaceChildren(...found.map((p) => row(p, at)));
+  shownInList = new Set(found.map((p) => p.id));
+  keepInView();
   if (focused) document.querySelector(`tr[data-packet="${focused}"]`)?.focus({ preventScroll: true });
   $("no-packets").hidden = found.length > 0;
   $("no-packets").textContent = model.packets.length ? "No packet fits the filter." : "No packet yet.";
@@ -272,8 +278,20 @@ function row(p, at) {
   return node;
 }
 function markChosen() {
-  const id = pinned ?? model.shownRow?.id;
-  for (const node of $("rows").children) node.setAttribute("aria-selected", String(+node.dataset.packet === id));
+  const id = pinned ?? model.shownRow?.id, at = now();
+  if (id !== undefined && !shownInList.has(id)) listDirty = true;
+  for (const node of $("rows").children) {
+    node.setAttribute("aria-selected", String(+node.dataset.packet === id));
+    if (!model.about?.live) node.classList.toggle("ahead", (byId.get(+node.dataset.packet)?.end_s ?? 0) > at + 1e-6);
+  }
+  keepInView();
+}
+// The list goes along with the position, unless somebody works in it.
+function keepInView() {
+  const box = document.querySelector(".scroll"), node = $("rows").querySelector("[aria-selected=true]");
+  if (!node || model.about?.live || pinned !== null || box.matches(":hover, :focus-within")) return;
+  const top = node.offsetTop - box.clientHeight / 2;
+  if (Math.abs(box.scrollTop - top) > box.clientHeight / 4) box.scrollTop = top;
 }
 async function choose(id, byHand = false) {
   pinned = id;
@@ -307,7 +325,7 @@ function show(frame, packet) {
   model.shownRow = packet;
   for (const figure of figures) {
     if (figure.panel.of === "packet" || figure.panel.id === "waterfall") figure.dirty = true;
-    if (figure.panel.of === "packet") figure.small.textContent = packet ? `packet ${packet.id}${pinned === null ? "" : ", chosen"}` : "";
+    if (figure.panel.of === "packet") { figure.small.textContent = packet ? `#${packet.id}` : ""; figure.small.title = packet ? `packet ${packet.id}${pinned === null ? ", the newest" : ", chosen"}` : ""; }
   }
   markChosen();
 }
@@ -336,7 +354,7 @@ function draw(time) {
 }
 
 // ---- begin
-const WIDE = { spectrum: "half", waterfall: "wide half", waveform: "wide half", occupancy: "half", phase: "half", timing: "half" };
+const WIDE = { spectrum: "half", waterfall: "wide half tall", waveform: "half", occupancy: "half", phase: "half", timing: "half" };
 for (const panel of PANELS) addFigure(panel, $("figures"), WIDE[panel.id] ?? "");
 addFigure(packetWave, $("packet-wave"), "");
 readColours();

@@ -8,11 +8,6 @@ for (let i = 0; i < 256; i++) {
   const at = (i / 255) * (MAP.length - 1), k = Math.min(MAP.length - 2, Math.floor(at)), part = at - k;
   for (let c = 0; c < 3; c++) COLOUR[3 * i + c] = MAP[k][c] + part * (MAP[k + 1][c] - MAP[k][c]);
 }
-const scale = (values) => {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
-  return [low, high];
-};
 const number = (v, n = 6) => (Number.isFinite(v) ? String(+v.toPrecision(n)) : "");
 const table = (head, rows) => [head.join(","), ...rows.map((row) => row.join(","))].join("\n") + "\n";
 
@@ -81,6 +76,24 @@ export class Model {
     if (!this.hold || this.hold.length !== columns) this.hold = Float32Array.from(frame.arrays.spec);
     for (let c = 0; c < columns; c++) this.hold[c] = Math.max(frame.arrays.spec[c], this.hold[c] - 0.4);
   }
+  rowsShown(step) {
+    const length = this.about.length_s; // a short recording fills the figure
+    return length ? Math.min(ROWS, Math.max(40, Math.ceil(length / step - 1e-6))) : ROWS;
+  }
+  newest(count) {
+    if (count >= ROWS) return this.image;
+    this.part ??= document.createElement("canvas");
+    this.part.width = this.image.width;
+    this.part.height = count;
+    this.part.getContext("2d").drawImage(this.image, 0, 0);
+    return this.part;
+  }
+  get span() { // of time that the figures over time show
+    const last = this.rows[this.rows.length - 1];
+    if (!last) return [0, 1];
+    const step = last.end - last.first;
+    return [last.end - this.rowsShown(step) * step, last.end];
+  }
   hertz(column) {
     const [low, high] = this.about.edges_hz;
     return low + ((column + 0.5) / this.about.columns) * (high - low);
@@ -125,9 +138,10 @@ const spectrum = {
     };
     if (m.hold) pen.path(trace(m.hold), { stroke: c.hold, width: 1 });
     if (values) pen.path(trace(values), { stroke: c.ink, width: 1.3 });
+    const lowest = Math.min(...Object.values(m.about.carriers).map((carrier) => carrier.hz));
     for (const [name, carrier] of Object.entries(m.about.carriers)) {
-      const at = sx(carrier.hz / 1e3);
-      if (at < box.x + box.w) pen.text(name, at, box.y + 12, { fill: c[name], anchor: "middle", weight: 600, size: 10 });
+      const side = carrier.hz === lowest ? 0 : 1, at = sx(carrier.edges_hz[side] / 1e3) + (side ? 5 : -5);
+      if (at < box.x + box.w) pen.text(name, at, box.y + 13, { fill: c[name], anchor: side ? "start" : "end", weight: 600, size: 10.5 });
     }
     pen.unclip();
   },
@@ -135,14 +149,14 @@ const spectrum = {
 };
 
 const waterfall = {
-  id: "waterfall", title: "Waterfall", ratio: 0.62, of: "line",
+  id: "waterfall", title: "Waterfall", ratio: 0.66, of: "line",
   help: "The spectrum over time: newest on top, bright is strong. A packet is a block in one of the two carrier bands; boxes mark those that were decoded, dashed red where the CRC failed. Steady lines are narrow-band interference, horizontal streaks are impulses.",
   draw(pen, m, c) {
     const rows = m.rows, end = rows.length ? rows[rows.length - 1].end : 0;
     const step = rows.length ? rows[rows.length - 1].end - rows[rows.length - 1].first : 0.02;
-    const length = ROWS * step, first = end - length;
+    const count = m.rowsShown(step), first = end - count * step;
     const { box, sx, sy } = axes(pen, c, { x: kilohertz(m), y: { low: first, high: end, label: "time [s]" }, grid: false });
-    pen.image(m.image, box.x, box.y, box.w, box.h);
+    pen.image(m.newest(count), box.x, box.y, box.w, box.h);
     pen.clip(box.x, box.y, box.w, box.h);
     for (const p of packetsBetween(m, first, end)) {
       const carrier = m.about.carriers[p.carrier];
@@ -197,13 +211,15 @@ const waveform = {
 };
 
 const occupancy = {
-  id: "occupancy", title: "Channel occupancy", ratio: 0.3, of: "line",
+  id: "occupancy", title: "Channel occupancy", ratio: 0.36, of: "line",
   help: "Who holds the line: bars are packets on the primary (lower row) and secondary carrier, red where the CRC failed. The curves are the level within each carrier's band. The figures above count the air time of packets in the last ten seconds.",
   draw(pen, m, c) {
-    const end = m.rows.length ? m.rows[m.rows.length - 1].end : 10, first = m.rows.length ? Math.max(0, m.rows[m.rows.length - 1].end - ROWS * (m.rows[m.rows.length - 1].end - m.rows[m.rows.length - 1].first)) : 0;
-    const [low, high] = m.range;
-    const bottom = Math.floor((low - 25) / 10) * 10, top = Math.ceil((high + 15) / 10) * 10;
-    const { box, sx, sy } = axes(pen, c, { x: { low: first, high: Math.max(end, first + 1e-3), label: "time [s]" }, y: { low: bottom, high: top, label: "level [dBV]" } });
+    const [first, end] = m.span;
+    let low = Infinity, high = -Infinity;
+    for (const row of m.rows) { low = Math.min(low, row.lev0, row.lev1); high = Math.max(high, row.lev0, row.lev1); }
+    if (low > high) [low, high] = [-60, 0];
+    const bottom = Math.floor((low - 18) / 10) * 10, top = Math.ceil((high + 3) / 10) * 10;
+    const { box, sx, sy } = axes(pen, c, { x: { low: first, high: end, label: "time [s]" }, y: { low: bottom, high: top, label: "level [dBV]" } });
     pen.clip(box.x, box.y, box.w, box.h);
     for (const [k, name] of ["primary", "secondary"].entries()) {
       for (const p of packetsBetween(m, first, end)) {
@@ -220,15 +236,15 @@ const occupancy = {
 };
 
 const constellation = {
-  id: "constellation", title: "Constellation", ratio: 1, of: "packet",
+  id: "constellation", title: "Constellation", ratio: 0.8, of: "packet",
   help: "Every bit of the packet as the receiver saw it, after carrier and timing recovery: right is 1, left is 0. Two tight clouds are a clean packet. Wide clouds are noise, an ellipse or a ring is a carrier that was not followed.",
   draw(pen, m, c) {
     const values = m.shown?.arrays.cons ?? [];
     let reach = 1.6;
     for (const v of values) reach = Math.max(reach, Math.min(4, Math.abs(v) * 1.05));
-    const square = Math.min(pen.width - 56, pen.height - 40), right = pen.width - 46 - square;
-    const range = { low: -reach, high: reach };
-    const { box, sx, sy } = axes(pen, c, { x: { ...range, label: "in phase" }, y: { ...range, label: "quadrature" }, right: Math.max(8, right) });
+    const wide = Math.min(pen.width - 56, (pen.height - 40) * 1.6), range = { low: -reach, high: reach };
+    const across = (reach * wide) / (pen.height - 40); // the same scale both ways
+    const { box, sx, sy } = axes(pen, c, { x: { low: -across, high: across, label: "in phase" }, y: { ...range, label: "quadrature" }, right: Math.max(8, pen.width - 46 - wide) });
     pen.clip(box.x, box.y, box.w, box.h);
     pen.path([sx(0), box.y, sx(0), box.y + box.h], { stroke: c.soft });
     const points = new Float64Array(values.length);
@@ -240,7 +256,7 @@ const constellation = {
 };
 
 const eye = {
-  id: "eye", title: "Eye diagram", ratio: 1, of: "packet",
+  id: "eye", title: "Eye diagram", ratio: 0.8, of: "packet",
   help: "The filtered signal around every bit, laid over each other: two bit times wide, the decision falls in the middle. An open eye there means that bits are easily told apart; where it closes sideways, timing is uncertain.",
   draw(pen, m, c) {
     const values = m.shown?.arrays.eye ?? [], n = m.about.eye_points;
@@ -299,7 +315,7 @@ const timing = {
 };
 
 export const packetWave = {
-  id: "packetwave", title: "Waveform of the packet", ratio: 0.26, of: "packet",
+  id: "packetwave", title: "Packet waveform", ratio: 0.26, of: "packet",
   help: "The line voltage while the packet was on it. The shaded part is its known header.",
   draw(pen, m, c) {
     const s = m.shown, r = m.shownRow;
@@ -316,4 +332,4 @@ export const packetWave = {
   csv: (m) => envelopeCsv(m.shown?.arrays.wave ?? [], m.shown?.first ?? 0, m.shown?.end ?? 0),
 };
 
-export const PANELS = [spectrum, waterfall, waveform, occupancy, constellation, eye, phase, timing];
+export const PANELS = [spectrum, waterfall, waveform, constellation, eye, phase, occupancy, timing];

@@ -120,7 +120,7 @@ export function axes(pen, colours, { x, y, left = 46, bottom = 32, top = 8, righ
   const sx = (v) => box.x + ((v - x.low) / (x.high - x.low)) * box.w;
   const sy = (v) => box.y + box.h - ((v - y.low) / (y.high - y.low)) * box.h;
   pen.rect(0, 0, pen.width, pen.height, { fill: colours.panel });
-  const xs = x.ticks ?? ticks(x.low, x.high, box.w / 70), ys = y.ticks ?? ticks(y.low, y.high, box.h / 34);
+  const xs = x.ticks ?? ticks(x.low, x.high, Math.max(2, box.w / 62)), ys = y.ticks ?? ticks(y.low, y.high, Math.max(3, box.h / 34));
   const dx = digits(xs), dy = digits(ys);
   for (const v of xs) {
     if (grid) pen.path([sx(v), box.y, sx(v), box.y + box.h], { stroke: colours.grid });
