@@ -127,7 +127,7 @@ class GraphRun:
 
     Args:
         graph: effective graph (its seed and pace already set).
-        record_to: where the line's recorder writes, None = nowhere.
+        record_to: where the line's recorder writes, None = nowhere.    monitor: where it sends what its coupler hears.
         on_event: gets every event as it arrives.    report: gets one line of text about processes.
         transmit: stations may send on a real front end.
     Attributes:
@@ -141,8 +141,9 @@ class GraphRun:
         on_event: Callable[[Event], None],
         report: Callable[[str], None],
         transmit: bool = False,
+        monitor: str | None = None,
     ) -> None:
-        self.graph, self.record_to, self.transmit = graph, record_to, transmit
+        self.graph, self.record_to, self.transmit, self.monitor = graph, record_to, transmit, monitor
         self.ended = False
         self.finished: dict[str, Finished] = {}
         self.children: list[Child] = []
@@ -169,6 +170,8 @@ class GraphRun:
             arguments += ["--record", str(self.record_to)]
         if self.transmit:
             arguments.append("--transmit")
+        if self.monitor is not None:
+            arguments += ["--monitor", self.monitor]
         self.spawn(LINE, arguments)
         for station in self.graph.stations:
             self.spawn(station.name, ["station", f"{self.graph_file}#{station.name}", "--endpoint", self.endpoint])

@@ -4,6 +4,7 @@ import click
 
 from ..cli import debug_option
 from .security_option import security_option, with_security
+from .view_option import view_option
 
 MAX_METERS = 20
 
@@ -19,6 +20,7 @@ MAX_METERS = 20
 @click.option("--meters", type=click.IntRange(1, MAX_METERS), help="Another number of meters than three.")
 @click.option("--endpoint", metavar="ZMQ", help="Where the line is, for `osgp-sdr read`; default: private.")
 @security_option
+@view_option
 @click.option("--packets", is_flag=True, help="Show every packet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
 @debug_option
@@ -28,6 +30,7 @@ def command(
     meters: int | None,
     endpoint: str | None,
     security: str | None,
+    view_port: int | None,
     packets: bool,
     as_json: bool,
 ) -> int:
@@ -41,4 +44,4 @@ def command(
         graph = with_meters(graph, meters)
     changes = {"seed": seed, "endpoint": endpoint}
     graph = msgspec.structs.replace(graph, **{key: value for key, value in changes.items() if value is not None})
-    return run_graph(with_security(graph, security), out, as_json, packets, details=False)
+    return run_graph(with_security(graph, security), out, as_json, packets, details=False, view_port=view_port)

@@ -4,6 +4,7 @@ import click
 
 from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
 from .security_option import security_option, with_security
+from .view_option import view_beside, view_option
 
 
 @click.command(
@@ -25,6 +26,7 @@ from .security_option import security_option, with_security
 @click.option("--duty-cycle", type=click.FloatRange(0, 1, min_open=True), help="Most of the time that may be sent; default 0.64.")
 @click.option("--only", metavar="NAME", multiple=True, help="Run only this station of the graph here; may be repeated.")
 @security_option
+@view_option
 @click.option("--packets", is_flag=True, help="Show every packet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
 @debug_option
@@ -40,6 +42,7 @@ def command(
     duty_cycle: float | None,
     only: tuple[str, ...],
     security: str | None,
+    view_port: int | None,
     packets: bool,
     as_json: bool,
 ) -> int:
@@ -61,13 +64,15 @@ def command(
         loaded = msgspec.structs.replace(at_rate(loaded), **{key: value for key, value in given.items() if value is not None})
     changes = {"seed": seed, "pace": pace, "endpoint": endpoint or loaded.endpoint or DEFAULT_ENDPOINT}
     loaded = msgspec.structs.replace(loaded, **{key: value for key, value in changes.items() if value is not None})
-    return run_graph(with_security(loaded, security), out, as_json, packets, transmit=transmit)
+    return run_graph(with_security(loaded, security), out, as_json, packets, transmit=transmit, view_port=view_port)
 
 
 def run_graph(
-    graph: object, out: str | None, as_json: bool, packets: bool, details: bool = True, transmit: bool = False
-) -> int:
-    """Run a graph to its end and leave what was asked for."""
+    graph: object, out: str | None, as_json: bool, packets: bool, details: bool = True, transmit: bool = False,
+    view_port: int | None = None,
+) -> int:  # fmt: skip
+    """Run a graph to its end and leave what was asked for; with `view_port` serve a page of it until Ctrl-C."""
+    import contextlib
     import time
     from pathlib import Path
 
@@ -97,15 +102,21 @@ def run_graph(
     def on_event(event: object) -> None:
         log.add(event)  # type: ignore[arg-type]
         printer.show(event)  # type: ignore[arg-type]
+        if view is not None:
+            view.hear(event)  # type: ignore[arg-type]
 
     def report(text: str) -> None:
         click.echo(f"osgp-sdr: {text}", err=True)
 
     for weakness in weaknesses(graph):
         report(weakness)
-    with Lifetime() as lifetime:
+    with Lifetime() as lifetime, contextlib.ExitStack() as stack:
+        view = None if view_port is None else stack.enter_context(view_beside(graph, view_port))
+        if view is not None:
+            report(f"look at {view.address}")
         try:
-            with GraphRun(graph, recording, on_event, report, transmit) as running:
+            monitor = None if view is None else view.endpoint
+            with GraphRun(graph, recording, on_event, report, transmit, monitor) as running:
                 running.start()
                 running.watch(lifetime.stopped)
                 done = running.all_finished() or running.ended
@@ -118,16 +129,20 @@ def run_graph(
             click.echo(f"wrote {', '.join(path.name for path in written)} to {directory}", err=True)
         if lifetime.interrupted and not done:
             return INTERRUPTED
-    if not as_json:
-        click.echo("\n" + readings_table(log))
-    simulated = 0.0 if log.finish is None else log.finish / graph.sample_rate
-    click.echo(f"{simulated:.1f} s on the line took {wall:.1f} s", err=True)
-    if graph.frontend is not None and not transmit:
-        heard = log.good_packets()
-        report(f"{heard} packets were heard")
-        return DONE if heard else ANSWER_IS_NO
-    silent = log.silent_meters()
-    if silent:
-        report(f"not read: {', '.join(silent)}")
-        return ANSWER_IS_NO
-    return DONE
+        if not as_json:
+            click.echo("\n" + readings_table(log))
+        simulated = 0.0 if log.finish is None else log.finish / graph.sample_rate
+        click.echo(f"{simulated:.1f} s on the line took {wall:.1f} s", err=True)
+        if graph.frontend is not None and not transmit:
+            heard = log.good_packets()
+            report(f"{heard} packets were heard")
+            code = DONE if heard else ANSWER_IS_NO
+        else:
+            silent = log.silent_meters()
+            if silent:
+                report(f"not read: {', '.join(silent)}")
+            code = ANSWER_IS_NO if silent else DONE
+        if view is not None:
+            report("the graph has ended; the page stays until Ctrl-C")
+            view.stay(lifetime.stopped)
+        return code

@@ -7,8 +7,7 @@ import click
 from ..cli import DONE, INTERRUPTED, debug_option
 from .decode import parse_settings
 from .recordings import recording_options
-
-PORT = 8714
+from .view_option import HERE, PORT, missing
 
 
 @click.command(
@@ -20,7 +19,7 @@ PORT = 8714
     only looks. It is served to this machine; with another --host whoever opens it needs the token that is printed.""",
 )
 @click.argument("source")
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to serve.")
+@click.option("--host", default=HERE, show_default=True, metavar="ADDRESS", help="Where to serve.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="A further host name of the page; then it needs a token.")
 @click.option("--profile", default="auto", metavar="NAME|FILE", help="Channel; auto tries the A, then the C band.")
@@ -32,14 +31,13 @@ def command(
     source: str, host: str, port: int, names: tuple[str, ...], profile: str, settings: dict[str, str], **file_options: Any
 ) -> int:
     from ..decoding import receiver_options
-    from ..errors import MissingFeature
     from ..kernels import ensure_compiled
     from ..lifetime import Lifetime
 
     try:
         from ..view.serving import serve
     except ImportError as error:
-        raise MissingFeature(f"view needs the extra 'web' (pip install 'osgp-sdr[web]'): {error}") from None
+        raise missing(error) from None
     from ..view.access import Access
     from ..view.opening import open_watch
     from ..view.serving import address_of, bind

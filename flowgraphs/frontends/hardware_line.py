@@ -22,6 +22,7 @@ from phy import Profile
 from ..errors import FrontEndError
 from ..graph import Graph
 from ..lifetime import Lifetime
+from ..monitor import MonitorSender
 from ..recorder import RecordingWriter
 from ..stream import MAX_TOGETHER
 from .contract import DUPLEX, Address, SampleSink, SampleSource, open_duplex, open_sink, open_source
@@ -82,12 +83,13 @@ def run_front_end(
     transmit: bool = False,
     record_to: Path | None = None,
     report: Callable[[str], None] = lambda text: None,
+    monitor: MonitorSender | None = None,
 ) -> FrontEndRun:
     """Serve the stations of `graph` from its `frontend` until it ends or is told to stop.
 
     Args:
         graph: effective graph, at the front end's rate (see `at_rate`).    endpoint: to bind.    transmit: the user asked for it.
-        record_to: writes what is heard.    report: gets one line of text now and then.
+        record_to: writes what is heard.    monitor: gets it, too.    report: gets one line of text now and then.
     Raises:
         FrontEndError, RecordingError, StationError: one line that says what does not work.
     """
@@ -115,13 +117,15 @@ def run_front_end(
         try:
             report(f"the front end is at {port.endpoint} and waits for {', '.join(s.name for s in graph.stations)}")
             if port.start([station.name for station in graph.stations], lifetime.stopped):
-                _Loop(graph, port, source, run, lifetime, report).go(record_to)
+                _Loop(graph, port, source, run, lifetime, report).go(record_to, monitor)
         finally:
             port.close("the front end stops")
     finally:
         source.close()
         if sink is not None:
             sink.close()
+        if monitor is not None:
+            monitor.close()
     return run
 
 
@@ -177,14 +181,16 @@ class _Loop:
         self._rest = np.zeros(0, np.float32)  # heard, but not a whole block yet
         self._handed = 0  # transmit blocks below this index were given to the sink
         self._writer: RecordingWriter | None = None
+        self._monitor: MonitorSender | None = None
         self._trailer = -(-round(TRAILER_S * graph.sample_rate) // graph.block) * graph.block
         self._unsent_end = -1
         # Where time stands still for a slow reader, it has to stand still for slow stations, too.
         self._patient = isinstance(source, SoundCardSource) and source.card.queue.patient
 
-    def go(self, record_to: Path | None) -> None:
+    def go(self, record_to: Path | None, monitor: MonitorSender | None = None) -> None:
         """Until the source has ended or somebody asks to stop."""
         port, source = self._port, self._source
+        self._monitor = monitor
         self._handed = port.index
         if isinstance(source, SoundCardSource) and not self._start(source):
             return
@@ -297,6 +303,8 @@ class _Loop:
             heard = x[done : done + count]
             if self._writer is not None:
                 self._writer.write(heard, port.index)
+            if self._monitor is not None:
+                self._monitor.write(heard, port.index)
             port.emit(np.broadcast_to(heard, (port.couplers, count)))
             done += count
             if self._patient and not port.caught_up(self._lifetime.stopped):

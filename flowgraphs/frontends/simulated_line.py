@@ -21,6 +21,7 @@ from phy import channel
 from ..graph import Graph
 from ..lifetime import Lifetime
 from ..messages import Samples
+from ..monitor import MonitorSender
 from ..recorder import RecordingWriter
 from ..stream import LinePort
 
@@ -127,8 +128,11 @@ def run_line(
     lifetime: Lifetime,
     record_to: Path | None = None,
     report: Callable[[str], None] = lambda text: None,
+    monitor: MonitorSender | None = None,
 ) -> int:
     """The line as a process: waits for the graph's stations, then runs in lock-step until it is told to stop.
+
+    What the coupler of `monitor` hears is sent there, too.
 
     Returns the index of the first sample that was not emitted.
     """
@@ -152,16 +156,21 @@ def run_line(
         recorder = graph.line.recorder
         if recorder is not None and record_to is not None:
             writer = RecordingWriter(record_to, graph.sample_rate, first_sample=port.index, append=port.index > 0)
-        _loop(graph, port, mixer, writer, lifetime)
+        _loop(graph, port, mixer, writer, monitor, lifetime)
     finally:
         if writer is not None:
             writer.close()
+        if monitor is not None:
+            monitor.close()
         port.close("the line stops")
     return port.index
 
 
-def _loop(graph: Graph, port: LinePort, mixer: Mixer, writer: RecordingWriter | None, lifetime: Lifetime) -> None:
+def _loop(
+    graph: Graph, port: LinePort, mixer: Mixer, writer: RecordingWriter | None, monitor: MonitorSender | None, lifetime: Lifetime
+) -> None:
     recorded = graph.line.recorder.coupler if graph.line.recorder is not None and writer is not None else -1
+    heard_aside = {recorded, -1 if monitor is None else monitor.coupler} - {-1}
     paced = graph.pace == "realtime"
     started_at, first = time.monotonic(), port.index
     countdown = STOP_CHECK
@@ -173,11 +182,13 @@ def _loop(graph: Graph, port: LinePort, mixer: Mixer, writer: RecordingWriter | 
         index, block = port.index, port.block
         if port.members is not members:  # a new mapping means that somebody joined
             members = port.members
-            mixer.listen({member.coupler for member in members.values()} | ({recorded} - {-1}))
+            mixer.listen({member.coupler for member in members.values()} | heard_aside)
         heard = np.concatenate([mixer.work(k, port.sent(k)) for k in range(index, index + together * block, block)], axis=1)
         port.emit(heard)
         if writer is not None:
             writer.write(heard[recorded], index)
+        if monitor is not None:
+            monitor.write(heard[monitor.coupler], index)
         countdown -= 1
         if countdown == 0:
             countdown = STOP_CHECK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Any, Final
@@ -118,8 +118,9 @@ def dissect(lpdu: bytes, crc_ok: bool, known: Known = NOTHING) -> Dissection:
     place = apdu_of(decoded, len(body))
     text = describe(body)
     if place is not None:
-        layers += application(place, known)
-        text = _osgp_text(decoded, place, known) or text
+        inner = application(place, known)
+        layers += inner
+        text = _osgp_text(decoded, place, known) or _management_text(decoded, place, inner[0]) or text
     layers.append(crc)
     to = npdu.destination.address if isinstance(npdu.destination, mac.GroupReply) else npdu.destination
     return Dissection(tuple(layers), str(npdu.source), str(to), text)
@@ -162,8 +163,11 @@ def _transaction(npdu: mac.Npdu, body: bytes) -> Layer | None:
     number = Field("transaction number", str(pdu.number), at, end, "an answer repeats it", "11..0" if npdu.version else "3..0")
     if isinstance(pdu, mac.AuthPdu):
         kind = Field("type", pdu.type.name.replace("_", " ").lower(), at, at + 1, "", "5..4")
-        value = Field("challenge" if pdu.is_challenge else "reply", pdu.value.hex(" "), end, end + len(pdu.value))
-        return Layer("Authentication (AuthPDU)", at, len(body), (kind, number, value))
+        after = end + len(pdu.value)
+        value = Field("challenge" if pdu.is_challenge else "reply", pdu.value.hex(" "), end, after)
+        group = () if pdu.group is None else (Field("group", str(pdu.group), after, after + 1),)
+        address = Field("address format", str(pdu.address_format), at, at + 1, "of the message in question", "7..6")
+        return Layer("Authentication (AuthPDU)", at, len(body), (address, kind, number, value, *group))
     name = "Session (SPDU)" if isinstance(pdu, mac.Spdu) else "Transport (TPDU)"
     found = [
         Field("authenticated", "yes" if pdu.auth else "no", at, at + 1, "", "7"),
@@ -187,13 +191,28 @@ def _osgp_text(lpdu: mac.Lpdu, place: Place, known: Known) -> str:
     return f"{pdu.type.name.replace('_', ' ').lower()} {pdu.number}: {text}" if text else ""
 
 
+def _management_text(lpdu: mac.Lpdu, place: Place, layer: Layer) -> str:
+    """A session message of network management in words, "" for another one."""
+    pdu = lpdu.npdu.pdu
+    if not isinstance(pdu, mac.Spdu) or layer.problem:
+        return ""
+    family = mac.Apdu(place.apdu[0]).family
+    name = layer.name.removeprefix("Application: ")
+    if name in (str(family).replace("_", " "), "response") or (not place.answer and place.apdu[0] not in _requests()):
+        return ""
+    kind = f"{pdu.type.name.replace('_', ' ').lower()} {pdu.number}"
+    return f"{kind}: {name}"
+
+
 def application(place: Place, known: Known = NOTHING) -> tuple[Layer, ...]:
     """The layers of an APDU; of an answer with the request at hand."""
-    from .osgp_fields import is_osgp, osgp_layers
+    from .osgp_fields import commissioning_layer, is_osgp, osgp_layers
 
     apdu, at, asked = place.apdu, place.at, known.asked
     if is_osgp(place, known):
         return osgp_layers(place, known)
+    if (step := commissioning_layer(place, asked)) is not None:
+        return (step,)
     code = Field("message code", f"0x{apdu[0]:02x}", at, at + 1)
     rest = (Field("data", hexadecimal(apdu[1:]), at + 1, at + len(apdu)),) if apdu[1:] else ()
     if place.answer:
@@ -205,7 +224,7 @@ def application(place: Place, known: Known = NOTHING) -> tuple[Layer, ...]:
         except (mac.DecodeError, ValueError, IndexError):
             continue
         name = _words(kind.__name__)
-        found = tuple(Field(key, value, at + 1, at + len(apdu)) for key, value in plain_fields(request))
+        found = tuple(Field(key, value, at + 1, at + len(apdu)) for key, value in plain_fields(request)) or rest
         named = Field("message code", code.value, at, at + 1, name)
         return (Layer(f"Application: {name}", at, at + len(apdu), (named, *found)),)
     if apdu[0] >= 0x80 and len(apdu) >= 2:  # 1 direction(1) selector(14); ISO/IEC 14908-1, clause unverified (grade B)
@@ -222,14 +241,18 @@ def _management_answer(place: Place, asked: bytes | None, code: Field, rest: tup
     apdu, at = place.apdu, place.at
     if asked is None:
         return Layer("Application: response", at, at + len(apdu), (code, *rest), "the request was not received")
+    named = Field("response code", code.value, at, at + 1, f"answers 0x{asked[0]:02x}")
+    plain = Layer("Application: response", at, at + len(apdu), (named, *rest))
+    if asked[0] not in _requests():
+        return plain
     try:
         report = management.decode_response(asked[0], apdu, asked[1] if len(asked) > 1 else None)
     except mac.DecodeError as error:
-        return Layer("Application: response", at, at + len(apdu), (code, *rest), str(error))
-    name = _words(type(report).__name__)
-    found = tuple(Field(key, value, at + 1, at + len(apdu)) for key, value in plain_fields(report))
-    note = f"answers 0x{asked[0]:02x}"
-    return Layer(f"Application: {name}", at, at + len(apdu), (Field("response code", code.value, at, at + 1, note), *found))
+        return replace(plain, problem=str(error))
+    if isinstance(report, management.Unexpected):
+        return plain
+    found = tuple(Field(key, value, at + 1, at + len(apdu)) for key, value in plain_fields(report) if value != "none") or rest
+    return Layer(f"Application: {_words(type(report).__name__)}", at, at + len(apdu), (named, *found))
 
 
 @cache

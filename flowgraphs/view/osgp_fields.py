@@ -188,6 +188,19 @@ def _table(request: TableRequest, data: bytes, at: int, context: osgp.Context | 
     return [Layer(f"{spec.id} {spec.name}", at, at + len(data), found, problem)]
 
 
+def commissioning_layer(place: Place, asked: bytes | None) -> Layer | None:
+    """A step of an AES commissioning, None when the APDU is none."""
+    apdu, at = place.apdu, place.at
+    if commissioning_step(apdu) is None or (place.answer and commissioning_step(asked or b"") is None):
+        return None
+    found = (
+        Field("message code", f"0x{apdu[0]:02x}", at, at + 1, "commissioning of the AES profile"),
+        Field("step", str(apdu[1]), at + 1, at + 2, STEPS[apdu[1]]),
+        Field("nonce and proof", hexadecimal(apdu[2:]), at + 2, at + len(apdu), "fresh keys follow from both sides' nonces"),
+    )
+    return Layer("OSGP commissioning", at, at + len(apdu), found)
+
+
 def commissioning_step(apdu: bytes) -> str | None:
     """The step of an AES commissioning, None when the APDU is none."""
     if len(apdu) < 2 + NONCE_OCTETS or apdu[0] != 0x01:
