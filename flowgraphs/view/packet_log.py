@@ -183,7 +183,7 @@ def _covered(packets: list[Packet], first: int, end: int) -> int:
     """Samples of first .. end - 1 within at least one packet."""
     total, at = 0, first
     for low, high in sorted((max(p.start_sample, first), min(p.end_sample, end)) for p in packets):
-        if high > at:
+        if high > max(low, at):
             total += high - max(low, at)
             at = high
     return total

@@ -1,0 +1,215 @@
+"""The page in a real, headless Chromium: packets arrive, one is read, the slider moves, a figure is saved; wide and on a phone."""
+
+import csv
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import urllib.request
+import zlib
+from pathlib import Path
+
+import pytest
+
+RECORDING = str(Path(__file__).parents[1] / "recordings" / "quiet.sigmf-meta")
+FAULTY = str(Path(__file__).parents[1] / "recordings" / "faults.sigmf-meta")
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
+pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+SIZES = {"desktop": (1366, 900), "phone": (390, 844)}
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        yield (opened := started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]))
+        opened.close()
+
+
+def serve(recording):
+    command = [sys.executable, "-m", "flowgraphs", "view", recording, "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    line = process.stderr.readline()
+    while line and "http://" not in line:
+        line = process.stderr.readline()
+    assert line, "the server did not start"
+    return process, "http://" + line.split("http://")[1].strip()
+
+
+@pytest.fixture(scope="module")
+def address():
+    process, found = serve(RECORDING)
+    yield found
+    process.terminate()
+    process.wait(10)
+
+
+def until(page, expression):
+    """The page's own policy forbids playwright's way of waiting."""
+    deadline = time.monotonic() + WAIT_S
+    while not (value := page.evaluate(expression)):
+        assert time.monotonic() < deadline, f"waited in vain for {expression}: {page.evaluate('JSON.stringify(window.stats)')}"
+        page.wait_for_timeout(50)
+    return value
+
+
+def decoded(recording):
+    """Truth: what `osgp-sdr decode` prints of the same recording."""
+    result = subprocess.run(
+        [sys.executable, "-m", "flowgraphs", "decode", "--json", "--all", recording], capture_output=True, text=True, timeout=120
+    )
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def visit(browser, address, size):
+    context = browser.new_context(viewport=dict(zip(("width", "height"), SIZES[size], strict=True)), accept_downloads=True)
+    page = context.new_page()
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed"))
+    page.goto(address)
+    return context, page, complaints
+
+
+def png_size(octets):
+    """Width, height and how many different octets its picture has."""
+    assert octets[:8] == b"\x89PNG\r\n\x1a\n"
+    at, packed = 8, b""
+    while at < len(octets):
+        length, kind = struct.unpack(">I4s", octets[at : at + 8])
+        packed += octets[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    return (*struct.unpack(">II", octets[16:24]), len(set(zlib.decompress(packed))))
+
+
+def saved(page, figure, kind):
+    with page.expect_download() as download:
+        page.locator(f"#{figure} [data-save={kind}]").click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_driven_end_to_end(browser, address, size):
+    truth = decoded(RECORDING)
+    context, page, complaints = visit(browser, address, size)
+    until(page, f"window.stats.packets === {len(truth)} && window.stats.drawn > 2")
+    rows = page.locator("#rows tr")
+    assert [row.split(" s")[0] for row in rows.locator("td:first-child").all_inner_texts()] == [
+        f"{packet['start_s']:.4f}" for packet in truth
+    ]
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0], "nothing sticks out at the side"
+
+    # a packet, chosen and read
+    rows.nth(4).click()
+    until(page, "document.querySelector('#detail .facts') !== null")
+    assert page.locator("#packet .octets").inner_text().replace(" ", "").replace("\n", "") == truth[4]["lpdu"]
+    facts = page.locator("#packet .facts").inner_text()
+    assert f"{truth[4]['esn0_db']:.1f} dB" in facts and f"{truth[4]['clock_ppm']:+.1f} ppm" in facts and "right" in facts
+    fields = dict(zip(page.locator(".layers th").all_inner_texts(), page.locator(".layers td.value").all_inner_texts(), strict=True))
+    assert fields["CRC"] == truth[4]["lpdu"][-4:] and fields["source"] == "124/43"  # LPDU 01 bf 7c 2b ..: subnet 7c, node 2b
+    page.locator("#packet > details summary").click()
+    words = page.locator(".word b").all_inner_texts()
+    assert "".join(words) == truth[4]["lpdu"]
+    assert rows.nth(4).get_attribute("aria-selected") == "true"
+    with urllib.request.urlopen(address + page.locator("#json").get_attribute("href")) as answer:
+        assert {key: value for key, value in json.load(answer).items() if key in truth[4]} == truth[4]
+
+    # pause, the slider, play
+    if page.locator("#play").inner_text() == "Pause":
+        page.locator("#play").click()
+    until(page, "document.querySelector('#play').textContent === 'Play'")
+    page.locator("#slider").fill("0.4")
+    until(page, "document.querySelector('#position').value.startsWith('0.4000')")
+    page.wait_for_timeout(300)
+    before = page.evaluate("window.stats.rx")
+    page.wait_for_timeout(400)
+    assert page.evaluate("window.stats.rx") == before, "a paused page gets no pictures"
+    page.locator("#play").click()
+    until(page, f"window.stats.rx > {before} + 3")
+
+    # figures and numbers to take along
+    for figure in ("spectrum", "constellation", "waterfall"):
+        name, octets = saved(page, figure, "PNG")
+        width, height, values = png_size(octets)
+        assert name.startswith(f"osgp-{figure}-") and name.endswith(".png")
+        assert width >= 1280 and height >= 300 and values > 20, f"{figure} is drawn: {width} x {height}, {values} values"
+    name, octets = saved(page, "eye", "SVG")
+    assert octets.startswith(b"<svg ") and octets.count(b"<path") > 40
+    table = list(csv.reader(saved(page, "spectrum", "CSV")[1].decode().splitlines()))
+    assert table[0] == ["frequency_hz", "level_dbv"] and len(table) == 513
+    points = list(csv.DictReader(saved(page, "constellation", "CSV")[1].decode().splitlines()))
+    assert len(points) == 35 + 11 * len(truth[4]["lpdu"]) // 2 and all(0.5 < abs(float(p["in_phase"])) < 1.5 for p in points)
+    assert complaints == []
+    context.close()
+
+
+def test_it_draws_ten_pictures_a_second_and_costs_little(browser, address):
+    context, page, complaints = visit(browser, address, "desktop")
+    until(page, "window.stats.packets === 8")
+    page.locator("#speed").select_option("0.1")  # the recording lasts ten seconds so
+    page.locator("#slider").fill("0.1")
+    page.wait_for_timeout(3500)
+    stats = page.evaluate("window.stats")
+    assert stats["fps"] > 3 and stats["latency"] < 0.5, stats  # 10 on an idle machine
+    state = json.load(urllib.request.urlopen(address + "api/state"))["state"]
+    assert state["cpu"]["view"] < 0.2, state["cpu"]
+    assert complaints == []
+    context.close()
+
+
+def test_the_keyboard_is_enough(browser, address):
+    context, page, complaints = visit(browser, address, "desktop")
+    until(page, "window.stats.packets === 8")
+    page.locator("#filter").fill("secondary")
+    until(page, "document.querySelectorAll('#rows tr').length === 3")
+    page.locator("#filter").fill("")
+    until(page, "document.querySelectorAll('#rows tr').length === 8")
+    page.locator("#rows tr").first.focus()
+    page.keyboard.press("ArrowDown")
+    until(page, "document.querySelector('#detail-title').textContent === 'Packet 1'")
+    page.keyboard.press("Escape")
+    assert page.locator("#follow").is_hidden()
+    page.keyboard.press("n")
+    until(page, "document.querySelector('#play').textContent === 'Play'")
+    page.keyboard.press("Tab")
+    ask = page.get_by_role("button", name="Eye diagram: what am I looking at?")
+    ask.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#eye-reading").is_visible() and ask.get_attribute("aria-expanded") == "true"
+    page.locator("#help").focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("dialog").is_visible()
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, input, select, a[href]')].filter(e => !(e.ariaLabel || e.textContent.trim() ||"
+        " e.labels?.length || e.title)).length"
+    )
+    assert unnamed == 0, "every control has a name"
+    assert complaints == []
+    context.close()
+
+
+def test_it_freezes_at_the_packet_that_fails_its_crc(browser):
+    bad = next(packet for packet in decoded(FAULTY) if not packet["crc_ok"])
+    process, address = serve(FAULTY)
+    try:
+        context, page, complaints = visit(browser, address, "desktop")
+        page.locator("#freeze").check()
+        until(page, "!document.querySelector('#banner').hidden")
+        assert f"{bad['start_s']:.4f} s failed its CRC" in page.locator("#banner").inner_text()
+        until(page, "document.querySelector('#play').textContent === 'Play'")
+        until(page, "document.querySelector('#packet .facts .bad') !== null")
+        assert page.locator("#packet .octets").inner_text().replace(" ", "").replace("\n", "") == bad["lpdu"]
+        assert complaints == []
+        context.close()
+    finally:
+        process.terminate()
+        process.wait(10)
