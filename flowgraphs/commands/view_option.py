@@ -20,7 +20,8 @@ def view_option(command: Command) -> Command:
     """--view and --view-port; the command gets `view_port`, None when no page is wanted."""
 
     def port_of(context: click.Context, _parameter: click.Parameter, wanted: bool) -> int | None:
-        return int(context.params.pop("view_at")) if wanted else None
+        port = int(context.params.pop("view_at"))
+        return port if wanted else None
 
     for option in (
         click.option("--view", "view_port", is_flag=True, callback=port_of,

@@ -27,7 +27,8 @@ def line():
 
 
 def truth():
-    return [(one.packet.lpdu, one.packet.start_sample) for one in decode_recording(open_recording(RECORDING), "pl20a", ReceiverOptions())]
+    found = decode_recording(open_recording(RECORDING), "pl20a", ReceiverOptions())
+    return [(one.packet.lpdu, one.packet.start_sample) for one in found]
 
 
 class Played:
@@ -83,7 +84,7 @@ def close_to(found, expected):
 def test_a_live_source_gives_the_packets_of_the_recording():
     x, first = line(), 10_000_000
     cuts = np.cumsum(np.random.default_rng(1).integers(100, 9000, 400))
-    pieces = [piece for piece in np.split(x, cuts[cuts < x.size])]
+    pieces = np.split(x, cuts[cuts < x.size])
     starts = np.cumsum([first, *(piece.size for piece in pieces[:-1])])
     watch, source = run([Block(int(at), piece) for at, piece in zip(starts, pieces, strict=True)], 8)
     close_to(received(watch), [(lpdu, start + first) for lpdu, start in truth()])

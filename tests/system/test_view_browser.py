@@ -1,4 +1,4 @@
-"""The page in a real, headless Chromium: packets arrive, one is read, the slider moves, a figure is saved; wide and on a phone."""
+"""The page in a real, headless Chromium: packets arrive, one is read, the slider moves, a figure is saved; wide and phone."""
 
 import csv
 import json
@@ -114,7 +114,8 @@ def test_the_page_is_driven_end_to_end(browser, address, size):
     assert page.locator("#packet .octets").inner_text().replace(" ", "").replace("\n", "") == truth[4]["lpdu"]
     facts = page.locator("#packet .facts").inner_text()
     assert f"{truth[4]['esn0_db']:.1f} dB" in facts and f"{truth[4]['clock_ppm']:+.1f} ppm" in facts and "right" in facts
-    fields = dict(zip(page.locator(".layers th").all_inner_texts(), page.locator(".layers td.value").all_inner_texts(), strict=True))
+    names, values = (page.locator(f".layers {place}").all_inner_texts() for place in ("th", "td.value"))
+    fields = dict(zip(names, values, strict=True))
     assert fields["CRC"] == truth[4]["lpdu"][-4:] and fields["source"] == "124/43"  # LPDU 01 bf 7c 2b ..: subnet 7c, node 2b
     page.locator("#packet > details summary").click()
     words = page.locator(".word b").all_inner_texts()
