@@ -140,6 +140,7 @@ class Network:
         self._directory: dict[Line, dict[tuple[object, ...], set[int]]] = {}
         self._heap: list[tuple[float, int, int, Any]] = []
         self._dirty: set[int] = set()
+        self._serving: int | None = None  # the node whose events are being handed out
         self._calls = 0
         self._frame_count = 0
         self._kept: dict[int, Frame] = {}
@@ -197,9 +198,10 @@ class Network:
     def node(self, index: int) -> mac.Node:
         """A node, up to date, for sending, asking or changing something now."""
         member = self._members[index]
-        member.line.catch_up(member)
-        member.node.on_timer(self.now)
-        self._dirty.add(index)
+        if index != self._serving:
+            member.line.catch_up(member)
+            member.node.on_timer(self.now)
+            self._dirty.add(index)
         return member.node
 
     def call_at(self, at: float, call: Callable[[float], None]) -> None:
@@ -388,6 +390,7 @@ class Network:
         `may_move`: the node may have got another address.
         """
         node, now, application = member.node, self.now, member.application
+        outer, self._serving = self._serving, member.index
         worked = application is None
         while True:
             while (event := node.next_event()) is not None:
@@ -403,6 +406,7 @@ class Network:
             application.work(now)
             self.reports += [(member.index, report) for report in application.reports()]
             worked = True
+        self._serving = outer
         if member.frame is None:
             for outgoing in node.frames_to_send(now):
                 self._start(member, outgoing)

@@ -229,7 +229,8 @@ class ChannelAccess:
                 self._follow(*changes[first])
                 first += 1
             if first < len(changes):
-                self._follow(*changes[first])
+                if self._carrier or not self._busy_quickly(changes[first][1]):
+                    self._follow(*changes[first])
                 first = self._overhear_quickly(changes, first + 1)
         for change in changes[first:]:
             self._follow(*change)
@@ -274,6 +275,26 @@ class ChannelAccess:
         else:
             self.on_frame(None if what == BAD_FRAME else what, at)
 
+    def _busy_quickly(self, at: float) -> bool:
+        """`on_channel(True)` for a machine that nothing waits for; False when it is in one of the rarer states."""
+        if self.state is AccessState.RANDOM_IDLE:
+            idle_from = self._since
+        elif self._due_at is not None and self.state is AccessState.BETA1:
+            idle_from = self._due_at + self._area[self._last_was_own]
+        elif self._due_at is not None and self.state is AccessState.PRIORITY_IDLE:
+            idle_from = self._due_at
+        else:
+            return False
+        if at >= idle_from:
+            expired, self._cycle_left = _cycles(at - idle_from, self._cycle_left, self._cycle)
+            counted = self._counted if self.state is AccessState.RANDOM_IDLE else 0
+            if expired != counted:
+                self.backlog.subtract(expired - counted)
+        self._carrier, self._last_was_own = True, False
+        self.state, self._due_at = AccessState.BUSY, None
+        self._since, self._counted = at, 0
+        return True
+
     def _overhear_quickly(self, changes: Sequence[tuple[int, float]], first: int) -> int:
         """Changes from `first` on, the line being busy now; returns the index of the first one not worked off."""
         if self.state is not AccessState.BUSY:
@@ -304,7 +325,7 @@ class ChannelAccess:
         self._cycle_left, self._since = left, since
         if not busy:
             self._carrier = False
-            self._begin_idle(since)
+            self.state, self._due_at = AccessState.BETA1, since + beta1
         return index
 
     def on_collision(self, now: float) -> None:
