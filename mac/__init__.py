@@ -7,7 +7,7 @@ The PDUs can be used alone: `Lpdu.decode(octets)`. Network management messages a
 """
 
 from . import management
-from .access import AccessState
+from .access_states import AccessState
 from .address import Broadcast, Destination, DomainId, Group, GroupReply, SubnetNode, UniqueId
 from .apdu import Apdu, ApduFamily
 from .authentication import AuthenticationKeys

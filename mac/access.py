@@ -16,45 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 from random import Random
 from typing import Final
 
 from .access_rule import AccessRule
+from .access_states import AccessEvent, AccessState, next_state
 from .backlog import Backlog
 from .errors import LocalProtocolError
 from .statistics import Statistics
 from .timing import ChannelTiming
-
-
-class AccessState(Enum):
-    """Where the node is in the packet cycle."""
-
-    __hash__ = object.__hash__  # that of Enum is ten times slower, and the table is asked several times a packet
-
-    BUSY = auto()
-    BETA1 = auto()
-    PRIORITY_WAIT = auto()
-    PRIORITY_IDLE = auto()
-    RANDOM_IDLE = auto()
-    RANDOM_WAIT = auto()
-    START_TX = auto()
-
-
-class AccessEvent(Enum):
-    """What may happen to it."""
-
-    __hash__ = object.__hash__
-
-    CARRIER = auto()  # the line became busy
-    LINE_IDLE = auto()  # the line became idle
-    PRIORITY_TURN = auto()  # beta1 over, a priority packet may use its slot
-    AREA_BEGINS = auto()  # beta1 over, otherwise
-    PACKET_DRAWS = auto()  # a packet is ready and draws a slot
-    NOTHING_TO_SEND = auto()
-    SLOT_REACHED = auto()
-    ACCEPTED = auto()  # the frame was taken and goes on the line
-
 
 # Changes of the line as `ChannelAccess.overhear` takes them; a frame with good CRC is its delta backlog, 0..63.
 BECAME_BUSY: Final = -3
@@ -64,37 +34,7 @@ BAD_FRAME: Final = -1
 LineState = tuple[AccessState, int, bool, bool, float, float, int, float | None]
 
 _ROUNDING: Final = 1e-6  # of a window: a wait of exactly n windows counts n, however the sum was rounded
-_IDLE_STATES: Final = tuple(state for state in AccessState if state is not AccessState.BUSY)
-
 _COUNTING_STATES: Final = frozenset({AccessState.RANDOM_IDLE, AccessState.RANDOM_WAIT, AccessState.START_TX})
-
-TRANSITIONS: Final[dict[tuple[AccessState, AccessEvent], AccessState]] = {
-    (AccessState.BUSY, AccessEvent.CARRIER): AccessState.BUSY,
-    (AccessState.BUSY, AccessEvent.LINE_IDLE): AccessState.BETA1,
-    (AccessState.BETA1, AccessEvent.PRIORITY_TURN): AccessState.PRIORITY_WAIT,
-    (AccessState.BETA1, AccessEvent.AREA_BEGINS): AccessState.PRIORITY_IDLE,
-    (AccessState.PRIORITY_WAIT, AccessEvent.SLOT_REACHED): AccessState.START_TX,
-    (AccessState.PRIORITY_WAIT, AccessEvent.NOTHING_TO_SEND): AccessState.RANDOM_IDLE,
-    (AccessState.PRIORITY_IDLE, AccessEvent.PACKET_DRAWS): AccessState.RANDOM_WAIT,
-    (AccessState.PRIORITY_IDLE, AccessEvent.NOTHING_TO_SEND): AccessState.RANDOM_IDLE,
-    (AccessState.RANDOM_IDLE, AccessEvent.PACKET_DRAWS): AccessState.RANDOM_WAIT,
-    (AccessState.RANDOM_WAIT, AccessEvent.SLOT_REACHED): AccessState.START_TX,
-    (AccessState.RANDOM_WAIT, AccessEvent.NOTHING_TO_SEND): AccessState.RANDOM_IDLE,
-    (AccessState.START_TX, AccessEvent.ACCEPTED): AccessState.BUSY,
-    (AccessState.START_TX, AccessEvent.NOTHING_TO_SEND): AccessState.RANDOM_IDLE,
-    **{(state, AccessEvent.CARRIER): AccessState.BUSY for state in _IDLE_STATES},
-}
-
-
-_AFTER: Final = {event: {state: after for (state, what), after in TRANSITIONS.items() if what is event} for event in AccessEvent}
-
-
-def next_state(state: AccessState, event: AccessEvent) -> AccessState:
-    """State after `event`; refuses pairs that the table does not hold."""
-    try:
-        return _AFTER[event][state]
-    except KeyError:
-        raise LocalProtocolError(f"{event.name} while {state.name}") from None
 
 
 class ChannelAccess:

@@ -8,7 +8,8 @@ from itertools import count
 from random import Random
 
 from . import timers
-from .access import AccessState, LineState
+from .access import LineState
+from .access_states import AccessState
 from .address import NO_ADDRESS, Broadcast, Destination, DomainId, SubnetNode, check_range
 from .apdu import Apdu
 from .application import ApplicationLayer

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mac import AccessState, ChannelTiming, LocalProtocolError, Statistics
-from mac.access import TRANSITIONS, AccessEvent, ChannelAccess, next_state
+from mac.access import ChannelAccess
+from mac.access_states import TRANSITIONS, AccessEvent, next_state
 from mac.backlog import Backlog
 
 NES = ChannelTiming.load("pl20a_nes")

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from mac import Broadcast, ChannelTiming, DomainId, Lpdu, LpduHeader, Npdu, Spdu, SpduType, Statistics, SubnetNode
-from mac.access import AccessState
+from mac.access_states import AccessState
 from mac.link import LinkLayer
 
 SLOTTED = ChannelTiming.load("pl20a")
