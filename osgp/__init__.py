@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     )
     from .place import Place, place
     from .plc import Limits
+    from .rings import ProfileGeometry, ProfileInterval, newest_first
     from .security import (
         MODE_NAMES,
         RC4_WEAKNESS,
@@ -118,6 +119,7 @@ _HOMES: Final = {
         "Subsystem"
     ),
     "plc": "Limits",
+    "rings": "ProfileGeometry ProfileInterval newest_first",
     "security": (
         "AesSuite Key KeyRing Link MODE_NAMES MepSuite MeterSecurity OmaSuite RC4_WEAKNESS Rc4Suite "
         "SecurityMode WeakSecurityWarning client_security oma_digest"
@@ -203,6 +205,8 @@ __all__ = [
     "Place",
     "Port",
     "Power",
+    "ProfileGeometry",
+    "ProfileInterval",
     "ProfileSettings",
     "Quantity",
     "Rc4Suite",
@@ -236,6 +240,7 @@ __all__ = [
     "decode_request",
     "event_code",
     "event_codes",
+    "newest_first",
     "oma_digest",
     "place",
     "source",
