@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .billing import Billing
 from .config import MeterConfig
+from .consumption import Consumption
 from .contactor import Contactor
 from .control_outputs import ControlOutputs
 from .interface import InterfaceDefinition
@@ -13,6 +14,7 @@ from .journal import Journal
 from .measuring import Measuring
 from .mep_clients import MepClients
 from .mep_port import MepNumbers
+from .one_time_reads import OneTimeReads
 from .port_tables import PortTables
 from .prepayment import Prepayment
 from .profiling import Profiling
@@ -26,6 +28,6 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     """The subsystems of a meter behind its identity. One line each."""
     # The journal keeps what the others log; measuring counts before anybody reads; intervals end before the tariff changes.
     return (
-        Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), InterfaceDefinition(), MepClients(), MepNumbers(),
-        PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
+        Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), Consumption(), OneTimeReads(), InterfaceDefinition(),
+        MepClients(), MepNumbers(), PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
     )  # fmt: skip

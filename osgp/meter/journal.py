@@ -43,6 +43,7 @@ GENERATION_4_CHANGES: Final = 159  # octets of an ET75 entry from firmware 4.0; 
 SEQUENCE_KEPT_FROM: Final = (3, 70)  # firmware that never resets sequence numbers; grade A
 WARN_ONE_IN: Final = 10  # the overflow warning comes when a tenth of the log is left: grade D
 SEQUENCES: Final = 1 << 32
+CLOCK_ERROR: Final = 1 << 6  # bit of octet 1 of BT03; grade A
 STATUS_FROM: Final = 4  # octet of BT03 at which the maker's status begins
 _VERSION: Final = 1
 
@@ -272,6 +273,8 @@ class Journal(Subsystem):
         mask = mask[: len(octets)].ljust(len(octets), b"\0")
         cleared = bytes(have & ~(clear & ~level) for have, clear, level in zip(octets, mask, keep, strict=True))
         store.write("BT03", 0, cleared)
+        if (octets[1] ^ cleared[1]) & CLOCK_ERROR:
+            self._host.signal(Alarm("clock_error", False), now)  # the tariff depends on it
         return ProcedureResult.COMPLETED, b""
 
     def _read_logs(self, parameters: bytes, session: Session, now: float) -> tuple[ProcedureResult, bytes]:

@@ -38,6 +38,7 @@ MEMORY: Final = 233_856  # BT60.memory_length of a 256K meter; grade A
 FORMAT_INT32: Final = 32  # BT62; grade A
 FIRST_MAPPED, MAPPED = 112, 52  # ids 112..163 lead to ET66; grade A
 ELEMENT: Final = 131  # octets of a set in ET21; grade A
+SYNC_ONGOING, SYNC_DONE = 1, 2  # ET54.lp_time_sync; grade A
 ANSI_OPTION: Final = 1 << 3  # ET21 offset 93; grade A
 _VERSION: Final = 1
 
@@ -78,6 +79,7 @@ class Profiling(Subsystem):
         self._overflowed = [False] * self._count
         self._mapped: list[int] = []
         self._config_id = 0
+        self._adjusted = 0  # s, in the running interval of the primary set
         self._down_ms = 0  # UTC at which the power went
         largest = {"blocks": 21259, "intervals": 1440, "channels": MAX_CHANNELS, "interval_time": 255}
         put(host.store, "BT60", {**_FLAGS, "memory_length": MEMORY, "sets": [largest] * self._count})
@@ -113,7 +115,16 @@ class Profiling(Subsystem):
         for number, one in enumerate(self.sets):
             if one is not None and utc_ms >= one.state.end_ms:
                 one.end_interval(self._dst, partial(self._read, one, now))
+                if number == self.primary:
+                    self._adjustment(0, False)
                 self._after(number, now)
+
+    def _adjustment(self, seconds: int, ongoing: bool) -> None:
+        """ET54: by how much the clock was moved in the running interval of the primary set; grade A."""
+        if "ET54" in self._host.store and (seconds or self._adjusted):
+            self._adjusted = self._adjusted + seconds if seconds else 0
+            state = 0 if not self._adjusted else SYNC_ONGOING if ongoing else SYNC_DONE
+            self._host.store.update("ET54", {"lp_time_sync": state, "lp_time_adjustment": self._adjusted})
 
     def _dst(self, end_ms: int) -> bool:
         """Daylight saving in the last instant of an interval: grade D."""
@@ -144,6 +155,8 @@ class Profiling(Subsystem):
                 self._moved(utc_ms - 1000 * signal.seconds, utc_ms, now)
 
     def _moved(self, old_ms: int, new_ms: int, now: float) -> None:
+        seconds = max(-(1 << 31), min((1 << 31) - 1, (new_ms - old_ms) // 1000))
+        self._adjustment(seconds, bool(self._timing.slew_left))
         for number, one in enumerate(self.sets):
             if one is not None:
                 one.clock_moved(old_ms, new_ms, self._dst, partial(self._read, one, now), self._skipped())
@@ -335,7 +348,8 @@ class Profiling(Subsystem):
 
     def snapshot(self) -> bytes:
         rows = [None if one is None else (astuple(one.settings), one.started_ms, astuple(one.state)) for one in self.sets]
-        head = json.dumps({"sets": rows, "config_id": self._config_id, "down": self._down_ms}).encode()
+        state = {"sets": rows, "config_id": self._config_id, "down": self._down_ms, "adjusted": self._adjusted}
+        head = json.dumps(state).encode()
         octets = b"".join(bytes(one.octets) for one in self.sets if one is not None)
         return bytes((_VERSION,)) + struct.pack("<I", len(head)) + head + octets
 
@@ -345,7 +359,7 @@ class Profiling(Subsystem):
         place = 5 + int.from_bytes(octets[1:5], "little")
         try:
             head = json.loads(octets[5:place])
-            self._config_id, self._down_ms = head["config_id"], head["down"]
+            self._config_id, self._down_ms, self._adjusted = head["config_id"], head["down"], head["adjusted"]
             for number, row in enumerate(head["sets"][: self._count]):
                 if row is None:
                     self.sets[number] = None

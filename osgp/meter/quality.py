@@ -23,7 +23,7 @@ from .disturbance import SupplyState
 from .draw import DAY_MS, Piece
 from .journal import Journal
 from .measuring import Measuring
-from .quality_records import CONFIGURATION, DEFAULTS, OFF, read_thresholds
+from .quality_records import CONFIGURATION, DEFAULTS, OFF, read_thresholds, voltage_shares
 from .signals import Alarm, LoadSwitched, LogEntry, PowerDown, PowerUp, Signal
 from .subsystem import Host, Subsystem
 from .timekeeping import to_ms, to_seconds
@@ -380,13 +380,8 @@ class Quality(Subsystem):
             samples.append(self._measuring.readings.mean_voltage_mv(end_ms - at.average_ms, end_ms, phase))
         if len(self._averages[0]) < at.samples:
             return
-        low, high = at.proper_mv
-        below, above = at.medium_mv
-        shares = []
+        shares = [voltage_shares(samples, at) for samples in self._averages]
         for samples in self._averages:
-            critical = sum(not low - below <= one <= high + above for one in samples)
-            outside = sum(not low <= one <= high for one in samples)
-            shares.append((1000 * (outside - critical) // len(samples), 1000 * critical // len(samples)))
             samples.clear()
         drp, drc = max(one for one, _ in shares), max(one for _, one in shares)
         store = self._host.store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -127,3 +128,12 @@ def read_thresholds(store: TableStore) -> Thresholds:
         samples=get("ET55.voltage_samples", 1008),
         average_ms=1000 * max(1, get("ET55.average_voltage_seconds", 600)),
     )
+
+
+def voltage_shares(samples: Collection[int], at: Thresholds) -> tuple[int, int]:
+    """DRP and DRC of average voltages in mV: outside the proper range but in the medium one, and outside both; 0.1 percent."""
+    low, high = at.proper_mv
+    below, above = at.medium_mv
+    critical = sum(not low - below <= one <= high + above for one in samples)
+    outside = sum(not low <= one <= high for one in samples)
+    return 1000 * (outside - critical) // len(samples), 1000 * critical // len(samples)

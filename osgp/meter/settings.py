@@ -43,6 +43,21 @@ EUROPEAN_DST: Final = (
 )
 
 
+# BT50, firmware 3.50 and later; grade A.
+CALENDAR_LIMITS: Final = {
+    "tou_self_read": True,
+    "season_self_read": True,
+    "sort_tier_switches": True,
+    "time_zone_offset": True,
+    "number_seasons": SEASONS,
+    "number_special_schedules": 2,
+    "number_non_recurring": NON_RECURRING,
+    "number_recurring": RECURRING,
+    "number_tier_switches": SWITCHES,
+    "calendar_table_size": 808,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileSettings:
     """One load profile data set.

@@ -23,8 +23,9 @@ from ..types import LtimeDate, TimeOfDay
 from .calendar import Calendar, LocalClock, LocalTime, midnight
 from .identity import put
 from .override import CANCEL, Drive, Override, decode_override
-from .settings import NON_RECURRING, RECURRING, SEASONS, SWITCHES, built_calendar
+from .settings import CALENDAR_LIMITS, built_calendar
 from .signals import (
+    Alarm,
     ClockChanged,
     ClockSlewed,
     DemandReset,
@@ -42,6 +43,7 @@ SET_CLOCK: Final = 10  # BP10
 SLEW_CLOCK: Final = 2048 + 16  # EP16
 OLD_TIME, NEW_TIME = 3, 4  # event ids; spec/events.json
 DST_BEGINS, DST_ENDS, SEASON_EVENT, SPECIAL_EVENT, TARIFF_EVENT = 22, 23, 24, 26, 27
+CLOCK_ERROR: Final = 1 << 6  # bit of BT03 octet 1; its tariff is ET04.clock_error_tier; grade A
 NO_SPECIAL: Final = 15  # BT55.special_schedule when there is none; C12.19, grade C
 SCHEDULED: Final = 0  # reason code of ET41; grade A
 DAY: Final = datetime.timedelta(days=1)
@@ -67,7 +69,7 @@ class Timing(Subsystem):
         settings = config.metering
         self._clock = UtcClock(milliseconds(config.utc(0.0)))
         host.clock = self
-        put(store, "BT50", _LIMITS)
+        put(store, "BT50", CALENDAR_LIMITS)
         put(store, "BT53", {"time_zone_offset": config.utc_offset, "dst_adjustment": 60, "dst_time": _time(120)})
         put(store, "BT54", dict(settings.calendar or built_calendar(config.tariff, settings)))
         put(store, "ET47", {"tariff": CANCEL})
@@ -76,6 +78,7 @@ class Timing(Subsystem):
         self.tier, self.drive, self.season, self.special, self.dst = 0, Drive.CALENDAR, 0, NO_SPECIAL, False
         self._tiers = settings.tiers
         self._override: Override | None = None
+        self._forced: int | None = None  # by consumption
         self._marker = datetime.datetime.min  # local time up to which due moments have been dealt with
         self._started = False
         self._next_ms: int | None = None
@@ -181,7 +184,11 @@ class Timing(Subsystem):
 
     def _choose_tier(self, local: datetime.datetime, at_ms: int, utc: datetime.datetime, first: bool) -> None:
         calendar_tier = self.calendar.schedule(local.date()).tier(local.hour * 60 + local.minute)
+        if self._host.store.octets("BT03")[1] & CLOCK_ERROR:
+            calendar_tier = self._host.store.octets("ET04")[113]
         tier, self.drive = min(calendar_tier, self._tiers - 1), Drive.CALENDAR
+        if self._forced is not None:
+            tier, self.drive = min(self._forced, self._tiers - 1), Drive.TIMED
         if self._override is not None:
             if self._override.over(calendar_tier, at_ms, utc):
                 self._override = None
@@ -244,8 +251,16 @@ class Timing(Subsystem):
         self._override = decode_override(octets, calendar_tier, self._tiers, at_ms, utc)
 
     def on_signal(self, signal: Signal, now: float) -> None:
-        if isinstance(signal, PowerUp):
+        if isinstance(signal, Alarm) and signal.name == "clock_error" and self._started:
+            self._evaluate(to_ms(now))
+        elif isinstance(signal, PowerUp):
             self._clock.slew_after_ms = max(self._clock.slew_after_ms, to_ms(now))
+            self._evaluate(to_ms(now))
+
+    def force(self, tier: int | None, now: float) -> None:
+        """A tariff by consumption instead of the calendar's; None: the calendar rules. An override by hand goes first."""
+        if tier != self._forced:
+            self._forced = tier
             self._evaluate(to_ms(now))
 
     def set_clock(self, utc: datetime.datetime, now: float, user: int) -> None:
@@ -339,7 +354,8 @@ class Timing(Subsystem):
         state: dict[str, Any] = {
             "offset": clock.offset_ms, "slew": (clock.slew_s, clock.slew_after_ms, clock.slewed_s),
             "tier": self.tier, "season": self.season, "special": self.special, "dst": self.dst,
-            "marker": milliseconds(self._marker), "override": None, "drive": self.drive, "next": self._next_ms,
+            "marker": milliseconds(self._marker), "override": None, "drive": self.drive,
+            "forced": self._forced, "next": self._next_ms,
         }  # fmt: skip
         if override is not None:
             end = None if override.end_utc is None else milliseconds(override.end_utc)
@@ -356,6 +372,7 @@ class Timing(Subsystem):
             clock.slew_s, clock.slew_after_ms, clock.slewed_s = state["slew"]
             self.tier, self.season, self.special, self.dst = (state[key] for key in ("tier", "season", "special", "dst"))
             self._marker, self.drive, self._next_ms = moment(state["marker"]), Drive(state["drive"]), state["next"]
+            self._forced = state["forced"]
             if state["override"] is not None:
                 tier, drive, calendar_tier, end_ms, end = state["override"]
                 self._override = Override(tier, Drive(drive), calendar_tier, end_ms, None if end is None else moment(end))
@@ -366,18 +383,6 @@ class Timing(Subsystem):
 
 _GMT: Final = 16
 _ZONE_AND_DST: Final = 32 | 64
-_LIMITS: Final = {
-    "tou_self_read": True,
-    "season_self_read": True,
-    "sort_tier_switches": True,
-    "time_zone_offset": True,
-    "number_seasons": SEASONS,
-    "number_special_schedules": 2,
-    "number_non_recurring": NON_RECURRING,
-    "number_recurring": RECURRING,
-    "number_tier_switches": SWITCHES,
-    "calendar_table_size": 808,
-}
 
 
 def _weekday(when: datetime.datetime) -> int:

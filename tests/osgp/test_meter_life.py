@@ -61,6 +61,8 @@ def lively(firmware=(4, 30, 0), **metering):
                 Disturbance.outage(1800, 3600), Disturbance.voltage(9000, 30, 20, 1), Disturbance.voltage(20_000, 5, 80),
             )),
             metering=MeteringSettings(
+                configuration={"consumption_tariff": True, "over_power_threshold": 1500, "over_power_seconds": 40,
+                               "over_power_tier": 3, "step_tariff": True, "step_thresholds": (2000, 6000, 9000)},
                 demand=DemandSettings((8, 9, 7), ((10, 0), (20, 0), (11, 1)), 5, 3), self_read_minute=90,
                 profile=(
                     ProfileSettings((0, 1, 2, 3, 164, 170, 208), 15, 96, 10),

@@ -27,6 +27,7 @@ from osgp.meter.adjustable import AdjustableLog
 from osgp.meter.billing import Billing
 from osgp.meter.eventlog import EventLog, EventRecord
 from osgp.meter.journal import Journal
+from osgp.meter.one_time_reads import OneTimeReads
 from osgp.meter.signals import Alarm, LogEntry
 from osgp.types import LtimeDate
 
@@ -311,3 +312,17 @@ def test_bp09_reads_and_resets():
     meter = logging(demand=DemandSettings())
     assert procedure(meter, 9, b"\x03") == 0 and procedure(meter, 9, b"\0") == 2
     assert [row[2] for row in log(meter)[1] if row[2] in (20, 21)] == [21, 20]
+
+
+def test_one_time_reads_wait_for_their_time():
+    """Three entries of 17 octets: at once, at 02:00, and of a type that is not known."""
+    meter = logging()
+    meter.advance(3600.0)
+    now, later = struct.pack("<H6xBB7x", 7, 1, 0), struct.pack("<H6BBB7x", 8, 24, 6, 1, 2, 0, 0, 1, 0)
+    meter.store.write("ET19", 0, now + later + struct.pack("<H6xBB7x", 9, 5, 0))
+    meter.find(OneTimeReads).written("ET19", 0, b"", OPTICAL, meter.now)
+    assert [meter.octets("ET19", meter.now)[9 + 17 * k] for k in range(3)] == [1, 0, 2]
+    meter.advance(9000.0)
+    octets = meter.octets("ET31", meter.now)
+    assert octets[1] == 2 and [octets[6 + k * (len(octets) - 6) // 2 + 3] for k in range(2)] == [1, 2]
+    assert meter.octets("ET19", meter.now)[9 + 17] == 1 and "mfg_log_entry_available" in alarms(meter)

@@ -12,6 +12,7 @@ from osgp.access import AccessLevel, Port, Session
 from osgp.meter.calendar import Calendar, CalendarDate, LocalClock, LocalTime
 from osgp.meter.recurring import one_off, recurrences
 from osgp.meter.settings import EUROPEAN_DST, calendar_values, every_days, rdate
+from osgp.meter.signals import Alarm
 from osgp.meter.timing import Timing
 from osgp.types import AnsiDate, RecurringDate
 
@@ -313,3 +314,51 @@ def test_any_calendar_can_be_lived_with(octets, seconds):
     set_clock(meter, UTC_START + dt.timedelta(seconds=seconds))
     meter.advance(meter.now + 7200.0)
     assert 0 <= state55(meter)[1] < 4
+
+
+def consuming(configuration, load=None, **changes):
+    values = calendar_values([], [[(0, 0)]], [(0, 0, 0, 0, 0)])
+    return Meter(
+        MeterConfig(
+            load=load or ConstantLoad((1000.0,)), start=dt.datetime(2024, 2, 28, 23), utc_offset=60, firmware=(3, 70, 0),
+            metering=MeteringSettings(calendar=values, history_entries=500, configuration=configuration, **changes),
+        )
+    )  # fmt: skip
+
+
+def test_a_step_tariff_switches_at_the_watt_hour_and_begins_anew_each_month():
+    """1 kW: 5 kWh after 5 h, 30 kWh after 30 h; the month begins at 06:30 on the first."""
+    meter = consuming(
+        {"step_tariff": True, "step_thresholds": (5000, 30_000, 0), "step_reset_hour": 6, "step_reset_minute": 30}
+    )
+    for hours, tier in ((4.9997, 0), (5.0, 1), (29.9997, 1), (30.0, 2), (30.4997, 2), (30.5, 0), (35.5, 1)):
+        meter.advance(hours * 3600)
+        assert state55(meter)[1:3] == (tier, 3), hours
+    assert [tier[0] for tier in meter.registers.tiers()] == [10_000, 25_000, 500, 0]
+    assert [row[1:] for row in logged(meter) if row[1] == 27] == [(27, 1), (27, 2), (27, 0), (27, 1)]
+    assert meter.octets("ET54", meter.now)[76:79] == bytes((24, 3, 1)) and meter.octets("ET54", meter.now)[44] == 2
+
+
+def test_an_over_power_tariff_comes_after_its_time_and_ends_with_the_power():
+    class Peak(ConstantLoad):
+        def day(self, number):
+            return tuple((at, ConstantLoad((watts,)).power(0)) for at, watts in ((0, 500.0), (1000, 3000.0), (1020, 500.0),
+                                                                                 (2000, 3000.0), (2600, 500.0)))  # fmt: skip
+
+    meter = consuming(
+        {"consumption_tariff": True, "over_power_threshold": 2500, "over_power_seconds": 60, "over_power_tier": 3}, Peak()
+    )
+    for second, tier in ((1100, 0), (2059.9, 0), (2060, 3), (2599.9, 3), (2600, 0)):
+        meter.advance(float(second))
+        assert state55(meter)[1] == tier, second
+    assert meter.registers.tiers()[3][0] == 3000 * 540 // 3600
+    assert len([row for row in logged(meter) if row[1] == 27]) == 2
+
+
+def test_a_clock_error_has_a_tariff_of_its_own():
+    meter = ticking()
+    meter.store.write("ET04", 113, b"\x02")
+    meter.signal(Alarm("clock_error"), meter.now)
+    assert state55(meter)[1] == 2
+    meter.serve(FullWrite(7, bytes((3, 8, 1)) + b"\xff" * 13).encode(), CLIENT, 1.0)
+    assert state55(meter)[1] == 1
