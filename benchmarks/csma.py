@@ -362,6 +362,7 @@ def draw(series: Mapping[str, list[Row]], path: Path) -> None:
     for axes in (rate, collisions):
         axes.set(xlabel="nodes that always have a packet", xscale="log")
         axes.set_xticks(ticks := [2, 5, 10, 20, 50], [str(n) for n in ticks])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     rate.legend(title="lines: model, dots: stack", fontsize=8)
     figure.savefig(path, dpi=110)
