@@ -34,6 +34,8 @@ COMMANDS: Final[dict[str, str]] = {
     "read": "Read tables of a meter: on a running line, at its optical port or its MEP port.",
     "node": "A LON node over IP, to be queried, commissioned and messaged.",
     "tables": "Tables and procedures explained; octets decoded.",
+    "probe": "What a live ZeroMQ stream carries: framing, item type, rate, level, gaps.",
+    "keys": "CURVE keys for streams that leave this machine.",
     "audit": "What an eavesdropper learns from a capture.",
     "view": "A live page: spectrum, constellation, packets with their fields.",
     "doctor": "Versions, caches and what is missing for which feature.",

@@ -35,6 +35,7 @@ VERSION: Final = 1
 HEADER: Final = struct.Struct("<4sBBHqdII")
 NO_STATION: Final = 0xFFFF
 FLAG_SILENT: Final = 1
+RUN_SHIFT: Final = 16  # of the flags
 # Two bounds that only keep nonsense out: a block is at most 2^24 samples (42 s at 400 kS/s), a rate at most 1 GHz.
 MAX_BLOCK: Final = 1 << 24
 MAX_RATE: Final = 1e9
@@ -91,6 +92,7 @@ class SampleBlock:
     Attributes:
         samples: (count,) float32 V, read only, or None.
         sample_rate: Hz.    station: number of the coupler, 0xFFFF = unknown.
+        run: number that the sender drew when it started, 0 = not told.
     """
 
     first_sample: int
@@ -98,6 +100,7 @@ class SampleBlock:
     sample_rate: float
     samples: Samples | None = None
     station: int = NO_STATION
+    run: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,17 @@ def encode_samples(
 ) -> list[bytes]:
     """A block as the parts of one multipart message. `samples` None sends the header alone."""
     if samples is None:
-        return [HEADER.pack(MAGIC, VERSION, _SAMPLES, station, first_sample, sample_rate, count, FLAG_SILENT)]
-    header = HEADER.pack(MAGIC, VERSION, _SAMPLES, station, first_sample, sample_rate, count, 0)
+        return [samples_header(first_sample, sample_rate, count, silent=True, station=station)]
+    header = samples_header(first_sample, sample_rate, count, station=station)
     return [header, np.ascontiguousarray(samples, dtype=SAMPLE).tobytes()]
+
+
+def samples_header(
+    first_sample: int, sample_rate: float, count: int, silent: bool = False, station: int = NO_STATION, run: int = 0
+) -> bytes:
+    """The first part of a message of samples; arguments as the attributes of `SampleBlock`."""
+    flags = (FLAG_SILENT if silent else 0) | run << RUN_SHIFT
+    return HEADER.pack(MAGIC, VERSION, _SAMPLES, station, first_sample, sample_rate, count, flags)
 
 
 def encode(message: Message) -> list[bytes]:
@@ -166,7 +177,7 @@ def _sample_block(
     if flags & FLAG_SILENT:
         if len(parts) == 2 and len(parts[1]):
             raise StreamError("a silent block has no payload")
-        return SampleBlock(first_sample, count, sample_rate, None, station)
+        return SampleBlock(first_sample, count, sample_rate, None, station, flags >> RUN_SHIFT)
     if len(parts) != 2 or len(parts[1]) != SAMPLE.itemsize * count:
         octets = len(parts[1]) if len(parts) == 2 else 0
         raise StreamError(f"{count} samples need {SAMPLE.itemsize * count} octets, got {octets}")
@@ -174,7 +185,7 @@ def _sample_block(
     # One dot product is the cheapest test of a whole block: any NaN, infinity or absurd value makes it non-finite.
     if not math.isfinite(float(samples.dot(samples))):
         raise StreamError("samples are not finite")
-    return SampleBlock(first_sample, count, sample_rate, samples, station)
+    return SampleBlock(first_sample, count, sample_rate, samples, station, flags >> RUN_SHIFT)
 
 
 PayloadType = TypeVar("PayloadType")

@@ -23,11 +23,15 @@ SOURCES: Final[dict[str, tuple[str, str]]] = {
     "pipe": ("pipes", "open_pipe_source"),
     "line": ("line_monitor", "open_line_source"),
     "soundcard": ("soundcard", "open_soundcard_source"),
+    "zmq+sub": ("zeromq_source", "open_zeromq_source"),
+    "zmq+pull": ("zeromq_source", "open_zeromq_source"),
 }
 SINKS: Final[dict[str, tuple[str, str]]] = {
     "file": ("files", "open_file_sink"),
     "pipe": ("pipes", "open_pipe_sink"),
     "soundcard": ("soundcard", "open_soundcard_sink"),
+    "zmq+pub": ("zeromq_sink", "open_zeromq_sink"),
+    "zmq+push": ("zeromq_sink", "open_zeromq_sink"),
 }
 DUPLEX: Final[dict[str, tuple[str, str]]] = {  # both directions with one count of samples
     "soundcard": ("soundcard", "open_soundcard_duplex"),
@@ -62,6 +66,8 @@ class SourceStatistics:
 
     gaps, missing: how often samples were lost, and how many in all.    late, duplicated, reordered: blocks.
     overruns: the front end or the reader was too slow.    clipped: samples at full scale.    malformed: messages or octets.
+    restarts: of the sender.    foreign: blocks of another sender.    wrong_rate: blocks of another sample rate.
+    suspected: samples that the clock misses in a stream without an index.
     """
 
     blocks: int = 0
@@ -74,6 +80,10 @@ class SourceStatistics:
     overruns: int = 0
     clipped: int = 0
     malformed: int = 0
+    restarts: int = 0
+    foreign: int = 0
+    wrong_rate: int = 0
+    suspected: int = 0
 
     def count(self, block: Block) -> Block:
         """Take note of a block that is handed out."""
