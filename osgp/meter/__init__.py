@@ -8,6 +8,7 @@ from .disturbance import Disturbance, DisturbanceRates
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
 from .load import ConstantLoad, Household, LoadModel, Power
 from .mains import Mains
+from .mbus_devices import MbusDevices
 from .measuring import Measuring
 from .mep_port import MepNumbers, MepPort
 from .optical_port import OpticalPort
@@ -31,6 +32,7 @@ __all__ = [
     "Household",
     "LoadModel",
     "Mains",
+    "MbusDevices",
     "Measuring",
     "MepNumbers",
     "MepPort",

@@ -11,9 +11,11 @@ from .contactor import Contactor
 from .control_outputs import ControlOutputs
 from .interface import InterfaceDefinition
 from .journal import Journal
+from .mbus_devices import MbusDevices
 from .measuring import Measuring
 from .mep_clients import MepClients
 from .mep_port import MepNumbers
+from .on_demand import OnDemand
 from .one_time_reads import OneTimeReads
 from .port_tables import PortTables
 from .prepayment import Prepayment
@@ -30,4 +32,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), Consumption(), OneTimeReads(), InterfaceDefinition(),
         MepClients(), MepNumbers(), PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
+        MbusDevices(), OnDemand(),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
+from ..mbus.devices import MbusDevice
 from ..plc import Limits
 from ..security import SEQUENCE_WINDOW, Key, SecurityMode
 from ..security.modes import FRESH
@@ -42,7 +43,7 @@ class MeterConfig:
         start: UTC instant of `now` = 0; naive means UTC.    utc_offset: minutes of local time without daylight saving.
         seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
         initial_registers: see Registers.    tariff: (hour of the local day, tariff 0..3) of every switch, ascending.
-        control: contactor, limits, relays, prepayment.
+        mbus: sub-meters on its M-Bus.    control: contactor, limits, relays, prepayment.
         metering: registers, calendar, load profile, demand, logs.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
         quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
@@ -81,6 +82,7 @@ class MeterConfig:
     initial_registers: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     tariff: Tariff = ((7.0, 0), (23.0, 1))
     metering: MeteringSettings = field(default_factory=MeteringSettings)
+    mbus: tuple[MbusDevice, ...] = ()
     control: ControlSettings = field(default_factory=ControlSettings)
     alarms: frozenset[str] = frozenset()
     idt_version: int = 1

@@ -3,7 +3,7 @@
     partial write ET50.30 = 1  -->  handle 1000.. or 2000.. and slot 4 or 5 in ET14, event 96
     EP17                       -->  flag and icons of ET50 cleared, slot of ET14 emptied, event 96
 
-Source: OSGP Alliance MEP Client Developer Guide v1.1 (grade A). M-Bus devices have no subsystem here yet: their slots are empty.
+Source: OSGP Alliance MEP Client Developer Guide v1.1 (grade A). Slots 0 to 3 belong to M-Bus devices, see mbus_devices.py.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ COMMISSIONED, REMOVED = 0, 4  # low bits of its argument; grade B
 REMOVE: Final = 2065  # EP17
 BAD_ACTION: Final = ProcedureResult.INVALID_PARAMETER
 NO_SUCH_HANDLE: Final = ProcedureResult.CONFLICTS_WITH_SETUP  # result 3 of EP17; grade A
+FLAGS_AT: Final = 8  # alert flags in an ET13 element of a MEP client; grade A
+FLAGS: Final = ("scheduled_read_request", "ondemand_request", "reserved", "mbus_change", "delta_data_alert")
 CLIENT_OCTETS: Final = 35  # of an element of ET50 without its data sources
 
 
@@ -104,6 +106,31 @@ class MepClients(Subsystem):
         store["ET14.occupancy"] &= ~(1 << slot) & 0xFF
         self._log(client, REMOVED, now)
 
+    def alert(self, client: int, flag: str, raised: bool = True) -> None:
+        """Set or clear an alert flag of a registered client in ET13, e.g. "ondemand_request"."""
+        slot, store = FIRST_SLOT + client, self._host.store
+        if store[f"ET14.devices[{slot}].handle"]:
+            at = store.place(f"ET13.devices[{slot}]").offset + FLAGS_AT
+            mask = 1 << FLAGS.index(flag)
+            before = store.read("ET13", at, 1)[0]
+            store.write("ET13", at, bytes((before | mask if raised else before & ~mask,)))
+
+    def alert_mbus_change(self) -> None:
+        """News of an M-Bus device for every client."""
+        for client in range(self._clients):
+            self.alert(client, "mbus_change")
+
+    def own(self, port: Port) -> int | None:
+        """Client at a port, None: another port."""
+        return {Port.MEP1: 0, Port.MEP2: 1}.get(port)
+
+    def by_handle(self, handle: int) -> int | None:
+        """Client of a handle, None: there is none."""
+        for client in range(self._clients):
+            if handle and self._host.store[f"ET14.devices[{FIRST_SLOT + client}].handle"] == handle:
+                return client
+        return None
+
     def _log(self, client: int, what: int, now: float) -> None:
         argument = min(FIRST_SLOT + client, 7) << 13 | what  # device index in bits 15..13
         self._host.signal(LogEntry(STATUS_EVENT, argument.to_bytes(2, "little"), NOBODY), now)
@@ -117,7 +144,7 @@ class MepClients(Subsystem):
         action, handle = parameters[0], int.from_bytes(parameters[1:3], "little")
         if action > 1:
             return BAD_ACTION, b""
-        own = {Port.MEP1: 0, Port.MEP2: 1}.get(session.port)
+        own = self.own(session.port)
         found = [
             client for client in range(self._clients)
             if (present := self._host.store[f"ET14.devices[{FIRST_SLOT + client}].handle"])
