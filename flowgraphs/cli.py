@@ -18,7 +18,7 @@ ANSWER_IS_NO: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-# name -> one line of help; the command itself is `command` in commands/<name>.py
+# name -> one line of help; the command itself is `command` in commands/<name>.py, with _ for -
 COMMANDS: Final[dict[str, str]] = {
     "demo": "A concentrator finds and reads three meters over a noisy line.",
     "encode": "Octets to a recording.",
@@ -38,6 +38,10 @@ COMMANDS: Final[dict[str, str]] = {
     "keys": "CURVE keys for streams that leave this machine.",
     "audit": "What an eavesdropper learns from a capture.",
     "view": "A live page: spectrum, constellation, packets with their fields.",
+    "listen": "A live source to packets, and to recordings.",
+    "devices": "Sound cards, their rates, and which band each can carry.",
+    "hil-check": "Measure a loop of hardware: level, response, clock, latency, packets.",
+    "bridge": "Samples from any source to any sink.",
     "doctor": "Versions, caches and what is missing for which feature.",
 }
 
@@ -51,7 +55,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"flowgraphs.commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"flowgraphs.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

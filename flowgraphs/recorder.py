@@ -67,6 +67,7 @@ def write_meta(
     *,
     first_sample: int = 0,
     sha512: str | None = None,
+    datetime: str | None = None,
 ) -> None:
     """The .sigmf-meta of a rf32_le recording in V. Replaces the file at once, never leaves half of one."""
     head: dict[str, Any] = {
@@ -84,6 +85,8 @@ def write_meta(
     captures: dict[str, Any] = {"core:sample_start": 0}
     if first_sample:
         captures["core:global_index"] = first_sample
+    if datetime is not None:
+        captures["core:datetime"] = datetime
     ordered = sorted(annotations, key=lambda annotation: (annotation.first_sample, annotation.sender))
     document = {"global": head, "captures": [captures], "annotations": [item.as_sigmf() for item in ordered]}
     meta, _ = sigmf_paths(path)
@@ -130,6 +133,10 @@ class RecordingWriter:
             self._file.seek((index - self.first_sample) * SAMPLE.itemsize)
         self._file.write(np.ascontiguousarray(x, SAMPLE).tobytes())
         self._next = index + x.size
+
+    def flush(self) -> None:
+        """Everything written so far can be read by others."""
+        self._file.flush()
 
     def close(self) -> None:
         """Flush and close."""

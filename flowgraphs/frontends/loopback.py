@@ -4,9 +4,9 @@
                                                            ^
                                                    noise --+
 Options: pace (realtime, or fast: callbacks follow each other as quickly as they return), delay (samples, 4000), gain_db (-6),
-noise_v (rms at full scale 1, 1e-4), ppm (of the input's clock against the output's, 0), slip (samples lost at slip_at_s),
-low_pass_hz (-3 dB of a second-order low-pass, as the roll-off of a card), frames (largest callback, 2048), seed,
-unplug_at_s (the card goes).
+noise_v (rms at full scale 1, 1e-4), ppm (of the input's clock against the output's, 0), slip (samples lost at slip_at_s, at
+most the delay), low_pass_hz (-3 dB of a second-order low-pass, as the roll-off of a card), frames (largest callback, 2048),
+seed, unplug_at_s (the card goes).
 """
 
 import threading
@@ -193,14 +193,15 @@ def open_loopback(address: Address, sample_rate: float) -> LoopbackAudio:
         assert value is not None
         return value
 
+    delay = address.integer("delay", usual.delay, 64, round(5 * sample_rate))
     return LoopbackAudio(
         LoopbackSettings(
             realtime=address.choice("pace", "realtime", ("realtime", "fast")) == "realtime",
-            delay=address.integer("delay", usual.delay, 64, round(5 * sample_rate)),
+            delay=delay,
             gain_db=number("gain_db", usual.gain_db, -120.0, 60.0),
             noise_v=number("noise_v", usual.noise_v, 0.0, 10.0),
             ppm=number("ppm", usual.ppm, -5000.0, 5000.0),
-            slip=address.integer("slip", 0, 0, round(sample_rate)),
+            slip=address.integer("slip", 0, 0, delay),
             slip_at_s=number("slip_at_s", usual.slip_at_s, 0.0, 1e6),
             low_pass_hz=address.number("low_pass_hz", None, 1.0, 0.499 * sample_rate),
             frames=address.integer("frames", usual.frames, 16, 1 << 16),

@@ -5,7 +5,8 @@
 
 Options: rate (192000), latency_s (0.1), channel (0), mains_channel, volts_per_full_scale (1), output_volts_per_full_scale,
 output (another device for the output), output_channel (0), queue_s (1), settle_s (0.5), margin_s (0.025: for stations to
-compute), round_trip (samples; measured when left out and transmitting).  DEVICE is a number or a part of a name as `osgp-sdr devices` shows them; empty is the default one;
+compute), round_trip (samples; measured when left out and transmitting).
+DEVICE is a number or a part of a name as `osgp-sdr devices` shows them; empty is the default one;
 `loopback` needs no card, see loopback.py for its options.
 
 One callback gives N input and takes N output samples, so that both are counted alike and the round trip stays the same for as

@@ -88,15 +88,15 @@ class GuardedSink:
         self.held_back = self.on_air = 0
         self._level, self._report = np.float32(level_v * 1.001), report
         rate = self.sample_rate
-        self._window, self._longest, self._pause = (
-            round(s * rate) for s in (limits.window_s, limits.longest_s, limits.pause_s)
-        )
+        self._window, self._pause = round(limits.window_s * rate), round(limits.pause_s * rate)
+        self._longest = limits.longest_s * rate
         self._reserve = round(min(longest_packet_s, limits.duty_cycle * limits.window_s) * rate)
         self._past: deque[tuple[int, int]] = deque()  # (end, samples) of what was sent within the window
         self._used = 0
         self._started_at = self._end = -(1 << 62)  # of the present or the last transmission
         self._sent_end = self._end  # of the last that was not held back
         self._refused, self._why = False, ""
+        self._too_full = f"the duty cycle would exceed {100 * limits.duty_cycle:.0f} % of {limits.window_s:g} s"
         self._reported_at = self._end
 
     def write(self, first_sample: int, samples: NDArray[np.float32]) -> None:
@@ -112,10 +112,14 @@ class GuardedSink:
         if first > self._end + self._joint():
             self._begin(first)
         end = first + x.size
-        if self._refused or end - self._started_at > self._longest:
-            reason = self._why if self._refused else f"one transmission is longer than {self.limits.longest_s:g} s"
+        self._forget(end)
+        if not self._refused and end - self._started_at > self._longest:
+            self._refused, self._why = True, f"one transmission is longer than {self.limits.longest_s:g} s"
+        elif not self._refused and self._used + x.size > self.limits.duty_cycle * self._window:
+            self._refused, self._why = True, self._too_full
+        if self._refused:
             self.held_back += x.size
-            self._tell(first, reason)
+            self._tell(first, self._why)
             self._end = end
             return
         self._end = self._sent_end = end
@@ -143,8 +147,7 @@ class GuardedSink:
         if self._pause and 0 <= first - self._sent_end < self._pause:
             self._refused, self._why = True, f"the pause of {self.limits.pause_s * 1e3:.0f} ms is not over"
         elif self._used + self._reserve > self.limits.duty_cycle * self._window:
-            self._refused = True
-            self._why = f"the duty cycle would exceed {100 * self.limits.duty_cycle:.0f} % of {self.limits.window_s:g} s"
+            self._refused, self._why = True, self._too_full
         self._started_at = first
 
     def _forget(self, now: int) -> None:
