@@ -22,6 +22,9 @@ PLACE = "pty, pty:LINK, tcp:HOST:PORT, a serial port, or an address that pyseria
 @click.option("--optical", metavar="PLACE", multiple=True, help="An optical port (C12.18).")
 @click.option("--mep", metavar="PLACE", help="MEP port of client 1.")
 @click.option("--mep2", metavar="PLACE", help="MEP port of client 2.")
+@click.option("--mbus", metavar="PLACE", help="Its M-Bus, for masters that come by.")
+@click.option("--mbus-device", "mbus_devices", metavar="MEDIUM:SERIAL", multiple=True,
+              help="A sub-meter, such as water:12345678 or heat:1.  [default with --mbus: water:10000001, heat:10000002]")
 @click.option("--serial", metavar="DIGITS", help="Manufacturer's serial number, up to 16 digits.  [default: 1]")
 @click.option("--seed", type=int, help="Of the household behind it.  [default: 1]")
 @click.option("--firmware", metavar="X.YY.ZZ", help="Decides on tables and quirks.  [default: 3.60.1]")
@@ -42,6 +45,8 @@ def command(
     optical: tuple[str, ...],
     mep: str | None,
     mep2: str | None,
+    mbus: str | None,
+    mbus_devices: tuple[str, ...],
     serial: str | None,
     seed: int | None,
     firmware: str | None,
@@ -61,8 +66,9 @@ def command(
     import warnings
 
     from osgp import Port, WeakSecurityWarning
+    from osgp.mbus import MbusPort
     from osgp.mep import MepConfig
-    from osgp.meter import MepPort, OpticalPort
+    from osgp.meter import MbusDevices, MepPort, OpticalPort
     from osgp.optical import OpticalConfig
     from osgp.security.rc4 import WEAKNESS
 
@@ -70,15 +76,17 @@ def command(
     from ..ports.keys import read_keys
     from ..ports.lines import Lines, open_server_line
     from ..ports.serving import PortServer, ServedPort
-    from ..ports.simulated import check_firmware, make_meter
+    from ..ports.simulated import MBUS_DEFAULT, check_firmware, check_mbus, make_meter
     from ..ports.telling import describe, show
 
-    if not optical and mep is None and mep2 is None:
-        raise click.UsageError("name a port: --optical PLACE, --mep PLACE or --mep2 PLACE")
+    if not optical and mep is None and mep2 is None and mbus is None:
+        raise click.UsageError("name a port: --optical PLACE, --mep PLACE, --mep2 PLACE or --mbus PLACE")
     ring = read_keys(keys, key_file, defaults=True)
     check_firmware(firmware)
     given: dict[str, object] = {"serial": serial, "seed": seed, "firmware": firmware, "phases": phases, "pv_peak": pv_peak}
     identity = {name: str(value) for name, value in given.items() if value is not None}
+    if mbus_devices or mbus is not None:
+        identity["mbus"] = check_mbus(mbus_devices) or MBUS_DEFAULT
 
     if accept_rc4:
         # The warning of the engine in the manner of a command.
@@ -106,6 +114,10 @@ def command(
                 line = lines.add(open_server_line(where))
                 mep_engine = MepPort(meter, ring, port).server(MepConfig(accepts_rc4=accept_rc4))
                 ports.append(ServedPort(str(port), line, mep_engine, gone=where.startswith("tcp:")))
+        sub_meters = meter.find(MbusDevices)
+        if mbus is not None and sub_meters is not None:
+            line = lines.add(open_server_line(mbus))
+            ports.append(ServedPort("mbus", line, MbusPort(sub_meters.bus), gone=mbus.startswith("tcp:")))
         server = PortServer(meter, ports, store, tell if events else None)
         for served in ports:
             say(port=served.name, place=served.line.place)

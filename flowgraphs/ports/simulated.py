@@ -5,22 +5,33 @@ from __future__ import annotations
 import datetime
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from osgp import Meter, MeterConfig, OsgpError
+from osgp.mbus import MbusDevice, heat_meter, water_meter
 
 from ..errors import FlowgraphError
 from .meter_store import MeterStore, StoreError
 
 DEFAULTS: Final[dict[str, str]] = {"serial": "1", "seed": "1", "firmware": "3.60.1", "phases": "1", "pv_peak": "0"}
+MBUS_MEDIA: Final = ("water", "heat")
+MBUS_DEFAULT: Final = "water:10000001,heat:10000002"
 
 
 def check_firmware(text: str | None) -> None:
     """X.YY.ZZ or X.YY as the meter reports it. FlowgraphError when it is something else."""
     if text is not None and not re.fullmatch(r"\d{1,2}\.\d{1,3}(\.\d{1,2})?", text):
         raise FlowgraphError(f"--firmware {text}: expected X.YY or X.YY.ZZ, such as 3.60.1")
+
+
+def check_mbus(texts: Sequence[str]) -> str:
+    """Sub-meters as `water:SERIAL` or `heat:SERIAL`, joined by commas. FlowgraphError when one is something else."""
+    for text in texts:
+        if not re.fullmatch(rf"({'|'.join(MBUS_MEDIA)}):\d{{1,8}}", text):
+            raise FlowgraphError(f"--mbus-device {text}: expected water:SERIAL or heat:SERIAL with 1..8 digits")
+    return ",".join(texts)
 
 
 def make_meter(identity: Mapping[str, str], state: Path | None, wall: float | None = None) -> tuple[Meter, MeterStore | None]:
@@ -58,6 +69,11 @@ def make_meter(identity: Mapping[str, str], state: Path | None, wall: float | No
         raise
 
 
+def _sub_meter(text: str) -> MbusDevice:
+    medium, _, serial = text.partition(":")
+    return (water_meter if medium == "water" else heat_meter)(int(serial))
+
+
 def _config(identity: Mapping[str, str]) -> MeterConfig:
     serial = identity["serial"]
     number = int(serial) if serial.isdecimal() else 0
@@ -72,4 +88,5 @@ def _config(identity: Mapping[str, str]) -> MeterConfig:
         seed=int(identity["seed"]),
         phases=int(identity["phases"]),
         pv_peak=float(identity["pv_peak"]),
+        mbus=tuple(_sub_meter(text) for text in identity.get("mbus", "").split(",") if text),
     )
