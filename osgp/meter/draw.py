@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ..errors import ConfigurationError
@@ -73,16 +74,20 @@ class Piece:
     power: Power
 
 
-def _second(piece: tuple[int, Power]) -> int:
-    return piece[0]
-
-
 @dataclass(frozen=True, slots=True)
 class _Day:
+    """A day in a few octets per piece: a thousand meters keep two of them each."""
+
     starts: array[int]  # ms of the day
-    rates: array[int]  # SIZE per piece
-    sums: array[int]  # SIZE per piece: what flowed before it
-    total: Flow
+    powers: array[int]  # W of each phase, then var of each phase, per piece
+    sums: array[int]  # SIZE per piece: what flowed before it; at the end once more for the whole day
+
+    def power(self, place: int, phases: int) -> Power:
+        at = 2 * phases * place
+        return Power(tuple(self.powers[at : at + phases]), tuple(self.powers[at + phases : at + 2 * phases]))
+
+    def end(self, place: int) -> int:
+        return self.starts[place + 1] if place + 1 < len(self.starts) else DAY_MS
 
 
 class Draw:
@@ -98,7 +103,6 @@ class Draw:
         self.load = load
         self._voltage = nominal_voltage
         self._days: dict[int, _Day] = {}
-        self._rates: dict[Power, Flow] = {}
 
     def between(self, start_ms: int, end_ms: int) -> Flow:
         """What flows from one instant to another, with all phases on."""
@@ -109,24 +113,19 @@ class Draw:
         first, last = start_ms // DAY_MS, end_ms // DAY_MS
         flow = [-one for one in self._until(first, start_ms - first * DAY_MS)]
         for number in range(first, last):
-            flow = [a + b for a, b in zip(flow, self._day(number).total, strict=True)]
+            flow = [a + b for a, b in zip(flow, self._day(number).sums[-SIZE:], strict=True)]
         return tuple(a + b for a, b in zip(flow, self._until(last, end_ms - last * DAY_MS), strict=True))
 
     def pieces(self, start_ms: int, end_ms: int) -> Iterator[Piece]:
         """Stretches of constant power from one instant to another, cut at both ends."""
         number = start_ms // DAY_MS
         while number * DAY_MS < end_ms:
-            base = number * DAY_MS
-            day = self.load.day(number)
-            place = max(0, bisect_right(day, (start_ms - base) // MS, key=_second) - 1)
-            while place < len(day):
-                second, power = day[place]
-                begin = base + second * MS
-                if begin >= end_ms:
-                    break
+            base, day = number * DAY_MS, self._day(number)
+            place = max(0, bisect_right(day.starts, start_ms - base) - 1)
+            while place < len(day.starts) and base + day.starts[place] < end_ms:
+                begin, end = base + day.starts[place], base + day.end(place)
+                yield Piece(max(begin, start_ms), min(end, end_ms), day.power(place, self.load.phases))
                 place += 1
-                end = base + (day[place][0] * MS if place < len(day) else DAY_MS)
-                yield Piece(max(begin, start_ms), min(end, end_ms), power)
             number += 1
 
     def masked(self, start_ms: int, end_ms: int, phases_on: int) -> Flow:
@@ -147,9 +146,10 @@ class Draw:
             return NO_FLOW
         day = self._day(number)
         place = bisect_right(day.starts, ms) - 1
-        part = slice(place * SIZE, (place + 1) * SIZE)
-        duration = ms - day.starts[place]
-        return tuple(done + rate * duration for done, rate in zip(day.sums[part], day.rates[part], strict=True))
+        at = place * SIZE
+        done, then = day.sums[at : at + SIZE], day.sums[at + SIZE : at + 2 * SIZE]
+        into, length = ms - day.starts[place], day.end(place) - day.starts[place]
+        return tuple([one + (other - one) // length * into for one, other in zip(done, then, strict=True)])
 
     def _day(self, number: int) -> _Day:
         if number not in self._days:
@@ -160,22 +160,15 @@ class Draw:
 
     def _build(self, number: int) -> _Day:
         pieces = self.load.day(number)
-        starts = array("q", [second * MS for second, _ in pieces])
-        all_rates, sums = array("q"), array("q")
+        day = _Day(array("q", [second * MS for second, _ in pieces]), array("i"), array("q"))
         total: Flow = NO_FLOW
         for place, (second, power) in enumerate(pieces):
-            rate = self._rate(power)
-            end = pieces[place + 1][0] if place + 1 < len(pieces) else DAY
-            duration = (end - second) * MS
-            all_rates.extend(rate)
-            sums.extend(total)
-            total = tuple([one + part * duration for one, part in zip(total, rate, strict=True)])
-        return _Day(starts, all_rates, sums, total)
+            day.powers.extend([*map(round, power.active), *map(round, power.reactive)])
+            day.sums.extend(total)
+            duration = day.end(place) - second * MS
+            total = tuple([one + rate * duration for one, rate in zip(total, _rates(power, self._voltage), strict=True)])
+        day.sums.extend(total)
+        return day
 
-    def _rate(self, power: Power) -> Flow:
-        found = self._rates.get(power)
-        if found is None:
-            if len(self._rates) > 256:
-                self._rates.clear()
-            found = self._rates[power] = rates(power, self._voltage)
-        return found
+
+_rates = lru_cache(maxsize=4096)(rates)  # homes take the same powers again and again

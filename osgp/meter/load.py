@@ -110,25 +110,20 @@ class Household:
         self.phases = phases
         self._seed, self._pv_peak, self._size = seed, pv_peak, size
         self._heat_pump, self._car, self._first_day = heat_pump, car, first_day
-        self._days: dict[int, DayPieces] = {}
+        self._last: tuple[int, DayPieces] = (-1, ())
 
     def power(self, at: float) -> Power:
         """See `LoadModel`."""
         if at < 0.0:
             raise ConfigurationError(f"the load model starts at 0 s, got {at}")
         number = int(at // DAY)
-        pieces = self.day(number)
+        if self._last[0] != number:
+            self._last = (number, self.day(number))
+        pieces = self._last[1]
         return pieces[bisect_right(pieces, at - number * DAY, key=lambda piece: piece[0]) - 1][1]
 
     def day(self, number: int) -> DayPieces:
-        """See `LoadModel`."""
-        if number not in self._days:
-            if len(self._days) > 1:  # two days: questions go to and fro across midnight
-                self._days.pop(min(self._days))
-            self._days[number] = self._build(number)
-        return self._days[number]
-
-    def _build(self, number: int) -> DayPieces:
+        """See `LoadModel`. Built anew each time: who needs it often keeps it in a form of his own (`Draw`)."""
         steps: dict[int, list[tuple[int, int, int]]] = {0: []}
         for use in self._all_uses(number):
             end = min(use.end, DAY)

@@ -56,10 +56,10 @@ class Measuring(Subsystem):
             heat_pump=settings.heat_pump, car=settings.car, first_day=settings.first_day(config.local(0.0)),
         )  # fmt: skip
         self.phases = load.phases
-        self.gated = GatedDraw(Draw(load, self._mains.nominal_voltage), self._origin_ms)
+        self._draw = Draw(load, self._mains.nominal_voltage)
+        self.gated = GatedDraw(self._draw, self._origin_ms)
         self.disturbances = Disturbances(self._mains.disturbances, self._mains.rates, self._mains.seed)
         self.readings = Readings(self.gated, self._mains, self.disturbances, self._origin_ms, self.phases)
-        self._draw_power = load.power
         self.registers = Registers(
             config.initial_registers, tiers=settings.tiers, unit=settings.energy_unit, digits=settings.rollover_digits,
             ratio=settings.transformer_ratio,
@@ -176,7 +176,7 @@ class Measuring(Subsystem):
     def voltage_mv(self, phase: int, at_ms: int) -> int:
         """Voltage of a phase at an instant not after now."""
         at = (self._origin_ms + at_ms) / MS_PER_S
-        power = self._draw_power(at)
+        power = self._draw.power(self._origin_ms + at_ms)
         p, q = power.active[phase], power.reactive[phase]
         on = self.gated.mask_at(at_ms) >> phase & 1
         current = math.copysign(math.hypot(p, q), p) / self._mains.nominal_voltage if on else 0.0
@@ -210,7 +210,8 @@ class Measuring(Subsystem):
     def _present(self, continuous: bool) -> dict[int, int]:
         at = (self._origin_ms + self._at_ms) / MS_PER_S
         return present_values(
-            self._draw_power(at), self._mains, at, self.state(), self.gated.mask, self.registers.ratio, continuous
+            self._draw.power(self._origin_ms + self._at_ms), self._mains, at, self.state(), self.gated.mask,
+            self.registers.ratio, continuous,
         )
 
     def _averages(self) -> dict[int, int]:
