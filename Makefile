@@ -3,13 +3,14 @@
 #   make test     lint, types, layer contracts, tests, notebooks
 #   make lint     the first three of these
 #   make bench    benchmarks
+#   make bench-endurance  millions of messages, frames, requests and kills
 #   make bench-receiver   the receiver requirements R1 to R28 as one table (BENCH_OPTIONS="--only R6,R9 --scale 0.2")
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup demo test lint bench bench-receiver clean
+.PHONY: setup demo test lint bench bench-endurance bench-receiver clean
 
 setup: $(VENV)/.installed-test
 
@@ -39,10 +40,15 @@ test: lint
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/python -m pytest -n auto --nbmake --no-header notebooks; fi
 
 BENCHMARKS := channel_speed symbol_level_speed receiver_speed gnuradio_ratio awgn_loss missed_and_false class_a mains_impulses \
-	identify_profiles
+	identify_profiles stack_speed csma network_speed repeating meter_speed meter_year
+# Millions of messages, frames, requests and kills: an hour and more.
+ENDURANCE := stack_faults stack_noise meter_fuzz port_fuzz store_kill
 
 bench: $(VENV)/.installed-test
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+
+bench-endurance: $(VENV)/.installed-test
+	@set -e; for name in $(ENDURANCE); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 bench-receiver: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/receiver_requirements.py $(BENCH_OPTIONS)
