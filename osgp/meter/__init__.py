@@ -5,6 +5,7 @@ from .contactor import Contactor
 from .control_settings import ControlSettings
 from .device import Meter
 from .disturbance import Disturbance, DisturbanceRates
+from .download import Download
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
 from .load import ConstantLoad, Household, LoadModel, Power
 from .mains import Mains
@@ -28,6 +29,7 @@ __all__ = [
     "DemandSettings",
     "Disturbance",
     "DisturbanceRates",
+    "Download",
     "Host",
     "Household",
     "LoadModel",

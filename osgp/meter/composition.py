@@ -9,6 +9,7 @@ from .config import MeterConfig
 from .consumption import Consumption
 from .contactor import Contactor
 from .control_outputs import ControlOutputs
+from .download import Download
 from .interface import InterfaceDefinition
 from .journal import Journal
 from .mbus_devices import MbusDevices
@@ -32,5 +33,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), Consumption(), OneTimeReads(), InterfaceDefinition(),
         MepClients(), MepNumbers(), PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
-        MbusDevices(), OnDemand(),
+        MbusDevices(), OnDemand(), Download(),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
+from ..firmware_image import ImageKey
 from ..mbus.devices import MbusDevice
 from ..plc import Limits
 from ..security import SEQUENCE_WINDOW, Key, SecurityMode
@@ -43,7 +44,8 @@ class MeterConfig:
         start: UTC instant of `now` = 0; naive means UTC.    utc_offset: minutes of local time without daylight saving.
         seed, phases, pv_peak, size: the built-in Household; or give a `load` of your own.
         initial_registers: see Registers.    tariff: (hour of the local day, tariff 0..3) of every switch, ascending.
-        mbus: sub-meters on its M-Bus.    control: contactor, limits, relays, prepayment.
+        image_keys: up to two public keys that may sign firmware.    mbus: sub-meters on its M-Bus.
+        control: contactor, limits, relays, prepayment.
         metering: registers, calendar, load profile, demand, logs.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
         quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
@@ -82,6 +84,7 @@ class MeterConfig:
     initial_registers: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     tariff: Tariff = ((7.0, 0), (23.0, 1))
     metering: MeteringSettings = field(default_factory=MeteringSettings)
+    image_keys: tuple[ImageKey, ...] = ()
     mbus: tuple[MbusDevice, ...] = ()
     control: ControlSettings = field(default_factory=ControlSettings)
     alarms: frozenset[str] = frozenset()
@@ -110,6 +113,8 @@ class MeterConfig:
             raise ConfigurationError(f"repeat_time must be at least 0 s, got {self.repeat_time}")
         if any(not 0 < group <= 0xFFFF for group in self.groups):
             raise ConfigurationError(f"groups are 1..65535, got {sorted(self.groups)}")
+        if len(self.image_keys) > 2:
+            raise ConfigurationError(f"a meter has two slots for image keys, got {len(self.image_keys)}")
         if any(len(text) > 30 for text in self.mep_identifications):
             raise ConfigurationError("a MEP identification has at most 30 octets")
         names = {spec.name for spec in table("BT03").fields if not spec.filler}
