@@ -147,6 +147,7 @@ class ZeromqSource:
         self.link, self.stream = link, Stream(self.statistics, form, rate, reorder_s, scale)
         self._clock, self._closed = clock, False
         self._looked_at, self._lost = 0.0, 0
+        self._parted = False  # a connection was lost, and nothing that came later has been read
         self._unread = 0  # messages taken since the queue was empty
         self._full_at = -math.inf  # newest block of a queue that was at least half full
         self.sample_rate = 0.0
@@ -201,14 +202,20 @@ class ZeromqSource:
     def _receive(self, timeout_s: float) -> bool:
         """Take one message; whether there was one."""
         link, now = self.link, self._clock()
+        if now - self._looked_at > LOOK_S:
+            self._look(now)
         if not link.socket.poll(0):
             self._unread = 0
-            self._look(now)
+            if self._parted:  # what had come before was read
+                self._parted = False
+                self.stream.interrupted()
             if not link.socket.poll(math.ceil(1000 * timeout_s)):
                 return False
             now = self._clock()
-        elif now - self._looked_at > LOOK_S:
             self._look(now)
+            if self._parted and link.peers:  # it went and came back meanwhile
+                self._parted = False
+                self.stream.interrupted()
         self._unread += 1
         parts = link.socket.recv_multipart(copy=False)
         self.stream.put([part.buffer for part in parts], now)
@@ -227,9 +234,8 @@ class ZeromqSource:
     def _look(self, now: float) -> None:
         self._looked_at = now
         self.link.look()
-        if self.link.lost != self._lost:
-            self._lost = self.link.lost
-            self.stream.interrupted()
+        self._parted |= self.link.lost != self._lost
+        self._lost = self.link.lost
 
     def _check(self, now: float) -> None:
         stream = self.stream
