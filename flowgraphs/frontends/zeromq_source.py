@@ -204,22 +204,25 @@ class ZeromqSource:
         link, now = self.link, self._clock()
         if now - self._looked_at > LOOK_S:
             self._look(now)
+        self._judge_parting(link.peers > 0 and self._unread <= 1)
         if not link.socket.poll(0):
             self._unread = 0
-            if self._parted:  # what had come before was read
-                self._parted = False
-                self.stream.interrupted()
+            self._judge_parting(True)
             if not link.socket.poll(math.ceil(1000 * timeout_s)):
                 return False
             now = self._clock()
             self._look(now)
-            if self._parted and link.peers:  # it went and came back meanwhile
-                self._parted = False
-                self.stream.interrupted()
+            self._judge_parting(link.peers > 0)
         self._unread += 1
         parts = link.socket.recv_multipart(copy=False)
         self.stream.put([part.buffer for part in parts], now)
         return True
+
+    def _judge_parting(self, all_read: bool) -> None:
+        """A lost connection breaks a stream of bare items, but not before what had come until then was read."""
+        if self._parted and all_read:
+            self._parted = False
+            self.stream.interrupted()
 
     def _watch_queue(self, block: Block) -> Block:
         """What is missing behind a queue that was full was lost here, not by the sender."""
