@@ -2,8 +2,8 @@
 
     | "OSFW" | x | yy | zz | key id 2 | length 4 | body | CRC 2 | signature length 1 | signature |      numbers little endian
 
-CRC: CCITT, 0x1021, begins with 0xFFFF, over everything before it. Signature: ECDSA P-256, SHA-256, r and s of 32 octets each, over
-everything before its length. What real images look like is not published; the codes of the checks are those of ET89 (grade A).
+CRC: CCITT, 0x1021, begins with 0xFFFF, over everything before it. Signature: ECDSA P-256, SHA-256, r and s of 32 octets each,
+over everything before its length. What real images look like is not published; the codes of the checks are those of ET89 (A).
 """
 
 from __future__ import annotations

@@ -35,6 +35,10 @@ PLACE = "pty, pty:LINK, tcp:HOST:PORT, a serial port, or an address that pyseria
 @click.option("--keys", "key_file", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file with keys.")
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Directory of what it must not forget.")
 @click.option("--accept-rc4", is_flag=True, help="Take MEP requests that are encrypted with RC4, which is broken.")
+@click.option("--fault", "faults", metavar="NAME", multiple=True,
+              type=click.Choice(["absurd-values", "counter-jumps", "late-answers", "no-answer", "sequence-jumps"]),
+              help="Do wrong what meters have been seen to do wrong: absurd-values and counter-jumps (with a valid digest), "
+                   "late-answers, no-answer, sequence-jumps.")
 @click.option("--lose-first", is_flag=True, help="Answer the first optical packet with NAK, as Gen 2 and 3 do.")
 @click.option("--channel-timeout", type=click.FloatRange(1, 3600), default=6.0, show_default=True, metavar="S",
               help="An optical session ends after that silence.")  # fmt: skip
@@ -56,6 +60,7 @@ def command(
     key_file: Path | None,
     state: Path | None,
     accept_rc4: bool,
+    faults: tuple[str, ...],
     lose_first: bool,
     channel_timeout: float,
     events: bool,
@@ -85,6 +90,8 @@ def command(
     check_firmware(firmware)
     given: dict[str, object] = {"serial": serial, "seed": seed, "firmware": firmware, "phases": phases, "pv_peak": pv_peak}
     identity = {name: str(value) for name, value in given.items() if value is not None}
+    if faults:
+        identity["faults"] = ",".join(faults)
     if mbus_devices or mbus is not None:
         identity["mbus"] = check_mbus(mbus_devices) or MBUS_DEFAULT
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from osgp.mep import MepRateChanged
-from osgp.meter import Meter
+from osgp.meter import FaultInjection, Meter
 from osgp.optical import RateChanged
 
 from ..lifetime import Lifetime
@@ -68,6 +68,8 @@ class PortServer:
         self._store, self._tell, self._clock, self._wall = store, tell, clock, wall
         self._origin = clock() - meter.now
         self._saved_at = meter.now
+        self._faults = meter.find(FaultInjection)
+        self._late: list[tuple[float, ServedPort, bytes]] = []
         if store is not None:
             store.save(meter.saved(), wall())
             meter.changes()
@@ -101,11 +103,24 @@ class PortServer:
         self._save(now)
         for port, octets in out:
             if octets:
-                port.line.write(octets)
+                self._answer(port, octets, now)
             self._events(port, now)
+        for late in [one for one in self._late if one[0] <= now]:
+            self._late.remove(late)
+            late[1].line.write(late[2])
         while (event := self.meter.next_event()) is not None:
             if self._tell is not None:
                 self._tell("meter", event, now)
+
+    def _answer(self, port: ServedPort, octets: bytes, now: float) -> None:
+        """Send, unless the meter has been told to lose answers or to be late."""
+        if self._faults is not None and self._faults.loses_answer():
+            return
+        delay = 0.0 if self._faults is None else self._faults.delay()
+        if delay or any(one[1] is port for one in self._late):  # what is late is not overtaken
+            self._late.append((now + delay, port, octets))
+        else:
+            port.line.write(octets)
 
     def _events(self, port: ServedPort, now: float) -> None:
         while (event := port.engine.next_event()) is not None:
@@ -117,7 +132,7 @@ class PortServer:
     def _wait(self, longest_wait: float) -> None:
         now = self.now()
         until = now + longest_wait
-        timers = [self.meter.next_timer(), *(port.engine.next_timer() for port in self.ports)]
+        timers = [self.meter.next_timer(), *(one[0] for one in self._late), *(port.engine.next_timer() for port in self.ports)]
         wait = min((timer for timer in timers if timer is not None), default=until)
         files = []
         for port in self.ports:

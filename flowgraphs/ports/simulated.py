@@ -11,6 +11,7 @@ from typing import Final
 
 from osgp import Meter, MeterConfig, OsgpError
 from osgp.mbus import MbusDevice, heat_meter, water_meter
+from osgp.meter import Faults
 
 from ..errors import FlowgraphError
 from .meter_store import MeterStore, StoreError
@@ -88,5 +89,6 @@ def _config(identity: Mapping[str, str]) -> MeterConfig:
         seed=int(identity["seed"]),
         phases=int(identity["phases"]),
         pv_peak=float(identity["pv_peak"]),
+        faults=Faults.of([name for name in identity.get("faults", "").split(",") if name]),
         mbus=tuple(_sub_meter(text) for text in identity.get("mbus", "").split(",") if text),
     )

@@ -7,6 +7,8 @@ from .device import Meter
 from .disturbance import Disturbance, DisturbanceRates
 from .download import Download
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
+from .fault_kinds import Fault, Faults
+from .faults import FaultInjection
 from .load import ConstantLoad, Household, LoadModel, Power
 from .mains import Mains
 from .mbus_devices import MbusDevices
@@ -30,6 +32,9 @@ __all__ = [
     "Disturbance",
     "DisturbanceRates",
     "Download",
+    "Fault",
+    "FaultInjection",
+    "Faults",
     "Host",
     "Household",
     "LoadModel",

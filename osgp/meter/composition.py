@@ -10,6 +10,7 @@ from .consumption import Consumption
 from .contactor import Contactor
 from .control_outputs import ControlOutputs
 from .download import Download
+from .faults import FaultInjection
 from .interface import InterfaceDefinition
 from .journal import Journal
 from .mbus_devices import MbusDevices
@@ -33,5 +34,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), Consumption(), OneTimeReads(), InterfaceDefinition(),
         MepClients(), MepNumbers(), PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
-        MbusDevices(), OnDemand(), Download(),
+        MbusDevices(), OnDemand(), Download(), FaultInjection(),
     )  # fmt: skip

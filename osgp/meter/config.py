@@ -14,6 +14,7 @@ from ..security import SEQUENCE_WINDOW, Key, SecurityMode
 from ..security.modes import FRESH
 from ..table import table
 from .control_settings import ControlSettings
+from .fault_kinds import Faults
 from .load import LoadModel
 from .mains import Mains
 from .quirks import Quirks
@@ -49,6 +50,7 @@ class MeterConfig:
         metering: registers, calendar, load profile, demand, logs.
         alarms: names of BT03 bits that are set.    idt_version: ET04.
         quirks: habits in which meters differ; None: those of the firmware.    groups: transaction groups it belongs to (0xYYZZ).
+        faults: what it does wrong.
         pending_tables: tables with a pending copy.    mep_identifications: strings of its MEP clients, at most 30 octets each.
         locked_procedures: numbers of procedures that the hardware lock refuses.
         locked: tables that refuse writes whatever the key: the registers.
@@ -95,6 +97,7 @@ class MeterConfig:
     groups: frozenset[int] = frozenset()
     mep_identifications: tuple[bytes, ...] = ()
     quirks: Quirks | None = None
+    faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "security", SecurityMode(self.security))

@@ -21,6 +21,7 @@ from ..table import table
 from .composition import default_subsystems
 from .config import MeterConfig
 from .events import MeterEvent, RefusalReason
+from .faults import FaultInjection
 from .identity import Identity, put_maker, put_root
 from .measuring import Measuring
 from .pending import PendingTables
@@ -82,6 +83,7 @@ class Meter:
         habits = self.config.habits
         self._mailbox = ProcedureMailbox(self.store, habits, self.config.locked_procedures)
         self._server = RequestServer(self.store, self._mailbox, self.subsystems, self._events, habits)
+        self._faults = self.find(FaultInjection)
         self._attach()
         if saved is not None:
             self._restore(saved)
@@ -189,7 +191,10 @@ class Meter:
         last one used). `authenticated`: the network layer did that. Never raises for what is in `request`.
         """
         self.advance(now)
-        return self.plc.receive(request, Link(subnet, node & 0x7F, domain), self._now, authenticated) if self.powered else None
+        if not self.powered:
+            return None
+        answer = self.plc.receive(request, Link(subnet, node & 0x7F, domain), self._now, authenticated)
+        return None if answer is not None and self._faults is not None and self._faults.loses_answer() else answer
 
     def receive_broadcast(self, octets: bytes, now: float, *, domain: bytes = b"") -> bool:
         """Take a secure broadcast (message code to tag); whether it was carried out. Never answered, never raises."""

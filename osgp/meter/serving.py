@@ -34,6 +34,7 @@ from ..services import (
 from ..store import TableStore
 from ..table import PENDING, PENDING_HEADER, table
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
+from .faults import FaultInjection
 from .pending import PendingTables
 from .procedures import ProcedureMailbox
 from .quirks import Quirks
@@ -75,6 +76,7 @@ class RequestServer:
         if quirks.default_table is None:
             self._unsupported.add(Service.DEFAULT_READ)
         self._pending = next((one for one in subsystems if isinstance(one, PendingTables)), None)
+        self._faults = next((one for one in subsystems if isinstance(one, FaultInjection)), None)
         self._live = {identifier: subsystem for subsystem in subsystems for identifier in subsystem.live}
         self._watchers: dict[str, tuple[Subsystem, ...]] = {}
         for subsystem in subsystems:
@@ -119,6 +121,9 @@ class RequestServer:
         except _Refused as refused:
             reason = _REASONS.get(refused.code, RefusalReason.NOT_POSSIBLE)
             return self._refuse(reason, refused.code, pdu, session, now)
+        if self._faults is not None and response.data is not None:
+            offset = request.offset if isinstance(request, PartialRead) else 0
+            response = Response(response.result, self._faults.spoil(identifier, offset, response.data, now))
         if response.data is not None and 3 + len(response.data) > max_response:
             # What a real meter says here is not published; grade D.
             return self._refuse(RefusalReason.ANSWER_TOO_LONG, ResultCode.OPERATION_NOT_POSSIBLE, pdu, session, now)

@@ -10,8 +10,8 @@ from flowgraphs.ports.keys import TEST_KEYS, KeyTextError, read_keys
 from flowgraphs.ports.lines import LineError, PtyLine, TcpLine, open_client_line, open_server_line
 from flowgraphs.ports.meter_store import StoreError
 from flowgraphs.ports.serving import PortServer, ServedPort
-from osgp import Meter
-from osgp.meter import MepPort, OpticalPort
+from osgp import Meter, MeterConfig
+from osgp.meter import Faults, MepPort, OpticalPort
 from osgp.optical import Packet, State
 from osgp.security import Key, KeyRing, MepSuite
 
@@ -76,6 +76,21 @@ def test_an_answer_leaves_only_when_what_it_acknowledges_is_on_the_disk(fails):
     else:
         server.step(0.0)
         assert log == ["started", "saved", "answer"]
+
+
+@pytest.mark.parametrize(("fault", "expected"), [("late-answers", [0, 0, 0, 1]), ("no-answer", [0] * 4)])
+def test_a_faulty_meter_answers_late_or_not_at_all(fault, expected):
+    """Asked at 0 s; looked at after 0, 1, 1.9 and 2.1 s."""
+    log, at = [], [0.0]
+    meter = Meter(MeterConfig(faults=Faults.of([fault], share=1.0)))
+    line, port = MemoryLine(log), MepPort(meter, KEYS)
+    server = PortServer(meter, [ServedPort("mep", line, port.server())], clock=lambda: at[0])
+    line.incoming.append(sealed(b"\x30\x00\x01", port.sequence().last + 1))
+    seen = []
+    for at[0] in (0.0, 1.0, 1.9, 2.1):
+        server.step(0.0)
+        seen.append(log.count("answer"))
+    assert seen == expected and meter.served == 1
 
 
 def test_a_client_that_leaves_a_tcp_port_leaves_its_session():
