@@ -17,6 +17,8 @@ PACKAGES: Final = ("phy", "mac", "osgp", "flowgraphs")
 DISTRIBUTION: Final = "osgp-sdr"
 LIBRARIES: Final = ("numpy", "scipy", "numba", "pyzmq", "matplotlib", "click", "msgspec", "PyYAML", "soundfile", "dpkt")
 
+WEB: Final = ("starlette", "uvicorn", "websockets")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -35,6 +37,7 @@ def diagnose() -> list[Finding]:
         *_packages(),
         _kernel_cache(),
         _audio(),
+        _web(),
         _tshark(),
     ]
     return findings
@@ -96,6 +99,14 @@ def _audio() -> Finding:
         return Finding("audio", "missing", f"sound cards need the PortAudio library: {error}")
     except Exception as error:  # PortAudio reports whatever its host API says
         return Finding("audio", "missing", f"PortAudio does not start: {error}")
+
+
+def _web() -> Finding:
+    try:
+        found = [f"{name} {importlib.metadata.version(name)}" for name in WEB]
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("web", "missing", "the live page needs: pip install 'osgp-sdr[web]'")
+    return Finding("web", "ok", ", ".join(found))
 
 
 def _tshark() -> Finding:

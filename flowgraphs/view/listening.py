@@ -148,7 +148,7 @@ class Listener:
     @staticmethod
     def _learn(known: Known, asked: _Asked, meter: _Meter, pdu: bytes) -> None:
         """Remember a table that was read from its beginning: others are laid out by it."""
-        request = request_of(asked.pdu if asked.pdu is not None else asked.apdu[1:-12])
+        request = request_of(asked.apdu[1:-12]) if asked.pdu is None else request_of(asked.pdu, True)
         if not isinstance(request, FullRead) and not (isinstance(request, PartialRead) and request.offset == 0):
             return
         try:

@@ -8,6 +8,7 @@ import osgp
 from osgp.explain import explain
 from osgp.security.commissioning import CHALLENGE, HELLO, NONCE_OCTETS, PROOF, WELCOME
 from osgp.services import IndexedRead, IndexedWrite, ReadRequest, TableRequest
+from osgp.table import TableSpec
 
 from .fields import NOTHING, OSGP_CODE, Field, Known, Layer, Place, hexadecimal
 
@@ -33,7 +34,7 @@ def message_text(place: Place, known: Known) -> str:
         return ""
     pdu = clear_pdu(place, known)
     if not place.answer:
-        request = request_of(pdu)
+        request = request_of(pdu, known.pdu is not None)
         return f"OSGP {request_text(request)}" if request is not None else "OSGP request, sealed"
     request = _asked(known)
     if request is None:
@@ -49,7 +50,7 @@ def clear_pdu(place: Place, known: Known) -> bytes:
 def _asked(known: Known) -> TableRequest | None:
     """The request that is answered, when it can be read."""
     if known.asked_pdu is not None:
-        return request_of(known.asked_pdu)
+        return request_of(known.asked_pdu, True)
     return None if known.asked is None else request_of(known.asked[1 : -TAG - SEQUENCE])
 
 
@@ -66,7 +67,7 @@ def osgp_layers(place: Place, known: Known = NOTHING) -> tuple[Layer, ...]:
         shell.append(Field("PDU", f"{end - 1} octets", at + 1, at + end, known.how))
     pdu = clear_pdu(place, known)
     context = known.context
-    inner = _answer(pdu, at + 1, _asked(known), context) if place.answer else _request(pdu, at + 1, context)
+    inner = _answer(pdu, at + 1, _asked(known), context) if place.answer else _request(pdu, at + 1, known)
     if inner is None:
         shell.append(Field("PDU", hexadecimal(apdu[1:end]), at + 1, at + end, "encrypted, or no table service"))
     if not place.answer:
@@ -78,13 +79,23 @@ def osgp_layers(place: Place, known: Known = NOTHING) -> tuple[Layer, ...]:
     return tuple(layers if inner is None else [*layers, *inner])
 
 
-def request_of(pdu: bytes) -> TableRequest | None:
-    """A request PDU for a table that exists, None for anything else: then it is encrypted, or noise."""
+def request_of(pdu: bytes, certain: bool = False) -> TableRequest | None:
+    """A request PDU, None when it is none: then it is encrypted, or noise.
+
+    Unless it is certain that the PDU is in clear, one for a table that nobody knows is taken for noise, too.
+    """
     try:
         request = osgp.decode_request(pdu)
-        if hasattr(request, "table"):
-            osgp.table_id(request.table)
-        return request
+    except osgp.OsgpError:
+        return None
+    number = getattr(request, "table", None)
+    return request if certain or number is None or _spec(number) is not None else None
+
+
+def _spec(number: int) -> TableSpec | None:
+    """The specification of a table, None when it is not known."""
+    try:
+        return osgp.table(number)
     except osgp.OsgpError:
         return None
 
@@ -117,14 +128,14 @@ def answer_text(pdu: bytes, request: TableRequest | None) -> str:
     return f"ok, {osgp.table_id(request.table)}" + (f", {len(pdu) - 3} octets" if isinstance(request, ReadRequest) else "")
 
 
-def _request(pdu: bytes, at: int, context: osgp.Context | None) -> list[Layer] | None:
-    request = request_of(pdu)
+def _request(pdu: bytes, at: int, known: Known) -> list[Layer] | None:
+    request = request_of(pdu, known.pdu is not None)
     if request is None:
         return None
     found = [Field("service", f"0x{pdu[0]:02x}", at, at + 1, _words(type(request).__name__))]
     if hasattr(request, "table"):
-        spec = osgp.table(request.table)
-        found.append(Field("table", spec.id, at + 1, at + 3, spec.name))
+        spec = _spec(request.table)
+        found.append(Field("table", osgp.table_id(request.table), at + 1, at + 3, "not known" if spec is None else spec.name))
     place = at + 3
     if isinstance(request, IndexedRead | IndexedWrite):
         found.append(Field("indices", ", ".join(map(str, request.indices)), place, place + 2 * len(request.indices)))
@@ -140,7 +151,7 @@ def _request(pdu: bytes, at: int, context: osgp.Context | None) -> list[Layer] |
         found.append(Field("count", str(request.count), place, place + 2))
     layers = [Layer("Table service", at, at + len(pdu), tuple(found))]
     if data and not isinstance(request, IndexedWrite):
-        layers += _table(request, data, place + 2, context)
+        layers += _table(request, data, place + 2, known.context)
     return layers
 
 
@@ -171,7 +182,9 @@ def _table(request: TableRequest, data: bytes, at: int, context: osgp.Context | 
     if number is None:
         return []
     first: int = getattr(request, "offset", 0)
-    spec = osgp.table(number)
+    spec = _spec(number)
+    if spec is None:
+        return []
     try:
         rows = explain(spec, context or osgp.Context(), data, first=first)
     except osgp.OsgpError as error:

@@ -24,7 +24,7 @@ RESOLUTION_HZ: Final = 250.0  # distance of the lines of a transform: a tenth of
 COLUMNS: Final = 512  # of the spectrum and the waterfall
 ENVELOPE: Final = 480  # pairs of smallest and largest value
 FLOOR: Final = 1e-14  # V^2, -140 dB: nothing is below
-MOST_SEGMENTS: Final = 2400  # transforms for one picture; beyond it some samples are not looked at
+MOST_SEGMENTS: Final = 900  # transforms for one picture; beyond it some samples are not looked at
 SHOWN_HZ: Final = 2.0  # times the highest carrier edge: what is above it is not shown
 
 Read = Callable[[int, int], NDArray[np.float32]]

@@ -18,7 +18,7 @@ from .watch import Watch
 RATE_HZ: Final = 10.0  # pictures a second
 ROWS: Final = 5  # rows of the waterfall in one of them
 MOST_ROWS: Final = 50  # one who is further behind jumps
-BEFORE_ROWS: Final = 150  # shown at once after a jump
+BEFORE_ROWS: Final = 300  # shown at once after a jump
 STATE_S: Final = 0.5
 BATCH: Final = 200  # packets in one message
 OCCUPANCY_S: Final = 10.0

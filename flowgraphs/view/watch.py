@@ -176,6 +176,9 @@ class RecordingWatch:
             self._state = "stopped"
         except (FlowgraphError, PhyError) as error:
             self._state = f"stopped: {error}"
+        except Exception as error:
+            self._state = f"stopped: internal error: {type(error).__name__}: {error}"
+            raise
         self.clocks.mark(RECEIVER)
 
 
@@ -299,8 +302,18 @@ class LiveWatch:
                     pass
         except FlowgraphError as error:
             self._state = f"ended: {error}"
+        except Exception as error:
+            self._state = f"stopped: internal error: {type(error).__name__}: {error}"
+            raise
 
     def _receive(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:
+            self._state = f"stopped: internal error: {type(error).__name__}: {error}"
+            raise
+
+    def _follow(self) -> None:
         at_once = round(AT_ONCE_S * self.ring.sample_rate)
         while not self._stop.is_set():
             if self._base is None:

@@ -64,13 +64,31 @@ def test_noise_is_dissected_without_raising(octets, crc_ok, asked):
     Listener().hear(octets)
 
 
-@given(head=st.sampled_from(ROWS), tail=st.binary(max_size=80), answer=st.booleans())
-def test_noise_as_osgp_is_dissected_without_raising(head, tail, answer):
-    kind = mac.SpduType.RESPONSE if answer else mac.SpduType.REQUEST
-    lpdu = session(mac.SubnetNode(1, 1), mac.SubnetNode(1, 9), kind, 3, b"\0" + tail)
-    listener = Listener()
-    listener.hear(session(mac.SubnetNode(1, 9), mac.SubnetNode(1, 1), mac.SpduType.REQUEST, 3, b"\0" + tail[::-1]))
-    dissect(lpdu, True, listener.hear(lpdu))
+@given(
+    code=st.sampled_from([0x30, 0x31, 0x3E, 0x3F, 0x40, 0x41, 0x4F, 0x00, 0x0C]), table=st.integers(0, 65535),
+    size=st.sampled_from([0, 2, 4, 5, 6]), rest=st.binary(max_size=40), certain=st.booleans(), answer=st.binary(max_size=60),
+)  # fmt: skip
+def test_noise_as_osgp_is_dissected_without_raising(code, table, size, rest, certain, answer):
+    """Requests of every service for any table, known or not, whole or cut; and any answer to them."""
+    pdu = bytes((code,)) + table.to_bytes(2, "big") + rest[:size]
+    for asked in (pdu, pdu + len(rest).to_bytes(2, "big") + rest):
+        apdu = b"\0" + asked + bytes(12)
+        lpdu = session(mac.SubnetNode(1, 1), mac.SubnetNode(1, 9), mac.SpduType.REQUEST, 3, apdu)
+        listener = Listener()
+        dissect(lpdu, True, listener.hear(lpdu))
+        dissect(lpdu, True, Known(pdu=asked if certain else None))
+        reply = session(mac.SubnetNode(1, 9), mac.SubnetNode(1, 1), mac.SpduType.RESPONSE, 3, b"\0" + answer + bytes(8))
+        dissect(reply, True, listener.hear(reply))
+        dissect(reply, True, Known(asked=apdu, pdu=answer, asked_pdu=asked if certain else None))
+        dissect(reply, True, Known(asked=b"\0" + rest))
+
+
+def test_a_table_that_nobody_knows_is_shown_when_it_is_certain():
+    pdu = osgp.FullRead(669).encode()
+    lpdu = session(mac.SubnetNode(1, 1), mac.SubnetNode(1, 9), mac.SpduType.REQUEST, 3, b"\0" + pdu + bytes(12))
+    assert dissect(lpdu, True).text == "request 3: OSGP request, sealed"
+    found = dissect(lpdu, True, Known(pdu=pdu, how="opened"))
+    assert found.text == "request 3: OSGP full read BT669" and fields_of(found)["table"] == "BT669"
 
 
 def session(source, destination, kind, number, apdu):

@@ -267,7 +267,7 @@ function row(p, at) {
     element("td", {}, element("span", { class: `chip ${p.carrier}` }, p.carrier)),
     element("td", { class: p.crc_ok ? "good" : "bad" }, p.crc_ok ? "✓ right" : "✗ wrong"),
     element("td", { class: "num" }, `${p.esn0_db.toFixed(1)} dB`),
-    element("td", {}, p.from ? `${p.from} → ${p.to}` : "–", p.sender ? element("span", { class: "sender" }, ` ${p.sender}`) : ""),
+    element("td", {}, p.from ? `${p.from} → ${p.to}` : "–", p.sender ? element("span", { class: "sender" }, `sent by ${p.sender}`) : ""),
     element("td", {}, p.text));
   node.addEventListener("click", () => choose(p.id, true));
   node.addEventListener("keydown", (event) => {

@@ -72,7 +72,7 @@ function words(p) {
     const weak = w.weakest === null ? "" : `weakest bit ${w.weakest.toFixed(2)}`;
     const bar = element("span", { class: "strength", title: weak });
     if (w.weakest !== null) bar.append(element("i", { class: w.weakest < 0.35 ? "weak" : "", "data-part": Math.min(1, w.weakest).toFixed(2) }));
-    box.append(element("div", { class: "word", "data-octet": k }, element("span", { class: "k" }, String(k)), element("b", {}, w.octet), bits, bar));
+    box.append(element("div", { class: w.weakest !== null && w.weakest < 0.35 ? "word weak" : "word", "data-octet": k }, element("span", { class: "k" }, String(k)), element("b", {}, w.octet), bits, bar));
   });
   // No style attributes: the page's own policy forbids them.
   for (const i of box.querySelectorAll("i[data-part]")) i.style.width = `${100 * Number(i.dataset.part)}%`;

@@ -150,7 +150,7 @@ const spectrum = {
 
 const waterfall = {
   id: "waterfall", title: "Waterfall", ratio: 0.66, of: "line",
-  help: "The spectrum over time: newest on top, bright is strong. A packet is a block in one of the two carrier bands; boxes mark those that were decoded, dashed red where the CRC failed. Steady lines are narrow-band interference, horizontal streaks are impulses.",
+  help: "The spectrum over time: newest on top, bright is strong. A packet is a block in one of the two carrier bands; boxes mark those that were decoded, red where the CRC failed. Steady lines are narrow-band interference, horizontal streaks are impulses.",
   draw(pen, m, c) {
     const rows = m.rows, end = rows.length ? rows[rows.length - 1].end : 0;
     const step = rows.length ? rows[rows.length - 1].end - rows[rows.length - 1].first : 0.02;
