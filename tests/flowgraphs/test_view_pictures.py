@@ -43,7 +43,7 @@ def painter(x):
 def test_a_sine_of_1_v_rms_reads_0_db_at_its_frequency(hertz):
     x = (np.sqrt(2) * np.sin(2 * np.pi * hertz * np.arange(80_000) / RATE)).astype(np.float32)
     made = painter(x)
-    spectrum = made.picture(20_000, 60_000, 5, 400).arrays["spec"]
+    spectrum = made.picture(20_000, 60_000, 5, 40_000).arrays["spec"]
     low, high = made.edges_hz
     column = round((hertz - low) / (high - low) * made.columns - 0.5)
     # Scalloping of a Hann window: at most 1.42 dB (Harris, 1978).
@@ -57,7 +57,9 @@ def test_nothing_short_is_lost_in_the_rows_and_the_envelope():
     made = painter(x).picture(20_000, 60_000, 5, 40_000)
     rows = made.arrays["rows"].reshape(5, -1)
     assert rows[1].min() > -80 and rows[0].max() < -130 and rows[4].max() < -130
-    assert made.arrays["wave"].max() == 5.0
+    assert made.arrays["wave"].max() == 5.0 and made.arrays["spec"].min() > -80
+    latest = painter(x).picture(20_000, 60_000, 5, 8000).arrays
+    assert latest["spec"].max() < -130 and latest["wave"].max() == 0, "spectrum and waveform are of the end"
 
 
 def test_level_of_each_carrier():

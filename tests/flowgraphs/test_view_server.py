@@ -400,7 +400,7 @@ def test_ctrl_c_ends_it_with_a_page_open():
                 began = time.monotonic()
                 process.send_signal(signal.SIGINT)
                 assert process.wait(10) == 130
-                assert time.monotonic() - began < 3.0  # a second on an idle machine
+                assert time.monotonic() - began < 5.0  # 0.3 s on an idle machine, most of it the interpreter's own end
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
