@@ -83,8 +83,8 @@ class Painter:
     def picture(self, first: int, end: int, rows: int, wave: int) -> Picture:
         """Samples first .. end - 1 in so many rows of the waterfall, and the waveform of the last `wave` samples.
 
-        Arrays: `spec` (columns,) dB, the largest of the rows within that; `rows` (rows * columns,) dB, the oldest first; `lev0`, `lev1`
-        (rows,) dB, power within the main lobe of each carrier; `wave` (2 * n,) V, smallest and largest by turns.
+        Arrays: `spec` (columns,) dB, the largest of the rows within that; `rows` (rows * columns,) dB, the oldest first; `lev0`,
+        `lev1` (rows,) dB, power within the main lobe of each carrier; `wave` (2 * n,) V, smallest and largest by turns.
         """
         power, level = self._rows(first, end, rows)
         recent = min(rows, max(1, round(rows * wave / (end - first))))

@@ -28,7 +28,7 @@ for needed in ("starlette", "uvicorn", "websockets"):
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from flowgraphs.cli import cli
+from flowgraphs.cli import cli, run
 from flowgraphs.view.access import COOKIE, Access
 from flowgraphs.view.frame import Kind, decode
 from flowgraphs.view.gallery import Gallery
@@ -360,16 +360,16 @@ def test_a_seek_stays_within_the_recording(to, expected):
 # ---- beginning and end
 
 
-def test_a_port_that_is_taken_is_one_line():
+def test_a_port_that_is_taken_is_one_line(capsys):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SocketError, match=rf"cannot serve at 127.0.0.1:{port}: Address already in use; --port 0"):
             bind("127.0.0.1", port)
-        command = [sys.executable, "-m", "flowgraphs", "view", RECORDING, "--port", str(port)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 2 and result.stderr.count("\n") == 1 and str(port) in result.stderr
+        assert run(["view", RECORDING, "--port", str(port)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and told.startswith("osgp-sdr: cannot serve at") and str(port) in told
     with pytest.raises(SocketError, match=r"cannot serve at 192\.0\.2\.1"):
         bind("192.0.2.1", 0)
 

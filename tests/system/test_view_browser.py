@@ -1,18 +1,21 @@
 """The page in a real, headless Chromium: packets arrive, one is read, the slider moves, a figure is saved; wide and phone."""
 
+import contextlib
 import csv
 import json
-import os
 import shutil
 import struct
-import subprocess
-import sys
+import threading
 import time
 import urllib.request
 import zlib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from flowgraphs.cli import cli
+from phy import ReceiverOptions
 
 RECORDING = str(Path(__file__).parents[1] / "recordings" / "quiet.sigmf-meta")
 FAULTY = str(Path(__file__).parents[1] / "recordings" / "faults.sigmf-meta")
@@ -34,22 +37,31 @@ def browser():
         opened.close()
 
 
-def serve(recording):
-    command = [sys.executable, "-m", "flowgraphs", "view", recording, "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    line = process.stderr.readline()
-    while line and "http://" not in line:
-        line = process.stderr.readline()
-    assert line, "the server did not start"
-    return process, "http://" + line.split("http://")[1].strip()
+@contextlib.contextmanager
+def served(recording):
+    """The address of a page of a recording."""
+    from flowgraphs.view.access import Access
+    from flowgraphs.view.opening import open_watch
+    from flowgraphs.view.serving import address_of, bind, serve
+
+    watch, access = open_watch(recording, "auto", ReceiverOptions(), {}), Access.of("127.0.0.1")
+    listening, stop = bind("127.0.0.1", 0), threading.Event()
+    thread = threading.Thread(target=serve, args=(watch, access, listening, stop.is_set))
+    watch.start()
+    thread.start()
+    try:
+        yield address_of(access, listening)
+    finally:
+        stop.set()
+        thread.join(10)
+        watch.stop()
+        listening.close()
 
 
 @pytest.fixture(scope="module")
 def address():
-    process, found = serve(RECORDING)
-    yield found
-    process.terminate()
-    process.wait(10)
+    with served(RECORDING) as found:
+        yield found
 
 
 def until(page, expression):
@@ -63,9 +75,7 @@ def until(page, expression):
 
 def decoded(recording):
     """Truth: what `osgp-sdr decode` prints of the same recording."""
-    result = subprocess.run(
-        [sys.executable, "-m", "flowgraphs", "decode", "--json", "--all", recording], capture_output=True, text=True, timeout=120
-    )
+    result = CliRunner().invoke(cli, ["decode", "--json", "--all", recording])
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -199,18 +209,22 @@ def test_the_keyboard_is_enough(browser, address):
 
 
 def test_it_freezes_at_the_packet_that_fails_its_crc(browser):
-    bad = next(packet for packet in decoded(FAULTY) if not packet["crc_ok"])
-    process, address = serve(FAULTY)
-    try:
+    bad, later, *_ = (packet for packet in decoded(FAULTY) if not packet["crc_ok"])
+    with served(FAULTY) as address:
         context, page, complaints = visit(browser, address, "desktop")
+        until(page, "window.stats.packets === 10")
         page.locator("#freeze").check()
+        page.locator("#slider").fill("0")
+        page.wait_for_timeout(300)
+        if page.locator("#play").inner_text() == "Play":
+            page.locator("#play").click()
         until(page, "!document.querySelector('#banner').hidden")
         assert f"{bad['start_s']:.4f} s failed its CRC" in page.locator("#banner").inner_text()
         until(page, "document.querySelector('#play').textContent === 'Play'")
         until(page, "document.querySelector('#packet .facts .bad') !== null")
         assert page.locator("#packet .octets").inner_text().replace(" ", "").replace("\n", "") == bad["lpdu"]
+        page.wait_for_timeout(300)
+        page.locator("#play").click()
+        until(page, f"document.querySelector('#banner').textContent.includes('{later['start_s']:.4f} s failed')")
         assert complaints == []
         context.close()
-    finally:
-        process.terminate()
-        process.wait(10)

@@ -10,6 +10,7 @@ const KEPT = 20000; // packets remembered
 const model = new Model();
 const stats = (window.stats = { rx: 0, drawn: 0, fps: 0, latency: 0, packets: 0, connected: false });
 let socket = null, wait = 500, pending = null, newestPacket = null;
+let frozen = false, jumpBefore = null; // jumpBefore: of the pictures that a seek will end
 let pinned = null, freezeFrom = Infinity, sliding = false, listDirty = false, seekTimer = 0, seekTo = null;
 let colours = {};
 let shownInList = new Set();
@@ -104,6 +105,7 @@ function connect() {
     // Only the newest picture of the line is kept; rows that were not drawn yet go into the waterfall all the same.
     if (frame.kind === LINE) {
       model.take(frame);
+      if (frame.jump !== jumpBefore) jumpBefore = null;
       pending = frame;
       checkFreeze();
     } else if (frame.kind === PACKET && pinned === null) newestPacket = frame;
@@ -195,13 +197,14 @@ function banner(text) {
 
 // ---- playing
 const now = () => model.line?.end ?? model.state?.position_s ?? 0;
-function togglePlay() { say({ do: model.state?.playing === false ? "play" : "pause" }); }
+function togglePlay() { frozen = false; say({ do: model.state?.playing === false ? "play" : "pause" }); }
 function seek(to) {
   if (!model.about || model.about.live) return;
   seekTo = Math.max(0, Math.min(model.about.length_s, to));
   placeSlider(seekTo);
   if (freezeFrom !== Infinity) freezeFrom = seekTo;
   if (seekTimer) return;
+  jumpBefore = model.jump;
   say({ do: "seek", to: seekTo });
   seekTo = null;
   seekTimer = setTimeout(() => { seekTimer = 0; if (seekTo !== null) seek(seekTo); }, 110);
@@ -212,11 +215,13 @@ function placeSlider(position) {
   $("slider").setAttribute("aria-valuetext", seconds(position));
 }
 function checkFreeze() {
-  if (freezeFrom === Infinity || model.state?.playing === false) return;
+  if (freezeFrom === Infinity || frozen || jumpBefore !== null || model.state?.playing === false) return;
   const until = now();
-  const bad = model.packets.find((p) => !p.crc_ok && p.end_s > freezeFrom && p.end_s <= until);
+  const failed = model.packets.filter((p) => !p.crc_ok && p.end_s > freezeFrom && p.end_s <= until);
+  const bad = failed.sort((a, b) => a.end_s - b.end_s)[0];
   if (!bad) return;
   freezeFrom = bad.end_s;
+  frozen = true;
   say({ do: "pause" });
   if (model.about && !model.about.live) seek(bad.end_s);
   choose(bad.id);
@@ -366,7 +371,7 @@ $("slider").addEventListener("change", () => { sliding = false; });
 $("speed").addEventListener("change", () => { say({ do: "speed", to: +$("speed").value }); $("speed").blur(); });
 $("previous").addEventListener("click", () => step(-1));
 $("next").addEventListener("click", () => step(1));
-$("freeze").addEventListener("change", () => { freezeFrom = $("freeze").checked ? now() : Infinity; if (!$("freeze").checked) banner(""); });
+$("freeze").addEventListener("change", () => { freezeFrom = $("freeze").checked ? now() : Infinity; frozen = false; if (!$("freeze").checked) banner(""); });
 $("filter").addEventListener("input", () => { listDirty = true; });
 $("only-bad").addEventListener("change", () => { listDirty = true; });
 $("follow").addEventListener("click", follow);
