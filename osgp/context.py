@@ -38,7 +38,8 @@ class Context:
         self._octets: dict[str, Buffer] = dict(tables or {})
         self._values: dict[str, TableValue] = {}
         self._layouts: dict[str, Layout] = {}
-        self._referenced: set[str] = {"BT01"}  # tables on whose octets a layout made so far depends
+        self._uses: dict[str, dict[tuple[Part, ...], int | None]] = {}  # what layouts made so far took from each table
+        self._laid_out_for: tuple[int, int] | None = None  # firmware of these layouts
         self._busy: set[str] = set()
         self._firmware = firmware
 
@@ -57,9 +58,29 @@ class Context:
 
     def changed(self, table: str) -> None:
         """The octets of a table changed where they lie."""
-        self._values.clear()
-        if table in self._referenced:
+        self._values.pop(table, None)
+        if self._moved(table):
+            self._values.clear()
             self._layouts.clear()
+            self._uses.clear()
+
+    def _moved(self, table: str) -> bool:
+        """Whether a layout made so far could be another one now."""
+        if table == "BT01" and self._laid_out_for not in (None, self.firmware):
+            return True
+        uses = self._uses.get(table)
+        if uses is None:
+            return False
+        layout, octets = self._layouts.get(table), self._octets.get(table)
+        if layout is None or layout.own or octets is None:
+            return True
+        from .layout import ABSENT
+
+        for parts, value in uses.items():
+            found = layout.resolve(parts[1:], octets)
+            if (None if found is ABSENT else found) != value:
+                return True
+        return False
 
     def forget(self, table: str) -> None:
         """Drop a table."""
@@ -93,7 +114,8 @@ class Context:
             finally:
                 self._busy.discard(table)
             if layout.own:
-                self._referenced.add(table)
+                self._uses.setdefault(table, {})
+            self._laid_out_for = self.firmware
             self._layouts[table] = layout
         return layout
 
@@ -114,10 +136,10 @@ class Context:
         from .layout import ABSENT
 
         identifier = str(parts[0])
-        self._referenced.add(identifier)
         if identifier not in self._octets and identifier in SUBSTITUTES:
+            self._uses.setdefault(identifier, {})  # when it comes, everything is laid out anew
             identifier = SUBSTITUTES[identifier]
-            self._referenced.add(identifier)
+        uses = self._uses.setdefault(identifier, {})
         octets = self._octets.get(identifier)
         if octets is None or identifier in self._busy:
             raise TableError(f"{asking} needs {parts[0]}, which is not known")
@@ -126,6 +148,7 @@ class Context:
             raise TableError(f"{asking} needs {_text(parts)}, which is not in the {len(octets)} octets known")
         if not isinstance(found, int):
             raise TableError(f"{asking} needs a number from {identifier}, got {found!r}")
+        uses[parts] = int(found)
         return int(found)
 
     def resolve_or(self, parts: tuple[Part, ...], asking: str) -> int | None:
@@ -134,8 +157,8 @@ class Context:
         if identifier in self._octets and identifier not in self._busy:
             from .layout import ABSENT
 
-            self._referenced.add(identifier)
             if self.layout(identifier).resolve(parts[1:], self._octets[identifier]) is ABSENT:
+                self._uses.setdefault(identifier, {})[parts] = None
                 return None
         return self.resolve(parts, asking)
 
@@ -145,7 +168,7 @@ class Context:
 
     def number_format(self, which: str) -> int:
         """Code of BT00.ni_format_1 or 2 ("1", "2"), 8 when BT00 is not known."""
-        self._referenced.add("BT00")
+        self._uses.setdefault("BT00", {})
         if "BT00" not in self._octets or "BT00" in self._busy:
             return DEFAULT_FORMAT
         try:

@@ -132,6 +132,7 @@ class Layout:
     own: bool = False
     whole: int = field(init=False)
     _found: dict[tuple[Part, ...], Found | None] = field(init=False, default_factory=dict)
+    _fixed: bytes | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.whole = max((item.end for item in self.block.items.values()), default=0)
@@ -179,6 +180,15 @@ class Layout:
             _write(Block({"": found.item}, 0, frozenset(("",))), octets, above, {"": value}, (self.table, *parts))
         elif found.block is not None:
             _write(found.block, octets, found.offset, value, (self.table, *parts))
+
+    def keep_fixed(self, offset: int, new: bytes, old: Buffer) -> bytes:
+        """Octets to be written at `offset` in place of `old`, with the bits of fixed fields (F, P) as they are."""
+        if self._fixed is None:
+            self._fixed = _fixed_bits(self)
+        mask = self._fixed[offset : offset + len(new)]
+        if not any(mask):
+            return new
+        return bytes(n & ~m | o & m for n, o, m in zip(new, old, mask.ljust(len(new), b"\0"), strict=True))
 
     # single fields
 
@@ -233,6 +243,17 @@ class Layout:
     def walk(self) -> Iterator[tuple[tuple[Part, ...], int, Slot]]:
         """Every single field: path, offset from the start of the table, slot."""
         return _walk(self.block, 0, ())
+
+
+def _fixed_bits(layout: Layout) -> bytes:
+    """One bits where fields are that never change under one firmware: of vci F and P alone."""
+    mask = bytearray(layout.whole)
+    for _, at, slot in layout.walk():
+        if slot.spec.vci and set(slot.spec.vci) <= set("FP,/"):
+            bits = (1 << slot.spec.hi + 1) - (1 << slot.spec.lo) if slot.spec.kind is Kind.BITS else (1 << 8 * slot.leaf.size) - 1
+            word = int.from_bytes(mask[at : at + slot.leaf.size], "little") | bits
+            mask[at : at + slot.leaf.size] = word.to_bytes(slot.leaf.size, "little")
+    return bytes(mask).rstrip(b"\0")
 
 
 def _read(block: Block, octets: Buffer, base: int) -> dict[str, Any]:

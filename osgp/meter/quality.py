@@ -103,8 +103,10 @@ class Quality(Subsystem):
         self._averaging = bool(at.proper_mv[1])
 
     def written(self, identifier: str, offset: int, octets: bytes, session: Session, now: float) -> None:
+        before = self.thresholds
         self._configure()
-        self._scan(to_ms(now))
+        if self.thresholds != before:
+            self._scan(to_ms(now))
 
     # time
 

@@ -98,7 +98,8 @@ def read_thresholds(store: TableStore) -> Thresholds:
     events = get("ET04.events_outage_threshold")
     maximum_ma = 1000 * get("ET04.max_current", 100)
     distortion: Any = store.context.peek("ET09")
-    voltage_thd = distortion["thd"][0] if distortion is not None and "thd" in distortion else None
+    limits = distortion.get("thd") if distortion is not None else None
+    voltage_thd = limits[0] if limits else None
     generates = get("ET04.premise_generation")
     return Thresholds(
         long_outage_ms=long_ms,

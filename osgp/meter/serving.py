@@ -202,16 +202,27 @@ class RequestServer:
         return Response(code)
 
     def write(self, identifier: str, offset: int, octets: bytes, session: Session, now: float) -> ResultCode:
-        """A write whose rights have been checked: asks the subsystems that watch the table, stores, tells them."""
+        """A write whose rights have been checked: asks the subsystems that watch the table, stores, tells them.
+
+        Fields that are fixed for a firmware (vci F, P: dimensions among them) keep their value, without an error; grade D.
+        """
         watchers = self._watchers.get(identifier, ())
         for subsystem in watchers:
             code = subsystem.check_write(identifier, offset, octets, session, now)
             if code is not ResultCode.OK:
                 return code
-        stored = self._store.write(identifier, offset, octets)
+        stored = self._store.write(identifier, offset, self._without_fixed(identifier, offset, octets))
         for subsystem in watchers:
             subsystem.written(identifier, offset, stored, session, now)
         return ResultCode.OK
+
+    def _without_fixed(self, identifier: str, offset: int, octets: bytes) -> bytes:
+        try:
+            layout = self._store.context.layout(identifier)
+        except TableError:
+            return octets
+        octets = octets[: max(0, self._store.length(identifier) - offset)]
+        return layout.keep_fixed(offset, octets, self._store.read(identifier, offset, len(octets)))
 
 
 def _pending_piece(octets: bytes, offset: int, count: int) -> bytes:

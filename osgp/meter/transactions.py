@@ -116,6 +116,7 @@ class Transactions(Subsystem):
 
     def _execute(self, identifier: str, running: _Running, now: float) -> None:
         envelope, host = Envelope.decode(running.octets), self._host
+        self._running.pop(identifier, None)
         response_table = RESPONSES[identifier]
         room = host.store.length(response_table)
         if envelope.type is EnvelopeType.GROUP_BROADCAST and not self._addressed(envelope):
@@ -128,7 +129,6 @@ class Transactions(Subsystem):
                 self._executing = False
             result = answer(envelope.number, responses, room)
         host.store.put(response_table, result.encode().ljust(room, b"\0"))
-        self._running.pop(identifier, None)
         self.touch()
 
     def _addressed(self, envelope: Envelope) -> bool:

@@ -264,3 +264,13 @@ def test_events_tell_what_was_served_and_do_not_pile_up(meter):
 def test_impossible_meters_are_refused(arguments):
     with pytest.raises(ConfigurationError, match=next(iter(arguments)) if "alarms" not in arguments else "fire"):
         MeterConfig(**arguments)
+
+
+def test_a_host_cannot_write_what_is_fixed_for_a_firmware(meter):
+    """ET04.max_power_outages dimensions ET09: whoever could change it would move every field of that table."""
+    offset, _ = table("ET04").field_range("max_power_outages")
+    before = meter.table_octets("ET09", 0.0)
+    assert ask(meter, PartialWrite(2052, offset - 1, b"\0\xff\xff\xff"), 101).result is ResultCode.OK
+    system = table("ET04").decode(meter.table_octets("ET04", 0.0), meter.store.context)
+    assert system["max_power_outages"] == 10 and system["pk_access"] == 0
+    assert meter.table_octets("ET09", 0.0) == before
