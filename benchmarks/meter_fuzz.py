@@ -36,8 +36,8 @@ KEY: Final = {level: level.value for level, _ in LEVELS}
 # Changed by the meter in the course of a request: procedure results, transaction answers, states of devices and pending tables,
 # logs. Its live tables are known to the meter. That nobody writes these from outside is seen in the answers.
 OWN: Final = frozenset((
-    "BT00", "BT03", "BT04", "BT08", "BT21", "BT22", "BT24", "BT25", "BT26", "BT71", "BT74", "ET09", "ET14", "ET28", "ET31", "ET36",
-    "ET41", "ET53", "ET54", "ET59", "ET75", "ET79", "ET81", "ET85",
+    "BT00", "BT03", "BT04", "BT08", "BT21", "BT22", "BT24", "BT25", "BT26", "BT71", "BT74", "ET09", "ET14", "ET28", "ET31",
+    "ET36", "ET41", "ET53", "ET54", "ET59", "ET75", "ET79", "ET81", "ET85",
 ))  # fmt: skip
 SAMPLES: Final = (b"\x30\x00\x17", b"\x3f\x00\x17\0\0\0\0\x2c", b"\x4f\x08\x32\0\0\x1e\0\1\1", b"\x40\x00\x07\0\0")
 Rights = dict[tuple[str, str], dict[str, list[str] | None]]

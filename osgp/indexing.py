@@ -47,8 +47,8 @@ def _in_block(
     if not wanted[0]:
         return None
     places = [(item.at, item.end) for items in wanted for item in items]
-    start = min(at for at, _ in places)
-    return base + start, max(end for _, end in places) - start
+    start, end = min(at for at, _ in places), max(end for _, end in places)
+    return (base + start, end - start) if end > start else None
 
 
 def _in_item(item: Item, base: int, indices: tuple[int, ...], count: int) -> tuple[int, int] | None:
