@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -404,3 +405,25 @@ def test_ctrl_c_ends_it_with_a_page_open():
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+# ---- for everybody
+
+
+def luminance(colour):
+    """Relative luminance, WCAG 2.1."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(theme):
+    """WCAG 2.1, 1.4.3: 4.5 to 1."""
+    style = (Path(sys.modules["flowgraphs.view.server"].__file__).with_name("static") / "style.css").read_text("utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", style, re.S)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[theme]))
+    pairs = [(text, behind) for text in ("ink", "soft", "good", "bad", "primary", "secondary") for behind in ("panel", "page")]
+    for text, behind in [*pairs, ("ink", "grid"), ("ink", "mark"), ("on-accent", "accent")]:
+        light, dark = sorted((luminance(colours[text]), luminance(colours[behind])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{text} on {behind}"
