@@ -20,7 +20,7 @@ from ..access import Session
 from ..errors import ConfigurationError, TableError
 from ..types import LtimeDate
 from .disturbance import SupplyState
-from .draw import DAY_MS, Piece
+from .draw import Piece
 from .journal import Journal
 from .measuring import Measuring
 from .quality_records import CONFIGURATION, DEFAULTS, OFF, read_thresholds, voltage_shares
@@ -34,6 +34,7 @@ REVERSE, PHASE_LOSS, DISTORTION, SAG, SWELL = 48, 68, 93, 98, 99
 UNBALANCED, MOMENTARY_SAG, MOMENTARY_SWELL, OVER_CURRENT, SAG2 = 3000, 3030, 3031, 3032, 3033
 POWER_FAILURE_CAUSE: Final = 3  # ET09.outages.reset_cause; grade A
 FREQUENCY_EVERY_MS: Final = 3_600_000  # how often minimum and maximum frequency are looked at: grade D
+LOOK_AHEAD_MS: Final = 4 * 3_600_000  # a look at the load ahead must not hold up a request
 SMALL_COUNTER, COUNTER = 0xFFFF, 0xFFFFFFFF  # largest values of UINT16 and UINT32
 CROSSINGS: Final = 12  # DRP/DRC entries kept; grade A
 _VERSION: Final = 1
@@ -329,8 +330,8 @@ class Quality(Subsystem):
         return holds
 
     def _scan(self, at_ms: int) -> None:
-        """Look ahead to the end of the day, or to the next change of the mains, for currents that last too long."""
-        self._horizon_ms = min((at_ms // DAY_MS + 1) * DAY_MS, self._measuring.disturbances.next_change(at_ms))
+        """Look ahead some hours, or to the next change of the mains, for currents that last too long."""
+        self._horizon_ms = min((at_ms // LOOK_AHEAD_MS + 1) * LOOK_AHEAD_MS, self._measuring.disturbances.next_change(at_ms))
         for watch in (*self._over, *self._reverse):
             self._scan_one(watch, at_ms)
         self._plan_load(at_ms)
