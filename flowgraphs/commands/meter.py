@@ -42,6 +42,7 @@ PLACE = "pty, pty:LINK, tcp:HOST:PORT, a serial port, or an address that pyseria
 @click.option("--lose-first", is_flag=True, help="Answer the first optical packet with NAK, as Gen 2 and 3 do.")
 @click.option("--channel-timeout", type=click.FloatRange(1, 3600), default=6.0, show_default=True, metavar="S",
               help="An optical session ends after that silence.")  # fmt: skip
+@click.option("--display", is_flag=True, help="Print what its display shows, whenever that changes.")
 @click.option("--events", is_flag=True, help="Print requests, refusals and sessions; no keys.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each port and event.")
 @debug_option
@@ -63,6 +64,7 @@ def command(
     faults: tuple[str, ...],
     lose_first: bool,
     channel_timeout: float,
+    display: bool,
     events: bool,
     as_json: bool,
 ) -> int:
@@ -73,14 +75,14 @@ def command(
     from osgp import Port, WeakSecurityWarning
     from osgp.mbus import MbusPort
     from osgp.mep import MepConfig
-    from osgp.meter import MbusDevices, MepPort, OpticalPort
+    from osgp.meter import Display, MbusDevices, MepPort, OpticalPort
     from osgp.optical import OpticalConfig
     from osgp.security.rc4 import WEAKNESS
 
     from ..lifetime import Lifetime
     from ..ports.keys import read_keys
     from ..ports.lines import Lines, open_server_line
-    from ..ports.serving import PortServer, ServedPort
+    from ..ports.serving import LONGEST_WAIT, PortServer, ServedPort
     from ..ports.simulated import MBUS_DEFAULT, check_firmware, check_mbus, make_meter
     from ..ports.telling import describe, show
 
@@ -129,5 +131,12 @@ def command(
         for served in ports:
             say(port=served.name, place=served.line.place)
         sys.stdout.flush()
+        screen, seen = meter.find(Display), None
+        while display and screen is not None and not lifetime.stopped():
+            server.step(LONGEST_WAIT)
+            if (shown := screen.shown(meter.now)) != seen:
+                seen = shown
+                say(display=str(shown))
+                sys.stdout.flush()
         server.run(lifetime)
         return INTERRUPTED if lifetime.interrupted else DONE

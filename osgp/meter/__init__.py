@@ -4,6 +4,7 @@ from .config import MeterConfig
 from .contactor import Contactor
 from .control_settings import ControlSettings
 from .device import Meter
+from .display import Display, Screen
 from .disturbance import Disturbance, DisturbanceRates
 from .download import Download
 from .events import MeterEvent, RefusalReason, RequestDenied, RequestServed
@@ -29,6 +30,7 @@ __all__ = [
     "Contactor",
     "ControlSettings",
     "DemandSettings",
+    "Display",
     "Disturbance",
     "DisturbanceRates",
     "Download",
@@ -59,6 +61,7 @@ __all__ = [
     "RequestDenied",
     "RequestServed",
     "Saved",
+    "Screen",
     "Signal",
     "Subsystem",
 ]

@@ -9,6 +9,7 @@ from .config import MeterConfig
 from .consumption import Consumption
 from .contactor import Contactor
 from .control_outputs import ControlOutputs
+from .display import Display
 from .download import Download
 from .faults import FaultInjection
 from .interface import InterfaceDefinition
@@ -34,5 +35,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), Consumption(), OneTimeReads(), InterfaceDefinition(),
         MepClients(), MepNumbers(), PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
-        MbusDevices(), OnDemand(), Download(), FaultInjection(),
+        MbusDevices(), OnDemand(), Download(), FaultInjection(), Display(),
     )  # fmt: skip
