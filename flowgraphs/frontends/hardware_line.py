@@ -40,12 +40,14 @@ TRAILER_S: Final = 0.05  # of silence after the end of a recording: its last pac
 class FrontEndRun:
     """What a front end did.
 
-    samples: heard.    skipped: lost ones.    unsent: transmissions that nobody took.    changes: of the round trip.
+    samples: heard.    skipped: lost ones.    unsent: transmissions that nobody took.    late: decided after their instant.
+    changes: of the round trip.
     """
 
     samples: int = 0
     skipped: int = 0
     unsent: int = 0
+    late: int = 0
     changes: int = 0
     round_trip: int | None = None
     sink: GuardedSink | None = field(default=None, repr=False)
@@ -183,7 +185,8 @@ class _Loop:
         self._writer: RecordingWriter | None = None
         self._monitor: MonitorSender | None = None
         self._trailer = -(-round(TRAILER_S * graph.sample_rate) // graph.block) * graph.block
-        self._unsent_end = -1
+        self._unsent_end = self._transmission_end = -1
+        self._late = False  # the present transmission is left out
         # Where time stands still for a slow reader, it has to stand still for slow stations, too.
         self._patient = isinstance(source, SoundCardSource) and source.card.queue.patient
 
@@ -218,8 +221,8 @@ class _Loop:
         if run.sink is not None:
             sent = run.sink.statistics
             text += (
-                f"; {run.sink.on_air} sent, {run.sink.held_back} held back, {sent.late} late, {sent.clipped} clipped, "
-                f"{sent.underruns} underruns"
+                f"; {run.sink.on_air} sent, {run.sink.held_back} held back, {run.late} transmissions too late, "
+                f"{sent.late} samples late, {sent.clipped} clipped, {sent.underruns} underruns"
             )
         else:
             text += f"; {run.unsent} transmissions not sent"
@@ -263,9 +266,27 @@ class _Loop:
                 self._unsent_end = index + self._block
                 continue
             assert self._base is not None
+            if self._comes_too_late(index):
+                continue
             if self._echo is not None:
                 self._echo.sent(index, x)
             sink.write(index + self._base, x)
+
+    def _comes_too_late(self, index: int) -> bool:
+        """Is the first block of a transmission past its instant? Then nothing of it is sent: half a packet is only noise."""
+        source = self._source
+        if index != self._transmission_end:
+            self._late = False
+            if isinstance(source, SoundCardSource):
+                assert self._base is not None
+                missed = source.card.position - (index + self._base - (source.card.round_trip or 0))
+                if missed > 0:
+                    self._late = True
+                    self._run.late += 1
+                    text = f"a transmission at sample {index} was decided {1e3 * missed / source.sample_rate:.1f} ms too late"
+                    self._report(f"{source.name}: {text}: give a larger margin_s")
+        self._transmission_end = index + self._block
+        return self._late
 
     def _take(self, first_sample: int, samples: NDArray[np.float32]) -> None:
         port = self._port
