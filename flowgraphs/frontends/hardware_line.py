@@ -61,10 +61,8 @@ def at_rate(graph: Graph) -> Graph:
     """
     assert graph.frontend is not None
     address = Address.parse(graph.frontend)
-    if address.scheme == "soundcard":
-        rate = address.rate(USUAL_RATE)
-        assert rate is not None
-    else:
+    rate = address.rate(USUAL_RATE if address.scheme == "soundcard" else None)
+    if rate is None:  # opened only where nobody says it: a stream would lose what comes meanwhile
         source = open_source(graph.frontend)
         rate = source.sample_rate
         source.close()
