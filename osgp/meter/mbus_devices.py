@@ -22,16 +22,16 @@ from ..mbus.master import Answer, Master, identity_of, plain, stored
 from ..types import LtimeDate
 from .identity import put
 from .journal import Journal
+from .mbus_channels import MbusChannels
 from .mbus_schedule import Schedule
+from .mbus_slot import SLOTS, Slot
 from .mbus_types import DEFAULT_ENTRIES, find_value, read_types
 from .mep_clients import MepClients
-from .profile_status import ChannelStatus
 from .profiling import Profiling
 from .signals import Alarm, ClockChanged, LogEntry, PowerUp, Signal
 from .subsystem import Host, Procedure, ProcedureResult, Subsystem
 from .timekeeping import MS_PER_S, to_ms, to_seconds
 
-SLOTS: Final = 4  # of M-Bus devices; grade A
 HANDLES: Final = range(1, 1000)  # grade A
 UP, DOWN = 1, 2  # ET14.status; grade A
 BAUD_CODES: Final = {300: 1, 600: 2, 1200: 3, 2400: 4, 4800: 5, 9600: 6}  # ET13.baud; grade A
@@ -51,27 +51,14 @@ OSGP_NAMESPACE: Final = 2 << 11
 DELAYED, SUCCESS = 2, 4  # ET45 execution_status and result; grade A
 LOOK_AGAIN_MS: Final = 3_600_000  # discovery in the background, and schedules while local time may jump: grade D
 LOG_ENTRIES: Final = 24  # of ET45 when there are devices: grade D
-FIRST_CHANNEL: Final = 73  # sources 73..80: device 1..4, counter 1 and 2; grade A
 _VERSION: Final = 1
-
-
-class Slot:
-    """One commissioned device.    identity: its secondary address.    due_ms, status_ms: next reads, None: not planned."""
-
-    def __init__(self, handle: int, address: int, identity: bytes, baud: int) -> None:
-        self.handle, self.address, self.identity, self.baud = handle, address, identity, baud
-        self.due_ms: int | None = None
-        self.late = False
-        self.status_ms: int | None = None
-        self.poll_ms = -1
-        self.polled: tuple[Answer, ...] = ()
 
 
 class MbusDevices(Subsystem):
     """Slots 0 to 3 of ET13, ET14, ET16, ET34 and ET58; ET45, ET57; EP17 and EP18.
 
     Attributes:
-        bus: the wires with the simulated devices.    slots: commissioned devices, None: free.
+        bus: the wires with the simulated devices.    slots: commissioned devices, None: free.    types: ET57.
     """
 
     name: ClassVar[str] = "mbus"
@@ -104,11 +91,11 @@ class MbusDevices(Subsystem):
             store[f"ET13.devices[{slot}].frequency"] = 1
         profile = host.find(Profiling)
         if profile is not None:
-            profile.provide(self._channel)
+            profile.provide(MbusChannels(self, host).value)
 
     def start(self, now: float) -> None:
         self.refresh("ET45", now)
-        self._types = read_types(self._host.store)
+        self.types = read_types(self._host.store)
         if self.bus.slaves and self._look_ms is None:
             self._look_ms = to_ms(now) + MS_PER_S
         for slot in self._used():
@@ -120,14 +107,15 @@ class MbusDevices(Subsystem):
     def _used(self) -> list[int]:
         return [number for number, slot in enumerate(self.slots) if slot is not None]
 
-    def _slot(self, number: int) -> Slot:
+    def slot(self, number: int) -> Slot:
+        """The device in a slot that is in use."""
         slot = self.slots[number]
         assert slot is not None
         return slot
 
     def by_handle(self, handle: int) -> int | None:
         """Slot of a handle, None: there is none."""
-        return next((number for number in self._used() if self._slot(number).handle == handle), None)
+        return next((number for number in self._used() if self.slot(number).handle == handle), None)
 
     def master(self, now: float, baud: int = DEFAULT_BAUD) -> Master:
         """The meter as the master of its bus."""
@@ -172,7 +160,7 @@ class MbusDevices(Subsystem):
         address = number + 1
         if not master.set_address(SELECTED, address):
             return False
-        used = {self._slot(one).handle for one in self._used()}
+        used = {self.slot(one).handle for one in self._used()}
         while self._next_handle in used:
             self._next_handle = HANDLES[self._next_handle % len(HANDLES)]
         slot = Slot(self._next_handle, address, identity_of(answer), baud)
@@ -192,7 +180,7 @@ class MbusDevices(Subsystem):
 
     def remove(self, number: int, now: float, address: int | None) -> None:
         """Give a slot up; the device gets another address (0: it can be found again, 250: it cannot; None: it keeps its own)."""
-        slot, store = self._slot(number), self._host.store
+        slot, store = self.slot(number), self._host.store
         if address is not None:
             self.master(now, slot.baud).set_address(slot.address, address)
         self.slots[number] = None
@@ -214,7 +202,7 @@ class MbusDevices(Subsystem):
 
     def read(self, number: int, now: float) -> tuple[Answer, ...]:
         """Read a device and keep the books of ET14; none when it does not answer."""
-        slot, store, path = self._slot(number), self._host.store, f"ET14.devices[{number}]"
+        slot, store, path = self.slot(number), self._host.store, f"ET14.devices[{number}]"
         store[f"{path}.read_attempts"] = (store[f"{path}.read_attempts"] + 1) & 0xFFFFFFFF
         store[f"{path}.last_attempt_time"] = LtimeDate.of(self._host.clock.local(now))
         answers = self.master(now, slot.baud).read(slot.address, self.key(number))
@@ -232,7 +220,7 @@ class MbusDevices(Subsystem):
 
     def _watch(self, number: int, answers: tuple[Answer, ...], now: float) -> None:
         """Serial number, alarms, control status."""
-        slot, store, path = self._slot(number), self._host.store, f"ET14.devices[{number}]"
+        slot, store, path = self.slot(number), self._host.store, f"ET14.devices[{number}]"
         bits = 0
         if identity_of(answers[0])[:4] != slot.identity[:4]:
             bits |= 1 << MISMATCH
@@ -246,11 +234,11 @@ class MbusDevices(Subsystem):
         if "ET34" not in store or "ET58" not in store:
             return
         control, command = (int(store[f"ET34.devices[{number}].{name}"]) for name in ("control_mdt", "command_mdt"))
-        value = find_value(self._types, control, answers) if control else None
+        value = find_value(self.types, control, answers) if control else None
         if value is not None and value & 0xFF != store[f"ET58.devices[{number}].control_status"]:
             store[f"ET58.devices[{number}].control_status"] = value & 0xFF
             self._clients.alert_mbus_change()
-        if command and find_value(self._types, command, answers):
+        if command and find_value(self.types, command, answers):
             self._log(COMMAND_EVENT, number << 13, now)
 
     def billing_read(self, number: int, now: float, kind: int, *, delayed: bool = False) -> bool:
@@ -267,7 +255,7 @@ class MbusDevices(Subsystem):
         record = LtimeDate.of(self._host.clock.local(now)).encode() + bytes((flags,)) + telegrams
         store[f"ET14.devices[{number}].billing_length"] = len(telegrams)
         if kind == SCHEDULED and self._journal.logs["ET45"].entries:
-            head = OSGP_NAMESPACE.to_bytes(2, "little") + self._slot(number).handle.to_bytes(2, "little")
+            head = OSGP_NAMESPACE.to_bytes(2, "little") + self.slot(number).handle.to_bytes(2, "little")
             body = head + bytes((DELAYED if delayed else 0, SUCCESS)) + record + b"\0"
             self._journal.append("ET45", (len(body).to_bytes(2, "little") + body)[: self._journal.logs["ET45"].entry_size], now)
         else:
@@ -289,53 +277,11 @@ class MbusDevices(Subsystem):
     def _log(self, event: int, argument: int, now: float) -> None:
         self._host.signal(LogEntry(event, (argument & 0xFFFF).to_bytes(2, "little"), NOBODY), now)
 
-    # load profile
-
-    def _channel(self, extended: int, now: float) -> tuple[int, ChannelStatus] | None:
-        """Value of a load profile channel of a sub-meter, None: the channel is none."""
-        if extended >> 12 == 4:
-            number, mdt = extended >> 8 & 0xF, extended & 0x1F
-        elif FIRST_CHANNEL <= extended < FIRST_CHANNEL + 2 * SLOTS:
-            number, mdt = (extended - FIRST_CHANNEL) // 2, (extended - FIRST_CHANNEL) % 2 + 1
-        else:
-            return None
-        if number >= SLOTS or self.slots[number] is None:
-            return 0, ChannelStatus.DEVICE_MISSING
-        fresh = self._poll(number, now)
-        slot = self._slot(number)
-        if not slot.polled:
-            return 0, ChannelStatus.PLACEHOLDER
-        if any(isinstance(one.value, Variable) and one.value.encrypted for one in slot.polled):
-            return 0, ChannelStatus.DECRYPTION_FAILURE
-        value = find_value(self._types, mdt, slot.polled)
-        if value is None:
-            return 0, ChannelStatus.DEVICE_MISSING
-        return value, ChannelStatus.NONE if fresh else ChannelStatus.NOT_CURRENT
-
-    def _poll(self, number: int, now: float) -> bool:
-        """Poll for the interval that ends now, when ET34.lp_poll_rate says so; whether the values are of now."""
-        slot, store, at_ms = self._slot(number), self._host.store, to_ms(now)
-        if slot.poll_ms == at_ms:
-            return True
-        rate = int(store[f"ET34.devices[{number}].lp_poll_rate"]) if "ET34" in store else 0
-        utc = self._host.clock.utc(now)
-        minute = 60 * utc.hour + utc.minute
-        if rate and minute % rate and minute:  # minute 0 ends the last interval of the day
-            return False
-        retries = int(store[f"ET34.devices[{number}].lp_poll_retries"]) if "ET34" in store else 0
-        slot.polled = ()
-        for _ in range(1 + retries):
-            slot.polled = self.read(number, now)
-            if slot.polled:
-                break
-        slot.poll_ms = at_ms
-        return True
-
     # time
 
     def _plan(self, number: int, now: float) -> None:
         """When a device is read next; looked at again every hour, since local time may jump."""
-        slot, store = self._slot(number), self._host.store
+        slot, store = self.slot(number), self._host.store
         local = self._host.clock.local(now)
         due = Schedule.of(store, number).next(local)
         slot.due_ms = None if due is None else to_ms(now) + round((due - local) / datetime.timedelta(milliseconds=1))
@@ -345,7 +291,7 @@ class MbusDevices(Subsystem):
     def advance(self, now: float) -> None:
         at_ms = to_ms(now)
         for number in self._used():
-            slot = self._slot(number)
+            slot = self.slot(number)
             if slot.due_ms is not None and at_ms >= slot.due_ms:
                 late, slot.late = slot.late, False
                 status_ms = slot.status_ms
@@ -371,14 +317,14 @@ class MbusDevices(Subsystem):
     def on_signal(self, signal: Signal, now: float) -> None:
         if isinstance(signal, PowerUp):
             for number in self._used():
-                slot = self._slot(number)
+                slot = self.slot(number)
                 slot.late = slot.due_ms is not None and slot.due_ms < to_ms(now)
         elif isinstance(signal, ClockChanged):
             for number in self._used():
                 self._plan(number, now)
 
     def written(self, identifier: str, offset: int, octets: bytes, session: Session, now: float) -> None:
-        self._types = read_types(self._host.store)
+        self.types = read_types(self._host.store)
         if identifier == "ET13":
             self._hide_keys(offset, octets)
             for number in self._used():
