@@ -1,6 +1,7 @@
 """The M-Bus of a simulated meter, read over a pseudo terminal by pyMeterBus' own client functions, and through the CLI."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -54,3 +55,13 @@ def test_wrong_sub_meters_are_named(text):
     if text == "gas:1":
         result = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert result.returncode == 2 and "gas:1" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_the_command_serves_the_bus_and_prints_the_display():
+    command = [sys.executable, "-m", "flowgraphs", "meter", "--mbus", "pty", "--mbus-device", "water:7", "--display", "--json",
+               "--fault", "late-answers"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert lines[0]["port"] == "mbus" and lines[0]["place"].startswith("/dev/") and lines[1]["display"].startswith("8888")
