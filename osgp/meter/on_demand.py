@@ -27,6 +27,9 @@ from .timekeeping import MS_PER_S, to_ms, to_seconds
 
 POST: Final = 2048 + 19  # EP19
 ANSWER: Final = 2048 + 39  # EP39
+DOWNLOAD: Final = 2048 + 41  # EP41
+CODE_OCTETS: Final = 56  # multicast length of a code packet: number and code; grade A
+SWITCH_OK, SWITCH_FAILED = "fw_switch_ok", "fw_switch_failed"  # ET14; grade A
 NO_SUCH_DEVICE: Final = ProcedureResult.CONFLICTS_WITH_SETUP  # result 3 of EP19; grade A
 OPEN, DONE, NO_RESPONSE, FAILED = range(4)  # ET15 results; grade A
 NO_REQUEST: Final = 0
@@ -84,7 +87,7 @@ class OnDemand(Subsystem):
         self._due: dict[int, int] = {}  # instant at which an M-Bus request of the queue is carried out, by index
 
     def procedures(self) -> Mapping[int, Procedure]:
-        return {POST: self._post, ANSWER: self._answer}
+        return {POST: self._post, ANSWER: self._answer, DOWNLOAD: self._download}
 
     # the queue
 
@@ -117,6 +120,21 @@ class OnDemand(Subsystem):
                 return ProcedureResult.INVALID_PARAMETER, b""
         return self._enqueue(transaction, handle, kind, data, client, now)
 
+    def _download(self, parameters: bytes, session: Session, now: float) -> tuple[ProcedureResult, bytes]:
+        """EP41: UINT16 transaction, UINT16 handle, and for a code packet UINT16 number and at most 54 octets. Grade D.
+
+        Without a packet it announces a download (request type 7), with one it passes the packet on (type 8).
+        """
+        if len(parameters) < 4 or len(parameters) == 5 or len(parameters) > 4 + CODE_OCTETS:
+            return ProcedureResult.INVALID_PARAMETER, b""
+        transaction, handle = struct.unpack_from("<HH", parameters)
+        client = self._clients.by_handle(handle)
+        if client is None:
+            return NO_SUCH_DEVICE, b""
+        packet = parameters[4:]
+        kind = Request.CODE_PACKET if packet else Request.DOWNLOAD_START
+        return self._enqueue(transaction, handle, kind, packet.ljust(CODE_OCTETS, b"\0") if packet else b"", client, now)
+
     def _by_index(self, mask: int) -> int | None:
         """Handle of the lowest slot whose bit is set; grade A."""
         for number in range(FIRST_SLOT + 1):
@@ -133,7 +151,7 @@ class OnDemand(Subsystem):
             return ProcedureResult.QUEUE_FULL, b""
         entry = struct.pack("<HHBB", transaction, handle, kind, OPEN)
         store.write("ET15", 1 + index * self._entry, entry)
-        if kind == Request.MULTICAST:
+        if kind in (Request.MULTICAST, Request.CODE_PACKET):
             at = 1 + self._size * (self._entry + self._write_size)
             store.write("ET15", at, bytes((len(data),)) + data)
         else:
@@ -254,6 +272,8 @@ class OnDemand(Subsystem):
             if index is None:
                 return ProcedureResult.CONFLICTS_WITH_SETUP
             self._close(index, result or DONE)
+            if store[f"ET15.queue[{index}].request_type"] == Request.SWITCH_OVER:
+                store[f"ET14.devices[{slot}].{SWITCH_FAILED if result > DONE else SWITCH_OK}"] = True
             if not any(self._open(one) and store[f"ET15.queue[{one}].handle_or_mask"] == handle for one in range(self._size)):
                 self._clients.alert(client, "ondemand_request", False)
         reads = (store[f"ET14.devices[{slot}].read_answers"] + 1) & 0xFFFFFFFF

@@ -294,6 +294,27 @@ def test_a_mep_client_answers_its_requests():
     assert run(meter, 39, struct.pack("<BH", 11, 1000), 31.0)[0] == 0 and run(meter, 39, b"\x63", 31.0)[0] == 2
 
 
+def test_firmware_of_a_mep_client_goes_through_the_queue():
+    meter = home(water_meter(1))
+    meter.advance(5.0)
+    meter.serve(PartialWrite(2098, 30, b"\x01").encode(), MAK, 5.0)
+
+    def answer(transaction, now, result=1):
+        assert run(meter, 39, struct.pack("<BHHBBH", 3, 1000, transaction, result, 0, 0), now, MBK)[0] == 0
+
+    assert run(meter, 41, struct.pack("<HH", 0x500, 1000), 10.0) == (0, 0) and meter.store["ET15.queue[0].request_type"] == 7
+    answer(0x500, 11.0)
+    code = bytes(range(54))
+    assert run(meter, 41, struct.pack("<HHH", 0x501, 1000, 9) + code, 12.0) == (0, 1)
+    assert meter.store["ET15.multicast_length"] == 56 and bytes(meter.store["ET15.multicast_data"])[:56] == b"\x09\0" + code
+    answer(0x501, 13.0)
+    for transaction, result, flag in ((0x502, 3, "fw_switch_failed"), (0x503, 1, "fw_switch_ok")):
+        assert post(meter, 1000, 9, 14.0, bytes(20), transaction)[0] == 0
+        answer(transaction, 15.0, result)
+        assert meter.store[f"ET14.devices[4].{flag}"]
+    assert run(meter, 41, struct.pack("<HH", 1, 1), 20.0)[0] == 3 and run(meter, 41, b"\0" * 5, 20.0)[0] == 2
+
+
 def test_devices_go_on_after_a_restart():
     meter = home()
     meter.advance(10_000.0)
