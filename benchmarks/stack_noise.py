@@ -148,6 +148,7 @@ class NoisyNode:
         self._run(self.now)
         self.node.receive_frame(octets, self.now)
         self._take_events()
+        self._send(self.now)
         self.sent.clear()
 
     def originate(self) -> None:
@@ -177,6 +178,7 @@ class NoisyNode:
         query = management.QueryDomain(0).encode()
         refusals = self._ask(OURS, DOMAIN, query)
         self._check([a.npdu.pdu.apdu for a in refusals] == [b"\x0a"], "management without authentication was not refused")
+        self._run(self.now + QUIET)
         self.now += QUIET
         challenges = self._ask(OURS, DOMAIN, query, auth=True)
         keys = AuthenticationKeys((KEY, SECOND_KEY))
@@ -192,6 +194,7 @@ class NoisyNode:
     def _exchange(self, to: object, domain: DomainId, pdu: object) -> list[Lpdu]:
         self.sent.clear()
         self.node.receive_frame(Lpdu(LpduHeader(), Npdu(TESTER, to, domain, pdu)).encode(), self.now)
+        self._send(self.now)
         self._run(self.now + 5.0)
         self.now += 5.0
         frames = [Lpdu.decode(octets) for octets in self.sent]  # some may belong to messages that noise made it forward
@@ -202,9 +205,12 @@ class NoisyNode:
     def _run(self, until: float) -> None:
         while (at := self.node.next_timer()) is not None and at <= until:
             self.node.on_timer(at)
-            for frame in self.node.frames_to_send(at):
-                self.sent.append(frame.octets)
-                self.node.transmission_done(at)
+            self._send(at)
+
+    def _send(self, at: float) -> None:
+        for frame in self.node.frames_to_send(at):
+            self.sent.append(frame.octets)
+            self.node.transmission_done(at)
 
     def _take_events(self) -> None:
         while (event := self.node.next_event()) is not None:

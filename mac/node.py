@@ -50,8 +50,9 @@ class Node:
         frames_to_send, transmission_done        <-- link <-- network <-- transaction control <-- send_..., respond
 
     Frames are LPDUs without their CRC. Time is `now` in s, an argument that never goes back. Call `on_timer` when
-    `next_timer` is reached and then `frames_to_send`: a frame it returns has won access and starts at once; report
-    its end with `transmission_done`. A transaction's timer runs from there. Do not hand a node its own frame.
+    `next_timer` is reached, and ask `frames_to_send` after this and every other call: a frame it returns has won access
+    and starts at once; report its end with `transmission_done`. A transaction's timer runs from there. Do not hand a
+    node its own frame.
 
     Args:
         config: identity and tables.
