@@ -149,7 +149,7 @@ class ZeromqSource:
         self._looked_at, self._lost = 0.0, 0
         self._parted = False  # a connection was lost, and nothing that came later has been read
         self._unread = 0  # messages taken since the queue was empty
-        self._full_at = -math.inf  # newest block of a queue that was at least half full
+        self._full_at = -math.inf  # newest block of a queue that was nearly full
         self.sample_rate = 0.0
         self.name = f"ZeroMQ {link.endpoint}"
         if rate is None:
@@ -230,7 +230,7 @@ class ZeromqSource:
         if block.missing_before and count - self._full_at <= self.link.high_water_mark:
             self.statistics.overruns += 1
             self._full_at = -math.inf
-        if self._unread >= self.link.high_water_mark // 2:
+        if self._unread >= 0.9 * self.link.high_water_mark:
             self._full_at = count
         return block
 
