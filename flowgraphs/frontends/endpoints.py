@@ -17,7 +17,11 @@ from .contract import Address
 from .curve import CurveKeys, is_local, read_allowed, read_key, secure
 
 SOCKET_OPTIONS: Final = ("bind", "hwm", "curve_secret", "curve_server", "curve_clients", "insecure")
-HEARTBEAT_S: Final = 0.9
+# No ZeroMQ heartbeats here: libzmq to 4.3.5 aborts the process (zeromq/libzmq#4841) when a heartbeat is due on a
+# connection that died while its queue was full, which is what a slow reader and a killed sender make. TCP's own do instead.
+HEARTBEAT_S: Final = 0.0
+KEEPALIVE_S: Final = 1
+KEEPALIVE_PROBES: Final = 3
 LARGEST_MESSAGE: Final = 1 << 20  # octets of a message that is taken: with the high-water mark it bounds memory
 USUAL_HWM: Final = 1000
 KINDS: Final = {
@@ -63,6 +67,8 @@ class Link:
         self.high_water_mark = hwm = address.integer("hwm", USUAL_HWM, 1, 100_000)
         for option, value in (
             (zmq.SNDHWM, hwm), (zmq.RCVHWM, hwm), (zmq.MAXMSGSIZE, LARGEST_MESSAGE),
+            (zmq.TCP_KEEPALIVE, 1), (zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S), (zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_S),
+            (zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_PROBES),
             (zmq.RECONNECT_IVL, RECONNECT_MS), (zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS), (zmq.IPV6, "[" in self.endpoint),
         ):  # fmt: skip
             self.socket.setsockopt(option, int(value))

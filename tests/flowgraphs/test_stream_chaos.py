@@ -12,7 +12,7 @@ def line():
     return make_line(1)
 
 
-@pytest.mark.parametrize(("tagged", "seconds"), [(False, 10.0), (True, 2.0)])
+@pytest.mark.parametrize(("tagged", "seconds"), [(False, 10.0), (True, 3.0)])
 def test_every_gap_is_accounted_for_and_every_packet_outside_them_decoded(tagged, seconds):
     verdict, statistics = in_virtual_time(seconds, 1, tagged)
     assert verdict.good, verdict

@@ -1,7 +1,10 @@
 """Samples over real ZeroMQ sockets: both directions, each framing, keys, peers that die, and errors that say what is wrong."""
 
+import contextlib
 import itertools
 import re
+import subprocess
+import sys
 import threading
 import time
 
@@ -195,6 +198,34 @@ def test_a_publisher_that_waits_loses_nothing_to_a_slow_reader(place, opened):
     assert sink.statistics.dropped == source.statistics.missing == 0
 
 
+SLOW_READER = """
+import os, sys, time
+import numpy as np, zmq
+from flowgraphs.frontends.contract import open_source
+endpoint = sys.argv[1]
+if os.fork() == 0:
+    sender = zmq.Context().socket(zmq.PUSH)
+    sender.setsockopt(zmq.SNDHWM, 5)
+    sender.bind(endpoint)
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        if sender.poll(50, zmq.POLLOUT):
+            sender.send(np.ones(50_000, "<f4").tobytes())
+    os.kill(os.getpid(), 9)
+source = open_source(f"zmq+pull:{endpoint}?hwm=5", rate=4e5)
+os.wait()
+time.sleep(1.2)
+print(source.read(1.0).samples.size)
+"""
+
+
+def test_a_sender_that_dies_while_the_queue_is_full_takes_nobody_along(place):
+    """libzmq aborts the process then when its heartbeats are on."""
+    command = [sys.executable, "-c", SLOW_READER, f"ipc://{place}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "50000\n"), done.stderr
+
+
 def test_nobody_takes_it(place, opened):
     sink = opened(open_sink, f"zmq+push:{place}?hwm=1&wait_s=0.02", rate=RATE)
     sink.write(0, X[:100])
@@ -260,21 +291,32 @@ def test_the_other_framing_is_named(form, octets, words, place, opened, socket):
     assert re.search(words, refused(source))
 
 
+@contextlib.contextmanager
+def sending(sender, octets, count):
+    """Sends from another thread, as far as somebody takes it."""
+    sender.setsockopt(zmq.SNDTIMEO, 500)
+
+    def send():
+        with contextlib.suppress(zmq.Again):
+            for _ in range(count):
+                sender.send(octets)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield
+    thread.join()
+
+
 def test_bare_items_without_a_rate(place, socket):
     sender = socket(zmq.PUSH, f"ipc://{place}")
-    for _ in range(5):
-        sender.send(X[:100].tobytes(), zmq.DONTWAIT) if sender.poll(10, zmq.POLLOUT) else None
-    threading.Thread(target=lambda: [sender.send(X[:1000].tobytes()) for _ in range(5)]).start()
-    with pytest.raises(FrontEndError, match=r"add \?rate=HZ"):
+    with sending(sender, X[:1000].tobytes(), 5), pytest.raises(FrontEndError, match=r"add \?rate=HZ"):
         open_source(f"zmq+pull:{place}", wait_s=3)
 
 
 def test_the_rate_is_learned_from_a_tag(place, opened, socket):
-    sender = socket(zmq.PUSH, f"ipc://{place}")
-    threading.Thread(
-        target=lambda: [sender.send(encode_tagged(0, X[:1000].tobytes(), [StreamTag(0, "rx_rate", 192e3)])) for _ in range(2)]
-    ).start()
-    assert opened(open_source, f"zmq+pull:{place}", wait_s=3).sample_rate == 192_000.0
+    octets = encode_tagged(0, X[:1000].tobytes(), [StreamTag(0, "rx_rate", 192e3)])
+    with sending(socket(zmq.PUSH, f"ipc://{place}"), octets, 1):
+        assert opened(open_source, f"zmq+pull:{place}", wait_s=3).sample_rate == 192_000.0
 
 
 @pytest.mark.parametrize("bind", [False, True])
