@@ -287,6 +287,8 @@ def in_real_time(
                 if now > end - seconds + 60 * (told + 1):
                     told += 1
                     tell(f"{told} min: {source.statistics}, {memory[-1]} KiB")
+    except KeyboardInterrupt:
+        tell("interrupted; what was seen so far:")
     finally:
         sender.kill()
         sender.wait()
