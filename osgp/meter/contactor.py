@@ -206,7 +206,10 @@ class Contactor(Subsystem):
             self.operate(False, Reason.PREPAY_MAX_POWER if self.prepaid else Reason.MAX_POWER, now)
 
     def next_timer(self) -> float | None:
-        instants = (self.switch.due_ms, self._reconnect_ms, self._limits.next_ms())
+        limit_ms = self._limits.next_ms()
+        if self.switch.due_ms is None and self._reconnect_ms is None and limit_ms is None:
+            return None
+        instants = (self.switch.due_ms, self._reconnect_ms, limit_ms)
         return min((to_seconds(one) for one in instants if one is not None), default=None)
 
     def _completed(self, now: float) -> None:

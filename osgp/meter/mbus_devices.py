@@ -308,6 +308,8 @@ class MbusDevices(Subsystem):
                 self.discover(now, quietly=True)
 
     def next_timer(self) -> float | None:
+        if self._look_ms is None and not any(self.slots):
+            return None
         instants = [self._look_ms]
         for slot in self.slots:
             if slot is not None:

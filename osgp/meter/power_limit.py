@@ -116,6 +116,8 @@ class LimitWatch:
 
     def next_ms(self) -> int | None:
         """When to ask `exceeded` again."""
+        if self.horizon_ms is None and self._sub_ms is None:  # no limit is in force, the usual case
+            return None
         instants = [self._watch.due_ms, self._watch.end_ms, self.horizon_ms, self._sub_ms]
         return min((one for one in instants if one is not None), default=None)
 
