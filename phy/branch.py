@@ -1,7 +1,7 @@
 """One carrier behind one blanker: wide samples -> packets."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,8 @@ _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet
 _BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a packet may have begun before the stream
 _COHERENT: Final = 0.2  # mean coherence of the last words, of which noise has less than 0.1
 _KEPT: Final = 4096  # narrow samples: less is not worth a copy
+GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
+GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
 _SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
 _OPEN: Final = 2.0**60  # narrow sample at which a packet ends that goes on
@@ -61,13 +63,26 @@ class Ended:
     likely: bool
 
 
+def is_ghost(candidate: Candidate, elsewhere: Iterable[Candidate]) -> bool:
+    """Whether it is what a strong packet leaves in the other carrier's band.
+
+    The carriers are a whole number of bit rates apart, so the little that passes the filters looks like a packet there.
+    """
+    return any(
+        abs(other.position - candidate.position) < GHOST_BITS * SAMPLES_PER_BIT
+        and other.amplitude > GHOST_GAIN * candidate.amplitude
+        for other in elsewhere
+    )
+
+
 class Branch:
     """Mixer, BitFilter, HeaderDetector and PacketTracker of one carrier, with the samples they still need.
 
     Attributes:
         trackers: packets that are being followed. candidates: the last places where a packet seemed to begin.
         noise: power of what is no packet. found_after: narrow samples from a packet's beginning until it has surely been found.
-        epoch: see Conclusion. skipped: packets that got no second look because there were too many.
+        elsewhere: gives the candidates of the other carrier. epoch: see Conclusion.
+        skipped: packets that got no second look because there were too many.
     """
 
     def __init__(self, profile: Profile, plan: BasebandPlan, decoder: PacketDecoder, options: ReceiverOptions, rank: int) -> None:
@@ -78,6 +93,7 @@ class Branch:
         self.gains = LoopGains(BnT=options.BnT, timing=options.timing)
         self.found_after = self.detector.span + _FOUND
         self.noise = NoiseTiles(self.found_after, plan.narrow_rate)
+        self.elsewhere: Callable[[], Iterable[Candidate]] = tuple
         self._ratio = plan.ratio
         longest = profile.header_bits.size + profile.max_octets * profile.code.length
         self._most_looks = float(_SAVED_LOOKS * longest)
@@ -128,7 +144,8 @@ class Branch:
         """(N,) new wide samples behind the blanker of `stream` -> packets that ended, good and bad."""
         concluded = []
         for ended in self.follow(self.bit_filter.process(self.mixer.process(blanked))):
-            packet = self._decoder.decode(ended.tracker, stream, self.mixer, ended.likely and self._affordable(ended))
+            worth_it = ended.likely and not is_ghost(ended.tracker.candidate, self.elsewhere()) and self._affordable(ended)
+            packet = self._decoder.decode(ended.tracker, stream, self.mixer, worth_it)
             if packet.crc_ok or ended.tracker.candidate.sure:
                 concluded.append(self.conclude(ended, packet))
         self.noise.judge(self.frontier, self.packets)

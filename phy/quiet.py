@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .branch import Branch, Conclusion, Ended
+from .branch import Branch, Conclusion, Ended, is_ghost
 from .carrier import CarrierReceiver
+from .detect import Candidate
 from .direct import DirectFilter
 from .filters import SAMPLES_PER_BIT
 from .noise_tiles import Heard
@@ -25,11 +26,12 @@ class Trouble:
     """Something that a quiet line does not do.
 
     Attributes:
-        known: narrow sample at which it was known. begin: where it began.
+        known: narrow sample at which it was known. begin: where it began. candidate: of the packet that failed, if it was one.
     """
 
     known: int
     begin: float
+    candidate: Candidate | None = None
 
 
 class QuietBranch(Branch):
@@ -57,7 +59,7 @@ class QuietBranch(Branch):
             if packet.crc_ok:
                 good.append(self.conclude(ended, packet))
             elif ended.likely or ended.tracker.candidate.sure:
-                troubles.append(Trouble(ended.decided, ended.tracker.candidate.position))
+                troubles.append(Trouble(ended.decided, ended.tracker.candidate.position, ended.tracker.candidate))
         return good, troubles
 
     def listen_to_noise(self, across: Sequence[Heard]) -> list[Trouble]:
@@ -100,7 +102,13 @@ class QuietLine:
         packets = [branch.packets for branch in self.branches]
         for i, branch in enumerate(self.branches):
             troubles[i].extend(branch.listen_to_noise([p for j, heard in enumerate(packets) if j != i for p in heard]))
-        trouble = min((t for found in troubles for t in found), key=lambda t: t.known, default=None)
+        serious = (
+            t
+            for branch, found in zip(self.branches, troubles, strict=True)
+            for t in found
+            if t.candidate is None or not is_ghost(t.candidate, branch.elsewhere())
+        )
+        trouble = min(serious, key=lambda t: t.known, default=None)
         for chain, concluded in zip(self._chains, good, strict=True):
             chain.hold([c for c in concluded if trouble is None or c.decided <= trouble.known])
         return trouble

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._kernels.downconvert import take_samples
 from .blanker import ImpulseBlanker
-from .branch import Conclusion
+from .branch import GHOST_BITS, GHOST_GAIN, Conclusion
 from .carrier import CarrierReceiver
 from .combining import Combiner
 from .downconvert import DownConverter
@@ -75,6 +75,9 @@ class Receiver:
         self.carriers: dict[Carrier, CarrierReceiver] = {
             name: CarrierReceiver(profile, name, self.sample_rate, front, self.options, self._combiner) for name in watched
         }
+        for chain in self.carriers.values():
+            others = [other for other in self.carriers.values() if other is not chain]
+            chain.plain.elsewhere = lambda others=others: [c for other in others for c in other.candidates]
         self._batch = math.ceil(_BATCH * 1e-3 * front.wide_rate)
         self._patience = round(_IDLE * front.wide_rate)
         self._stride = round(_CONSIDER * self.sample_rate)
@@ -296,14 +299,11 @@ class Receiver:
         return packets
 
     def _is_ghost(self, packet: Packet) -> bool:
-        """Whether it is what a strong packet leaves in the other carrier's band.
-
-        The carriers are a whole number of bit rates apart, so the little that passes the filters looks like a packet there.
-        """
+        """Whether it is what a strong packet leaves in the other carrier's band, see `branch.is_ghost`."""
         unit = self.sample_rate / (SAMPLES_PER_BIT * self.profile.bit_rate)
         return any(
-            abs((candidate.position - SAMPLES_PER_BIT / 2) * unit - packet.start_sample) < 3 * SAMPLES_PER_BIT * unit
-            and candidate.amplitude > 10 * packet.level_v
+            abs((candidate.position - SAMPLES_PER_BIT / 2) * unit - packet.start_sample) < GHOST_BITS * SAMPLES_PER_BIT * unit
+            and candidate.amplitude > GHOST_GAIN * packet.level_v
             for name, chain in self.carriers.items()
             if name != packet.carrier
             for candidate in chain.candidates

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example: osgp-sdr demo --security oma --out demo-oma && osgp-sdr audit demo-oma/capture.pcap",
+    epilog="Example: osgp-sdr audit out/capture.pcap, after osgp-sdr demo --security oma --out out",
     help="""Show what an eavesdropper learns from CAPTURE: which tables are read in clear, which constructions do not hold, which
     key streams serve twice, and what encryption cannot hide.
 
