@@ -130,12 +130,16 @@ def access(rng: Random) -> float:
 
 
 def longest_s(repeaters: int, dead: int, timing: Timing = RULE) -> float:
-    """Longest time that the timers allow until the source knows that station `dead` is: the station before it gives up."""
+    """Longest time that the timers allow until the source knows that station `dead` is: the station before it gives up.
+
+    One try on the way may be lost, because stations two links apart do not hear each other and may collide.
+    """
     links = links_of(repeaters, timing)
     frame_s = max(max(link.message_s, link.answer_s) for link in links) + LONGEST_ACCESS_S
     giving_up = links[dead - 1]
     tries_s = (giving_up.retries + 1) * (giving_up.wait_s + frame_s) + giving_up.last_wait_s
-    return tries_s + 2 * (dead - 1) * frame_s
+    collision_s = max(link.wait_s for link in links[:dead]) + frame_s if dead > 1 else 0.0
+    return tries_s + 2 * (dead - 1) * frame_s + collision_s
 
 
 @dataclass(frozen=True)
