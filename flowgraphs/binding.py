@@ -13,6 +13,7 @@ Keys come from the graph and go into the engines; nothing here prints or reports
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
@@ -48,7 +49,9 @@ def make_node(graph: Graph, spec: AnyStation, rng: random.Random, now: float) ->
         domains=domains,
         started_at=now,
     )
-    return mac.Node(config, mac.ChannelTiming.load(channel_of(graph)), rng=rng)
+    # On a real line nobody may foresee a challenge; in a simulation the same seed gives the same run.
+    challenges = secrets.token_bytes if graph.frontend is not None else None
+    return mac.Node(config, mac.ChannelTiming.load(channel_of(graph)), rng, challenges)
 
 
 class _Reports:
