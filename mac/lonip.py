@@ -274,6 +274,8 @@ class LonIpLink:
             domain=domain,
             pdu=reader.rest(),
         )
+        if not parts.pdu:
+            raise TruncatedPdu("datagram without a PDU")
         self._learn(domain, source, source_address if arbitrary else None)
         return None if self._is_announcement(parts, source_address, now) else parts.join()
 

@@ -11,6 +11,7 @@ from ._kernels import blanker, burst, detect, downconvert, modulate, notch, trac
 from .crc import append_crc
 from .profile import Profile
 from .receiver import Receiver
+from .stream import Past
 from .transmitter import Transmitter
 
 _MODEM: tuple[ModuleType, ...] = (blanker, burst, detect, downconvert, modulate, notch, tracking, words)
@@ -49,6 +50,10 @@ def warmup() -> None:
     receiver.push(np.concatenate([np.zeros(4000, np.float32), x]))
     _ = receiver.channel_busy  # sensed when it is asked for
     receiver.flush()
+    past = Past(np.float32)
+    past.append(np.zeros(4000, np.float32))
+    for chain in receiver.carriers.values():  # at work only when the line has been quiet for a while
+        chain.direct.process(past, 4000)
     one = np.zeros(1, np.complex64)
     # Idle while there is no tone, and while there is no echo.
     notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)
