@@ -42,12 +42,14 @@ def kernels_cached() -> bool:
 
 
 def warmup() -> None:
-    """Compile every kernel of the modem, or load it from the cache, by sending a packet to ourselves."""
+    """Compile every kernel of the modem, or load it from the cache, by sending packets to ourselves."""
     profile = Profile.load("pl20a")
     rate = 400_000.0
-    x = Transmitter(profile, rate).modulate(append_crc(bytes(6)))
+    transmitter = Transmitter(profile, rate)
+    good, bad = (transmitter.modulate(lpdu) for lpdu in (append_crc(bytes(6)), bytes(range(8))))  # a bad one is looked at again
+    gap = np.zeros(4000, np.float32)
     receiver = Receiver(profile, rate)
-    receiver.push(np.concatenate([np.zeros(4000, np.float32), x]))
+    receiver.push(np.concatenate([gap, good, gap, bad]))
     _ = receiver.channel_busy  # sensed when it is asked for
     receiver.flush()
     past = Past(np.float32)
