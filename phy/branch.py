@@ -22,8 +22,8 @@ _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet
 _BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a packet may have begun before the stream
 _COHERENT: Final = 0.2  # mean coherence of the last words, of which noise has less than 0.1
 _KEPT: Final = 4096  # narrow samples: less is not worth a copy
-GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
-GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
+_GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
+_GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
 _SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
 _OPEN: Final = 2.0**60  # narrow sample at which a packet ends that goes on
@@ -63,14 +63,13 @@ class Ended:
     likely: bool
 
 
-def is_ghost(candidate: Candidate, elsewhere: Iterable[Candidate]) -> bool:
-    """Whether it is what a strong packet leaves in the other carrier's band.
+def is_ghost(position: float, amplitude: float, elsewhere: Iterable[Candidate]) -> bool:
+    """Whether a packet at that narrow sample, of that amplitude in V, is what a strong one leaves in the other carrier's band.
 
     The carriers are a whole number of bit rates apart, so the little that passes the filters looks like a packet there.
     """
     return any(
-        abs(other.position - candidate.position) < GHOST_BITS * SAMPLES_PER_BIT
-        and other.amplitude > GHOST_GAIN * candidate.amplitude
+        abs(other.position - position) < _GHOST_BITS * SAMPLES_PER_BIT and other.amplitude > _GHOST_GAIN * amplitude
         for other in elsewhere
     )
 
@@ -144,7 +143,9 @@ class Branch:
         """(N,) new wide samples behind the blanker of `stream` -> packets that ended, good and bad."""
         concluded = []
         for ended in self.follow(self.bit_filter.process(self.mixer.process(blanked))):
-            worth_it = ended.likely and not is_ghost(ended.tracker.candidate, self.elsewhere()) and self._affordable(ended)
+            found = ended.tracker.candidate
+            ghost = is_ghost(found.position, found.amplitude, self.elsewhere())
+            worth_it = ended.likely and not ghost and self._affordable(ended)
             packet = self._decoder.decode(ended.tracker, stream, self.mixer, worth_it)
             if packet.crc_ok or ended.tracker.candidate.sure:
                 concluded.append(self.conclude(ended, packet))

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._kernels.downconvert import direct_baseband
+from .downconvert import phase_step
 from .filters import PHASES, BasebandPlan, FrontEndPlan
 from .stream import Past
 
@@ -67,7 +67,7 @@ class DirectFilter:
         self._re = np.ascontiguousarray(plan.taps.real, np.float32)
         self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
         self._table = np.exp(-2j * np.pi * np.arange(_TABLE) / _TABLE).astype(np.complex64)
-        self._step = np.uint64(round(Fraction(plan.carrier_hz) / Fraction(plan.sample_rate) % 1 * 2**64) % 2**64)
+        self._step = phase_step(plan.carrier_hz, plan.sample_rate)
         self.next = 0
 
     def first_needed(self, output: int) -> int:

@@ -14,6 +14,11 @@ from .stream import Past
 _TILE: Final = 256  # wide samples between two exact phases
 
 
+def phase_step(carrier_hz: float, rate: float) -> np.uint64:
+    """Cycles of a carrier per sample in units of 2**-64, the kernels' exact phase; both in Hz."""
+    return np.uint64(round(Fraction(carrier_hz) / Fraction(rate) % 1 * 2**64) % 2**64)
+
+
 class DownConverter:
     """Band-pass around all carriers and decimate: real line samples -> the wide complex stream, about 24 samples a bit.
 
@@ -84,7 +89,7 @@ class Mixer:
     """
 
     def __init__(self, carrier_hz: float, rate: float) -> None:
-        self._step = np.uint64(round(Fraction(carrier_hz) / Fraction(rate) % 1 * 2**64) % 2**64)
+        self._step = phase_step(carrier_hz, rate)
         turns = (np.arange(_TILE, dtype=np.uint64) * self._step).astype(np.float64) * 2.0**-64
         self._table = np.exp(-2j * np.pi * turns).astype(np.complex64)
         self.reset()

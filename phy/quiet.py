@@ -106,7 +106,7 @@ class QuietLine:
             t
             for branch, found in zip(self.branches, troubles, strict=True)
             for t in found
-            if t.candidate is None or not is_ghost(t.candidate, branch.elsewhere())
+            if t.candidate is None or not is_ghost(t.candidate.position, t.candidate.amplitude, branch.elsewhere())
         )
         trouble = min(serious, key=lambda t: t.known, default=None)
         for chain, concluded in zip(self._chains, good, strict=True):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._kernels.downconvert import take_samples
 from .blanker import ImpulseBlanker
-from .branch import GHOST_BITS, GHOST_GAIN, Conclusion
+from .branch import Conclusion, is_ghost
 from .carrier import CarrierReceiver
 from .combining import Combiner
 from .downconvert import DownConverter
@@ -299,12 +299,7 @@ class Receiver:
         return packets
 
     def _is_ghost(self, packet: Packet) -> bool:
-        """Whether it is what a strong packet leaves in the other carrier's band, see `branch.is_ghost`."""
-        unit = self.sample_rate / (SAMPLES_PER_BIT * self.profile.bit_rate)
-        return any(
-            abs((candidate.position - SAMPLES_PER_BIT / 2) * unit - packet.start_sample) < GHOST_BITS * SAMPLES_PER_BIT * unit
-            and candidate.amplitude > GHOST_GAIN * packet.level_v
-            for name, chain in self.carriers.items()
-            if name != packet.carrier
-            for candidate in chain.candidates
-        )
+        """Whether it is what a strong packet leaves in the other carrier's band."""
+        narrow = packet.start_sample * SAMPLES_PER_BIT * self.profile.bit_rate / self.sample_rate + SAMPLES_PER_BIT / 2
+        others = (chain for name, chain in self.carriers.items() if name != packet.carrier)
+        return any(is_ghost(narrow, packet.level_v, chain.candidates) for chain in others)

@@ -83,7 +83,7 @@ def resample(z, base, first, ratio, bank, y):
 def direct_baseband(x, base, first, hop, half, taps_re, taps_im, table, phase_step, y):
     """One carrier's filtered baseband straight from line samples: y[i] belongs to line position (first + i) * hop.
 
-    The filter is evaluated at the line sample n just before that position, and turned by -n of the carrier's cycles.
+    The filter is evaluated at the line sample n nearest to that position, and turned by -n of the carrier's cycles.
     x: (N,) float32, x[0] is line sample `base`; half: taps before n; taps_re, taps_im: (L,) float32, the band-pass filter, L a
     multiple of 16; table: (T,) complex64, exp(-2 pi j t / T); phase_step: uint64, carrier cycles per line sample in units of
     2**-64; y: (M,) complex64, written.
