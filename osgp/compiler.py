@@ -45,6 +45,39 @@ class _Frame:
         self.varies = False  # whether another element of the same array can look different
 
 
+class _Alike:
+    """Records of one array that depend on values of their own: those with the same values share a layout.
+
+    Args:
+        octets: of the table, None: there are none.    own: what has been read from them; see `Compiler`.
+    """
+
+    def __init__(self, octets: Buffer | None, own: list[tuple[int, Leaf, Any]]) -> None:
+        self._octets, self._own = octets, own
+        self._places: tuple[tuple[int, Leaf], ...] = ()  # from the start of the record
+        self._blocks: dict[tuple[Any, ...], Block] = {}
+
+    def keep(self, start: int, read: int, block: Block) -> None:
+        """A record at `start` was laid out; what it depends on was read since `own` had `read` entries."""
+        reads = self._own[read:]
+        places = tuple((at - start, leaf) for at, leaf, _ in reads)
+        if reads and all(at >= 0 for at, _ in places) and self._places in ((), places):
+            self._places = places
+            self._blocks[tuple(value for _, _, value in reads)] = block
+
+    def block(self, start: int, limit: int) -> Block | None:
+        """Layout of the record at `start`, when one with the same values is known and it ends before the limit."""
+        octets = self._octets
+        if not self._blocks or octets is None or any(start + at + leaf.size > len(octets) for at, leaf in self._places):
+            return None
+        values = tuple([leaf.read(octets, start + at) for at, leaf in self._places])
+        block = self._blocks.get(values)
+        if block is None or not block.size or start + block.size > limit:
+            return None
+        self._own.extend([(start + at, leaf, value) for (at, leaf), value in zip(self._places, values, strict=True)])
+        return block
+
+
 class Compiler:
     """Lays out one table. Also the scope in which the expressions of the specification are evaluated.
 
@@ -288,6 +321,7 @@ class Compiler:
             count = self._count(spec.count, spec.name)
         stride = max(0, spec.stride.evaluate(self)) if spec.stride is not None else None
         blocks: list[tuple[int, Block]] = []
+        alike = _Alike(self._octets, self.own)
         position = at
         for number in range(count):
             if until is not None and self._octets is not None and position >= until:
@@ -297,9 +331,17 @@ class Compiler:
                     raise _Short
                 self.fixed = False
                 break
+            known = alike.block(base + position, self._limit)
+            if known is not None:
+                blocks.append((position, known))
+                position += known.size if stride is None else stride
+                continue
             own = elements[number] if number < len(elements) else (None if above is None else {})
             index = (spec.index, number) if spec.index else None
+            read = len(self.own)
             block, varies = self._block(spec.fields, base + position, own, index, room=stride)
+            if varies and index is None and not self.short and base + position + block.size <= self._limit:
+                alike.keep(base + position, read, block)
             step = block.size if stride is None else stride
             if not step:
                 break

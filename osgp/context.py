@@ -65,22 +65,33 @@ class Context:
             self._uses.clear()
 
     def _moved(self, table: str) -> bool:
-        """Whether a layout made so far could be another one now."""
+        """Whether a layout of another table made so far could be another one now."""
         if table == "BT01" and self._laid_out_for not in (None, self.firmware):
             return True
         uses = self._uses.get(table)
         if uses is None:
             return False
         layout, octets = self._layouts.get(table), self._octets.get(table)
-        if layout is None or layout.own or octets is None:
+        if layout is None or octets is None:
             return True
+        if layout.own:  # it is laid out anew; the others stay when all that they took from it is what it was
+            del self._layouts[table]
+            if not uses:
+                return False
+            try:
+                layout = self.layout(table)
+            except TableError:
+                return True
+        return not all(self._is(layout, octets, parts, value) for parts, value in uses.items())
+
+    def _is(self, layout: Layout, octets: Buffer, parts: tuple[Part, ...], value: int | None) -> bool:
+        """Whether a table still has a value that a layout took from it."""
         from .layout import ABSENT
 
-        for parts, value in uses.items():
-            found = layout.resolve(parts[1:], octets)
-            if (None if found is ABSENT else found) != value:
-                return True
-        return False
+        if parts[0] == "sizeof":
+            return layout.size == value
+        found = layout.resolve(parts[1:], octets)
+        return (None if found is ABSENT else found) == value
 
     def forget(self, table: str) -> None:
         """Drop a table."""
@@ -164,7 +175,9 @@ class Context:
 
     def size_of(self, table: str) -> int:
         """Octets of a table. TableError when a dimension is not known."""
-        return self.layout(table).size
+        size = self.layout(table).size
+        self._uses.setdefault(table, {})["sizeof", table] = size
+        return size
 
     def number_format(self, which: str) -> int:
         """Code of BT00.ni_format_1 or 2 ("1", "2"), 8 when BT00 is not known."""

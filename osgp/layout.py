@@ -245,11 +245,20 @@ class Layout:
         return _walk(self.block, 0, ())
 
 
+def any_fixed(specs: tuple[FieldSpec, ...]) -> bool:
+    """Whether `Layout.keep_fixed` of a table with these fields can keep anything."""
+    return any(_is_fixed(spec) or any_fixed(spec.fields) for spec in specs)
+
+
+def _is_fixed(spec: FieldSpec) -> bool:
+    return bool(spec.vci) and set(spec.vci) <= set("FP,/")
+
+
 def _fixed_bits(layout: Layout) -> bytes:
     """One bits where fields are that never change under one firmware: of vci F and P alone."""
     mask = bytearray(layout.whole)
     for _, at, slot in layout.walk():
-        if slot.spec.vci and set(slot.spec.vci) <= set("FP,/"):
+        if _is_fixed(slot.spec):
             bits = (1 << slot.spec.hi + 1) - (1 << slot.spec.lo) if slot.spec.kind is Kind.BITS else (1 << 8 * slot.leaf.size) - 1
             word = int.from_bytes(mask[at : at + slot.leaf.size], "little") | bits
             mask[at : at + slot.leaf.size] = word.to_bytes(slot.leaf.size, "little")

@@ -125,7 +125,7 @@ def place(path: str, context: Context = DEFAULT_CONTEXT) -> Place:
     if bounds := _RANGE.fullmatch(rest):
         return _range(spec, rest, bounds, context)
     parts = parse_path(rest, identifier)
-    found = spec.layout(context).find(parts)
+    found = context.layout(identifier).find(parts)
     if found is None:
         raise TableError(f"{identifier} has no field {rest!r} here{_suggestion(spec, parts)}")
     return Place(identifier, rest, found.offset, found.size, found.spec, found.bit, found.leaf, context)

@@ -11,6 +11,8 @@ from typing import Any
 from .access import AccessLevel
 from .context import Context
 from .errors import TableError
+from .expression import Part
+from .layout import ABSENT
 from .leaf import Buffer
 from .place import Place, place
 from .rights import allowed
@@ -126,6 +128,18 @@ class TableStore:
         found = self.place(path)
         before = bytes(self._octets[found.table][found.offset : found.offset + found.size])
         self.write(found.table, found.offset, found.encode(value, before))
+
+    def value(self, identifier: str, *parts: Part, default: Any = None) -> Any:
+        """Value of a single field by its path, e.g. `value("ET09", "thd", 0, "threshold")`; else `default`.
+
+        The plain form of `store["ET09.thd[0].threshold"]` for code that asks often: nothing is parsed, and a table or field that
+        the device lacks is no error.
+        """
+        octets = self._octets.get(identifier)
+        if octets is None:
+            return default
+        found = self.context.layout(identifier).resolve(parts, octets)
+        return default if found is ABSENT else found
 
     def readable(self, identifier: str, level: AccessLevel) -> bool:
         """Whether a read of that level would be accepted."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import datetime
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..types import AnsiDate, RecurringDate
 from ..value import TableValue
-from .recurring import DAY, one_off, recurrences
+from .recurring import DAY, dates_of, days_of_year, one_off
 
 DST_ON: Final = 1  # actions of BT54; grade A
 DST_OFF: Final = 2
@@ -69,7 +69,62 @@ class DayPlan:
     self_read: bool = False
 
 
-_PLAIN: Final = DayPlan()
+@dataclass(slots=True)
+class _Year:
+    """What the dates say about a year, a set of days for each thing: bit k is the day k days after 1 January."""
+
+    dst_on: int = 0
+    dst_off: int = 0
+    seasons: dict[int, int] = field(default_factory=dict)
+    specials: dict[int, int] = field(default_factory=dict)
+    demand_reset: int = 0
+    self_read: int = 0
+
+    def join(self, entry: CalendarDate, days: int) -> None:
+        """A date of the calendar; what an earlier one has said about a day stays."""
+        action = entry.action
+        if action in (DST_ON, DST_OFF):
+            free = days & ~(self.dst_on | self.dst_off)
+            if action == DST_ON:
+                self.dst_on |= free
+            else:
+                self.dst_off |= free
+        elif FIRST_SEASON <= action <= LAST_SEASON:
+            _claim(self.seasons, action - FIRST_SEASON, days)
+        elif FIRST_SPECIAL <= action <= LAST_SPECIAL:
+            _claim(self.specials, action - FIRST_SPECIAL, days)
+        if entry.demand_reset:
+            self.demand_reset |= days
+        if entry.self_read:
+            self.self_read |= days
+
+    def plan(self, day: int) -> DayPlan:
+        """What they say about one day."""
+        dst = True if self.dst_on >> day & 1 else False if self.dst_off >> day & 1 else None
+        return DayPlan(
+            dst, _claimant(self.seasons, day), _claimant(self.specials, day), bool(self.demand_reset >> day & 1),
+            bool(self.self_read >> day & 1),
+        )  # fmt: skip
+
+    def latest_season(self, day: int) -> int | None:
+        """The season that the last season date up to a day names."""
+        until = (2 << day) - 1
+        last = max(((days & until).bit_length() for days in self.seasons.values()), default=0)
+        return _claimant(self.seasons, last - 1) if last else None
+
+
+def _claim(sets: dict[int, int], number: int, days: int) -> None:
+    for taken in sets.values():
+        days &= ~taken
+    sets[number] = sets.get(number, 0) | days
+
+
+def _claimant(sets: dict[int, int], day: int) -> int | None:
+    return next((number for number, days in sets.items() if days >> day & 1), None)
+
+
+FARTHEST: Final = datetime.timedelta(days=36)  # that a change may lie from midnight UTC of its date: zone, delta, time of day
+_LAST_DAY: Final = 365  # of a leap year
 
 
 class Calendar:
@@ -94,7 +149,7 @@ class Calendar:
         self._schedules = schedules
         self._seasons = seasons
         self.calendar_id = calendar_id
-        self._years: dict[int, dict[datetime.date, DayPlan]] = {}
+        self._years: dict[int, _Year] = {}
         self._known: dict[datetime.date, tuple[int, DaySchedule]] = {}  # season and schedule of days asked for lately
 
     @classmethod
@@ -121,7 +176,7 @@ class Calendar:
 
     def plan(self, date: datetime.date) -> DayPlan:
         """What the dates say about a local day."""
-        return self._year(date.year).get(date, _PLAIN)
+        return self._year(date.year).plan(_day_of_year(date))
 
     def season(self, date: datetime.date) -> int:
         """Season of a local day: the one that the latest season date names, 0 when there is none in the last years."""
@@ -129,8 +184,8 @@ class Calendar:
 
     def dst_dates(self, year: int) -> list[tuple[datetime.date, bool]]:
         """Days of a year on which daylight saving starts (True) or ends."""
-        plans = self._year(year)
-        return sorted((date, plan.dst) for date, plan in plans.items() if plan.dst is not None)
+        plan = self._year(year)
+        return [(date, bool(plan.dst_on >> _day_of_year(date) & 1)) for date in dates_of(plan.dst_on | plan.dst_off, year)]
 
     def schedule(self, date: datetime.date) -> DaySchedule:
         """Day schedule of a local day."""
@@ -153,45 +208,38 @@ class Calendar:
         return self._schedules[number if number < len(self._schedules) else 0]
 
     def _latest_season(self, date: datetime.date) -> int:
+        day = _day_of_year(date)
         for year in range(date.year, date.year - _MEMORY_YEARS - 1, -1):
-            seasons = {day: plan.season for day, plan in self._year(year).items() if day <= date and plan.season is not None}
-            if seasons:
-                return seasons[max(seasons)]
+            season = self._year(year).latest_season(day)
+            if season is not None:
+                return season
+            day = _LAST_DAY
         return 0
 
-    def _year(self, year: int) -> dict[datetime.date, DayPlan]:
+    def _year(self, year: int) -> _Year:
         if year not in self._years:
             if len(self._years) > 6:
                 self._years.pop(next(iter(self._years)))
             self._years[year] = self._build(year)
         return self._years[year]
 
-    def _build(self, year: int) -> dict[datetime.date, DayPlan]:
-        plans: dict[datetime.date, DayPlan] = {}
-        if not datetime.MINYEAR < year < datetime.MAXYEAR:
-            return plans
-        for entry in self._dates:
-            if isinstance(entry.rule, AnsiDate):
-                single = one_off(entry.rule)
-                days: tuple[datetime.date, ...] = (single,) if single is not None and single.year == year else ()
-            else:
-                days = recurrences(entry.rule, year)
-            for day in days:
-                plans[day] = _joined(plans.get(day, _PLAIN), entry)
-        return plans
+    def _build(self, year: int) -> _Year:
+        plan = _Year()
+        if datetime.MINYEAR < year < datetime.MAXYEAR:
+            for entry in self._dates:
+                if isinstance(entry.rule, AnsiDate):
+                    single = one_off(entry.rule)
+                    days = 1 << _day_of_year(single) if single is not None and single.year == year else 0
+                else:
+                    days = days_of_year(entry.rule, year)
+                if days:
+                    plan.join(entry, days)
+        return plan
 
 
-def _joined(plan: DayPlan, entry: CalendarDate) -> DayPlan:
-    action = entry.action
-    if action in (DST_ON, DST_OFF) and plan.dst is None:
-        plan = replace(plan, dst=action == DST_ON)
-    elif FIRST_SEASON <= action <= LAST_SEASON and plan.season is None:
-        plan = replace(plan, season=action - FIRST_SEASON)
-    elif FIRST_SPECIAL <= action <= LAST_SPECIAL and plan.special is None:
-        plan = replace(plan, special=action - FIRST_SPECIAL)
-    return replace(
-        plan, demand_reset=plan.demand_reset or entry.demand_reset, self_read=plan.self_read or entry.self_read
-    )
+def _day_of_year(date: datetime.date) -> int:
+    """0 for 1 January."""
+    return date.timetuple().tm_yday - 1
 
 
 def _schedule(rows: list[tuple[int, int]]) -> DaySchedule:
@@ -258,15 +306,25 @@ class LocalClock:
         return self._until
 
     def _look_up(self, utc: datetime.datetime) -> None:
-        changes = [
-            change for year in range(utc.year - _MEMORY_YEARS, utc.year + 2)
-            for change in self.rule.transitions(self.calendar, year)
-        ]  # fmt: skip
+        # Only years that can hold the change before or the change after need a look.
+        changes = self._changes(utc.year)
+        ahead = datetime.datetime(utc.year + 1, 1, 1) - FARTHEST if utc.year < datetime.MAXYEAR else datetime.datetime.max
+        if utc > ahead or not any(utc < instant < ahead for instant, _ in changes):
+            changes += self._changes(utc.year + 1)
+        for year in range(utc.year, utc.year - _MEMORY_YEARS, -1):
+            back = datetime.datetime(year, 1, 1) + FARTHEST
+            if utc > back and any(back < instant <= utc for instant, _ in changes):
+                break
+            changes += self._changes(year - 1)
+        changes.sort()
         place = bisect_right([instant for instant, _ in changes], utc)
         self._dst = changes[place - 1][1] if place else False
         # Without a change in sight the question is asked again a day later.
         self._from = changes[place - 1][0] if place else utc
         self._until = changes[place][0] if place < len(changes) else utc + DAY
+
+    def _changes(self, year: int) -> list[tuple[datetime.datetime, bool]]:
+        return self.rule.transitions(self.calendar, year)
 
 
 def midnight(date: datetime.date) -> datetime.datetime:

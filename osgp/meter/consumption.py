@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from ..access import Session
 from ..errors import ConfigurationError, TableError
 from ..types import Date
-from .draw import DAY_MS, FORWARD, REVERSE, Flow, Piece
+from .draw import DAY_MS, FORWARD, REVERSE, Flow
 from .measuring import Measuring
 from .registers import WATT_MS_PER_WH
 from .signals import ClockChanged, ClockSlewed, LoadSwitched, PowerUp, Signal
@@ -48,7 +48,7 @@ class Consumption(Subsystem):
             raise ConfigurationError("consumption tariffs need the subsystems Measuring and Timing")
         self._measuring, self._timing = measuring, timing
         self.over_power, self.step = False, 0
-        self._watch = LoadWatch(self._too_much, 0)
+        self._watch = LoadWatch(lambda columns: columns.drawn(*self._signs), 0)
         self._limit, self._signs, self._tier = 0, (0, 0), 0
         self._thresholds: tuple[int, ...] = ()
         self._step_signs = (0, 0)
@@ -132,7 +132,7 @@ class Consumption(Subsystem):
             return
         watch = self._watch
         for _ in range(2):  # what is due now changes what comes next
-            watch.scan(self._measuring.gated.pieces(max(0, at_ms - watch.hold_ms), horizon), at_ms)
+            watch.scan(self._measuring.gated.columns(max(0, at_ms - watch.hold_ms), horizon), self._limit, at_ms)
             if watch.due_ms is not None and watch.due_ms <= at_ms:
                 watch.active = True
             elif watch.end_ms is not None and watch.end_ms <= at_ms:
@@ -143,10 +143,6 @@ class Consumption(Subsystem):
             self.over_power = watch.active
             self.touch()
         instants += [one for one in (watch.due_ms, watch.end_ms) if one is not None and one > at_ms]
-
-    def _too_much(self, piece: Piece, mask: int) -> bool:
-        total = round(sum(watts for phase, watts in enumerate(piece.power.active) if mask >> phase & 1))
-        return self._signs[0] * max(total, 0) + self._signs[1] * max(-total, 0) > self._limit
 
     def _look_at_energy(self, now: float, at_ms: int, horizon: int, instants: list[int]) -> None:
         if not self._thresholds or self._reset_at is None:
@@ -178,13 +174,14 @@ class Consumption(Subsystem):
     def _crossing(self, missing: int, at_ms: int, horizon: int) -> int | None:
         """Instant at which `missing` W ms more will have been used, None: not before the horizon."""
         ratio = self._measuring.registers.ratio
-        for piece, mask in self._measuring.gated.pieces(at_ms, horizon):
-            total = round(sum(watts for phase, watts in enumerate(piece.power.active) if mask >> phase & 1))
-            rate = (self._step_signs[0] * max(total, 0) + self._step_signs[1] * max(-total, 0)) * ratio
-            gain = rate * (piece.end_ms - piece.start_ms)
-            if gain >= missing:
-                return piece.start_ms - -missing // rate
-            missing -= gain
+        forward, reverse = self._step_signs
+        for columns in self._measuring.gated.columns(at_ms, horizon):
+            bounds = columns.bounds
+            for place, rate in enumerate(columns.drawn(forward * ratio, reverse * ratio)):
+                gain = rate * (bounds[place + 1] - bounds[place])
+                if gain >= missing:
+                    return bounds[place] - -missing // rate
+                missing -= gain
         return None
 
     # what must survive

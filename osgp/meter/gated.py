@@ -9,9 +9,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-from .draw import DAY_MS, NO_FLOW, Draw, Flow, Piece
+from .draw import ALL_ON, DAY_MS, NO_FLOW, Columns, Draw, Flow, Piece
 
-ALL_ON: Final = 0b111
 KEPT_MS: Final = 26 * 3_600_000  # how far back questions may reach: the longest averaging time is a day
 
 
@@ -65,6 +64,11 @@ class GatedDraw:
         for start, end, mask in self._spans(start_ms, end_ms):
             for piece in self._draw.pieces(self._origin + start, self._origin + end):
                 yield Piece(piece.start_ms - self._origin, piece.end_ms - self._origin, piece.power), mask
+
+    def columns(self, start_ms: int, end_ms: int) -> Iterator[Columns]:
+        """The same in columns; each has one set of phases that are on."""
+        for start, end, mask in self._spans(start_ms, end_ms):
+            yield from self._draw.columns(self._origin + start, self._origin + end, self._origin, mask)
 
     def _spans(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
         if self._instants[-1] <= start_ms:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 from ..context import MULTIPLE_SETS_FROM
 from ..errors import ConfigurationError
+from ..layout import Layout
 from .billing import Billing
 from .journal import Journal
 from .profile import ProfileSet
@@ -33,6 +34,9 @@ class InterfaceDefinition(Subsystem):
         self._billing, self._journal, self._profile = billing, journal, profile
         self._settings: MeteringSettings = host.config.metering
         host.store.put("ET42", b"")
+        self._shown: dict[str, Any] = {}  # what the octets in the store say
+        self._layout: Layout | None = None
+        self._length = 0
         if self._settings.welmec:
             profile.guard = self._log_change
 
@@ -59,10 +63,13 @@ class InterfaceDefinition(Subsystem):
     def refresh(self, identifier: str, now: float) -> None:
         store = self._host.store
         values = self._values()
-        store.encode("ET42", values)
-        length = store.length("ET42")
-        if values["table_length"] != length:
-            store.encode("ET42", values | {"table_length": length})
+        if values == self._shown and store.context.layout("ET42") is self._layout:
+            return
+        store.encode("ET42", values | {"table_length": self._length})
+        if self._length != store.length("ET42"):
+            self._length = store.length("ET42")
+            store.encode("ET42", values | {"table_length": self._length})
+        self._shown, self._layout = values, store.context.layout("ET42")
 
     def _values(self) -> dict[str, Any]:
         store, profile, journal = self._host.store, self._profile, self._journal
@@ -72,9 +79,7 @@ class InterfaceDefinition(Subsystem):
         demand = self._billing.demand
         sets = profile.sets
         others = [(number, one) for number, one in enumerate(sets[1:]) if one is not None]
-        present = store.context.peek("ET42")
         return {
-            "table_length": 0 if present is None else present.get("table_length", 0),
             "fixed_length": FIXED_LENGTH,
             "log_count": len(journal.logs),
             "format_2": True,

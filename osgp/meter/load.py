@@ -12,6 +12,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import add
 from random import Random
 from typing import Final, Protocol
 
@@ -63,15 +64,14 @@ class ConstantLoad:
         return self._power
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """An appliance running from `start` to `end` (s of the day) with W and var on one phase."""
+# A change of power: second of the day, phase, W more, var more.
+_Step = tuple[int, int, int, int]
 
-    start: int
-    end: int
-    active: int
-    reactive: int
-    phase: int
+
+def _run(start: int, end: int, active: int, reactive: int, phase: int) -> tuple[_Step, ...]:
+    """An appliance running from `start` to `end` (s of the day, midnight at the latest)."""
+    end = min(end, DAY)
+    return ((start, phase, active, reactive), (end, phase, -active, -reactive)) if start < end else ()
 
 
 class Household:
@@ -124,85 +124,88 @@ class Household:
 
     def day(self, number: int) -> DayPieces:
         """See `LoadModel`. Built anew each time: who needs it often keeps it in a form of his own (`Draw`)."""
-        steps: dict[int, list[tuple[int, int, int]]] = {0: []}
-        for use in self._all_uses(number):
-            end = min(use.end, DAY)
-            if use.start >= end:
-                continue
-            steps.setdefault(use.start, []).append((use.phase, use.active, use.reactive))
-            steps.setdefault(end, []).append((use.phase, -use.active, -use.reactive))
-        active, reactive = [0] * self.phases, [0] * self.phases
+        width = 2 * self.phases
+        changes: dict[int, list[int]] = {0: [0] * width}  # W of each phase, then var of each phase
+        for second, phase, w, var in self._all_steps(number):
+            change = changes.get(second)
+            if change is None:
+                change = changes[second] = [0] * width
+            change[phase] += w
+            change[self.phases + phase] += var
+        changes.pop(DAY, None)
         pieces: list[tuple[int, Power]] = []
-        for start in sorted(step for step in steps if step < DAY):
-            for phase, w, var in steps[start]:
-                active[phase] += w
-                reactive[phase] += var
-            pieces.append((start, Power(tuple(active), tuple(reactive))))
+        power = [0] * width
+        for second in sorted(changes):
+            power = list(map(add, power, changes[second]))
+            pieces.append((second, Power(tuple(power[: self.phases]), tuple(power[self.phases :]))))
         return tuple(pieces)
 
-    def _all_uses(self, number: int) -> Iterator[_Use]:
+    def _all_steps(self, number: int) -> Iterator[_Step]:
         winter = 0.5
         sunrise, sunset, height = 6.0, 18.0, 1.0
         if self._first_day is not None:  # day length and height of the sun at about 52 degrees north
             summer = -math.cos(2 * math.pi * (self._first_day + number + 10) / DAYS_PER_YEAR)  # -1 December, 1 June
             winter = 0.5 - 0.5 * summer
             sunrise, sunset, height = 6.0 - 2.2 * summer, 18.0 + 2.2 * summer, 0.65 + 0.35 * summer
-        yield from self._uses(Random(f"{self._seed}/{number}"), sunrise, sunset, height)
+        yield from self._steps(Random(f"{self._seed}/{number}"), sunrise, sunset, height)
         if self._heat_pump:
             yield from self._heating(Random(f"heat/{self._seed}/{number}"), winter)
         if self._car:
             yield from self._charging(Random(f"car/{self._seed}/{number}"))
 
-    def _heating(self, rng: Random, winter: float) -> Iterator[_Use]:
+    def _heating(self, rng: Random, winter: float) -> Iterator[_Step]:
         clock: float = rng.uniform(0, 1800)
         while clock < DAY:
             running = rng.uniform(600, 1200) * (0.3 + winter)
             for phase in range(self.phases):
                 w = round(self._heat_pump / self.phases)
-                yield _Use(int(clock), int(clock + running), w, round(0.5 * w), phase)
+                yield from _run(int(clock), int(clock + running), w, round(0.5 * w), phase)
             clock += running + rng.uniform(1500, 2700) * (1.3 - winter)
 
-    def _charging(self, rng: Random) -> Iterator[_Use]:
+    def _charging(self, rng: Random) -> Iterator[_Step]:
         if rng.random() < 0.7:
             start = rng.uniform(0.2, 1.5) * 3600
             for phase in range(self.phases):
                 w = round(self._car / self.phases)
-                yield _Use(int(start), int(start + rng.uniform(3600, 4 * 3600)), w, round(0.05 * w), phase)
+                yield from _run(int(start), int(start + rng.uniform(3600, 4 * 3600)), w, round(0.05 * w), phase)
 
-    def _uses(self, rng: Random, sunrise: float, sunset: float, height: float) -> Iterator[_Use]:
-        def use(start: float, duration: float, watts: float, tan_phi: float, phase: int) -> _Use:
+    def _steps(self, rng: Random, sunrise: float, sunset: float, height: float) -> Iterator[_Step]:
+        def use(start: float, duration: float, watts: float, tan_phi: float, phase: int) -> tuple[_Step, ...]:
             w = round(watts * self._size)  # whole watts keep energies exact
-            return _Use(int(start), int(start + duration), w, round(w * tan_phi), phase % self.phases)
+            return _run(int(start), int(start + duration), w, round(w * tan_phi), phase % self.phases)
 
         for phase in range(self.phases):  # standby, fans, electronics: slightly capacitive
             for start in range(0, DAY, 600):
-                yield use(start, 600, rng.uniform(40, 110) / self.phases, -0.25, phase)
+                yield from use(start, 600, rng.uniform(40, 110) / self.phases, -0.25, phase)
         clock: float = rng.uniform(0, 1800)
         while clock < DAY:  # fridge: about a third of the time
             running = rng.uniform(540, 1080)
-            yield use(clock, running, rng.uniform(85, 115), 0.75, 0)
+            yield from use(clock, running, rng.uniform(85, 115), 0.75, 0)
             clock += running + rng.uniform(1200, 2100)
         for hour in (6.9, 10.2, 15.5, 20.3):  # kettle
             if rng.random() < 0.8:
-                yield use((hour + rng.uniform(-0.5, 0.5)) * 3600, rng.uniform(100, 240), 2000, 0.0, 1)
+                yield from use((hour + rng.uniform(-0.5, 0.5)) * 3600, rng.uniform(100, 240), 2000, 0.0, 1)
         for meal, minutes in ((12.2, 25), (18.1, 55)):  # cooker with its thermostat
             clock = (meal + rng.uniform(-0.6, 0.6)) * 3600
             end = clock + minutes * 60 * rng.uniform(0.7, 1.3)
             while clock < end:
-                yield use(clock, rng.uniform(60, 150), rng.uniform(1400, 2200), 0.02, 2)
+                yield from use(clock, rng.uniform(60, 150), rng.uniform(1400, 2200), 0.02, 2)
                 clock += rng.uniform(150, 300)
         for first, last in ((6.3, 8.2), (17.2, 23.2)):  # lighting, room by room
             for _ in range(5):
                 begin = rng.uniform(first, last)
-                yield use(begin * 3600, rng.uniform(0.2, 1.0) * (last - begin) * 3600, rng.uniform(15, 60), -0.4, 1)
+                yield from use(begin * 3600, rng.uniform(0.2, 1.0) * (last - begin) * 3600, rng.uniform(15, 60), -0.4, 1)
         if rng.random() < 0.5:  # washing: heat, then turn
             clock = rng.uniform(9, 19) * 3600
-            yield use(clock, 1200, 1950, 0.0, 2)
-            yield use(clock, 4200, 210, 0.7, 2)
+            yield from use(clock, 1200, 1950, 0.0, 2)
+            yield from use(clock, 4200, 210, 0.7, 2)
         cloud = rng.uniform(0.5, 1.0)
         if self._pv_peak:
-            for start in range(round(sunrise * 3600), round(sunset * 3600), 60):
-                cloud = min(1.0, max(0.1, cloud + rng.uniform(-0.06, 0.06)))
+            before, end, uniform = 0, round(sunrise * 3600), rng.uniform
+            for start in range(end, round(sunset * 3600), 60):
+                cloud = min(1.0, max(0.1, cloud + uniform(-0.06, 0.06)))
                 sun = height * math.sin(math.pi * (start / 3600 - sunrise) / (sunset - sunrise))
                 w = -round(self._pv_peak * sun * cloud)
-                yield _Use(start, start + 60, w, 0, self.phases - 1)
+                yield start, self.phases - 1, w - before, 0
+                before, end = w, start + 60
+            yield end, self.phases - 1, -before, 0

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ..store import TableStore
-from .draw import DAY_MS, FORWARD, Piece
+from .draw import DAY_MS, FORWARD, Columns
 from .measuring import Measuring
 from .watch import LoadWatch
 
@@ -81,7 +81,7 @@ class LimitWatch:
     def __init__(self, measuring: Measuring, nominal_voltage: float) -> None:
         self._measuring, self._voltage = measuring, nominal_voltage
         self._limit = Limit()
-        self._watch = LoadWatch(self._exceeds, 0)
+        self._watch = LoadWatch(self._quantity, 0)
         self._average: AverageLimit | None = None
         self._sub_ms: int | None = None
         self.horizon_ms: int | None = None
@@ -105,14 +105,15 @@ class LimitWatch:
         ahead = (at_ms // DAY_MS + 1) * DAY_MS
         self.horizon_ms = min(ahead, self._measuring.disturbances.next_change(at_ms))
         start = max(0, at_ms - self._limit.hold_ms)
-        self._watch.scan(self._measuring.gated.pieces(start, self.horizon_ms), at_ms)
+        limit = self._limit.power or self._limit.current
+        self._watch.scan(self._measuring.gated.columns(start, self.horizon_ms), limit, at_ms)
 
-    def _exceeds(self, piece: Piece, mask: int) -> bool:
-        on = [phase for phase in range(self._measuring.phases) if mask >> phase & 1]
-        active, reactive = piece.power.active, piece.power.reactive
+    def _quantity(self, columns: Columns) -> Sequence[float]:
+        """What is limited: the power of all phases, or the largest current of a phase."""
         if self._limit.power:
-            return sum(active[phase] for phase in on) > self._limit.power
-        return any(1000 * math.hypot(active[phase], reactive[phase]) / self._voltage > self._limit.current for phase in on)
+            return columns.watts()
+        currents = [columns.current_ma(phase, self._voltage) for phase in range(self._measuring.phases)]
+        return currents[0] if len(currents) == 1 else list(map(max, *currents))
 
     def next_ms(self) -> int | None:
         """When to ask `exceeded` again."""

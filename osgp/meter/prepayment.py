@@ -123,14 +123,16 @@ class Prepayment(Subsystem):
         if left <= 0:
             self._due_ms = at_ms
             return
-        for piece, mask in self._measuring.gated.pieces(at_ms, horizon_ms):
-            on = range(self._measuring.phases)
-            watts = sum(round(piece.power.active[phase]) for phase in on if mask >> phase & 1)
-            each = max(0, watts) * rate
-            if each and left <= each * (piece.end_ms - piece.start_ms):
-                self._due_ms = piece.start_ms + -(-left // each)
-                return
-            left -= each * (piece.end_ms - piece.start_ms)
+        for columns in self._measuring.gated.columns(at_ms, horizon_ms):
+            bounds = columns.bounds
+            for place, used in enumerate(columns.drawn(rate, 0)):
+                if not used:
+                    continue
+                step = used * (bounds[place + 1] - bounds[place])
+                if left <= step:
+                    self._due_ms = bounds[place] + -(-left // used)
+                    return
+                left -= step
 
     # time
 

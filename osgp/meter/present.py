@@ -12,6 +12,7 @@ from typing import Final
 
 from .disturbance import QUIET, Disturbances, SupplyState
 from .draw import (
+    ALL_ON,
     CURRENT,
     FORWARD,
     PHASE_FORWARD,
@@ -24,7 +25,7 @@ from .draw import (
     quadrant,
     rates,
 )
-from .gated import ALL_ON, GatedDraw
+from .gated import GatedDraw
 from .load import Power
 from .mains import Mains
 

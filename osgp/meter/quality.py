@@ -14,13 +14,14 @@ import json
 import math
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from ..access import Session
 from ..errors import ConfigurationError, TableError
 from ..types import LtimeDate
 from .disturbance import SupplyState
-from .draw import Piece
+from .draw import Columns
 from .journal import Journal
 from .measuring import Measuring
 from .quality_records import CONFIGURATION, DEFAULTS, OFF, read_thresholds, voltage_shares
@@ -69,8 +70,9 @@ class Quality(Subsystem):
         self._rise = [Stretch() for _ in phases]
         self._distortion = Stretch()
         self._broken, self._zero_fault = Stretch(), Stretch()
-        self._over = [LoadWatch(self._draws_too_much(phase), 0) for phase in phases]
-        self._reverse = [LoadWatch(self._feeds_in(phase), 0) for phase in phases]
+        volts = host.config.mains.nominal_voltage
+        self._over = [LoadWatch(partial(Columns.current_ma, phase=phase, nominal_voltage=volts), 0) for phase in phases]
+        self._reverse = [LoadWatch(partial(Columns.fed_in_ma, phase=phase, nominal_voltage=volts), 0) for phase in phases]
         self._reported = 0  # phases whose reverse energy has been reported
         self.momentary = (0, 0)
         self._hold_until_ms = 0
@@ -310,34 +312,21 @@ class Quality(Subsystem):
 
     # the load
 
-    def _draws_too_much(self, phase: int) -> Any:
-        volts = self._host.config.mains.nominal_voltage
-
-        def holds(piece: Piece, mask: int) -> bool:
-            power = piece.power
-            apparent = math.hypot(power.active[phase], power.reactive[phase])
-            return bool(mask >> phase & 1) and 1000 * apparent / volts > self.thresholds.over_current_ma
-
-        return holds
-
-    def _feeds_in(self, phase: int) -> Any:
-        volts = self._host.config.mains.nominal_voltage
-
-        def holds(piece: Piece, mask: int) -> bool:
-            active, limit = piece.power.active[phase], self.thresholds.reverse_ma
-            return bool(limit and active < 0 and mask >> phase & 1) and -1000 * active / volts > limit
-
-        return holds
-
     def _scan(self, at_ms: int) -> None:
         """Look ahead some hours, or to the next change of the mains, for currents that last too long."""
         self._horizon_ms = min((at_ms // LOOK_AHEAD_MS + 1) * LOOK_AHEAD_MS, self._measuring.disturbances.next_change(at_ms))
-        for watch in (*self._over, *self._reverse):
-            self._scan_one(watch, at_ms)
+        for watch in self._over:
+            self._scan_one(watch, self.thresholds.over_current_ma, at_ms)
+        for watch in self._reverse:
+            self._scan_one(watch, self._reverse_ma, at_ms)
         self._plan_load(at_ms)
 
-    def _scan_one(self, watch: LoadWatch, at_ms: int) -> None:
-        watch.scan(self._measuring.gated.pieces(max(0, at_ms - watch.hold_ms), self._horizon_ms), at_ms)
+    @property
+    def _reverse_ma(self) -> float:
+        return self.thresholds.reverse_ma or math.inf  # 0: not looked at
+
+    def _scan_one(self, watch: LoadWatch, limit: float, at_ms: int) -> None:
+        watch.scan(self._measuring.gated.columns(max(0, at_ms - watch.hold_ms), self._horizon_ms), limit, at_ms)
 
     def _plan_load(self, at_ms: int) -> None:
         instants = [one for watch in (*self._over, *self._reverse) for one in (watch.due_ms, watch.end_ms) if one is not None]
@@ -346,18 +335,18 @@ class Quality(Subsystem):
     def _report_load(self, at_ms: int) -> None:
         now, store = to_seconds(at_ms), self._host.store
         over = 0
-        for watches in (self._over, self._reverse):
+        for watches, limit in ((self._over, self.thresholds.over_current_ma), (self._reverse, self._reverse_ma)):
             for phase, watch in enumerate(watches):
                 if watch.end_ms is not None and at_ms >= watch.end_ms:
                     watch.active = False
-                    self._scan_one(watch, at_ms)
+                    self._scan_one(watch, limit, at_ms)
                 elif watch.due_ms is not None and at_ms >= watch.due_ms:
                     watch.active = True
                     if watches is self._over:
                         name = f"over_current_l{phase + 1}"
                         store.update("ET09", {name: self._one_more(name, COUNTER)})
                         over |= 1 << phase
-                    self._scan_one(watch, at_ms)
+                    self._scan_one(watch, limit, at_ms)
         if over:
             self._host.signal(LogEntry(OVER_CURRENT, bytes((over, 0))), now)
         reverse = sum(1 << phase for phase, watch in enumerate(self._reverse) if watch.active)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ..store import TableStore
 
@@ -90,16 +90,12 @@ def read_thresholds(store: TableStore) -> Thresholds:
 
     def get(path: str, default: int = 0) -> int:
         identifier, name = path.split(".")
-        found = store.context.peek(identifier)
-        value = default if found is None else found.get(name, default)
-        return int(value)
+        return int(store.value(identifier, name, default=default))
 
     long_ms = 1000 * get("ET09.long_outage_threshold")
     events = get("ET04.events_outage_threshold")
     maximum_ma = 1000 * get("ET04.max_current", 100)
-    distortion: Any = store.context.peek("ET09")
-    limits = distortion.get("thd") if distortion is not None else None
-    voltage_thd = limits[0] if limits else None
+    thd, thd_time = (store.value("ET09", "thd", 0, name, default=0) for name in ("threshold", "time_threshold"))
     generates = get("ET04.premise_generation")
     return Thresholds(
         long_outage_ms=long_ms,
@@ -116,8 +112,8 @@ def read_thresholds(store: TableStore) -> Thresholds:
         over_current_ms=1000 * get("ET09.over_current_seconds", 10),
         reverse_ma=0 if generates else get("ET04.reverse_energy_current"),
         reverse_ms=1000 * get("ET04.reverse_energy_time_s", 10) + get("ET04.reverse_energy_time_ms"),
-        thd=0 if voltage_thd is None else voltage_thd["threshold"],
-        thd_ms=0 if voltage_thd is None else 10_000 * voltage_thd["time_threshold"],
+        thd=thd,
+        thd_ms=10_000 * thd_time,
         momentary=get("ET55.mvd_max_cycles") > 0,
         broken_ms=1000 * get("ET55.broken_mv_seconds"),
         zero_fault_ms=1000 * get("ET55.zero_fault_seconds"),

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from ..access import Session
 from ..errors import DecodeError, TableError, UnknownService
 from ..indexing import element_range
+from ..layout import any_fixed
 from ..names import table_id, table_number
 from ..services import (
     INDEXED_READS,
@@ -217,12 +219,20 @@ class RequestServer:
         return ResultCode.OK
 
     def _without_fixed(self, identifier: str, offset: int, octets: bytes) -> bytes:
+        if not _has_fixed(identifier):
+            return octets
         try:
             layout = self._store.context.layout(identifier)
         except TableError:
             return octets
         octets = octets[: max(0, self._store.length(identifier) - offset)]
         return layout.keep_fixed(offset, octets, self._store.read(identifier, offset, len(octets)))
+
+
+@cache
+def _has_fixed(identifier: str) -> bool:
+    """Whether a table has fields that never change under one firmware."""
+    return any_fixed(table(identifier).fields)
 
 
 def _pending_piece(octets: bytes, offset: int, count: int) -> bytes:

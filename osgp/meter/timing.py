@@ -83,6 +83,7 @@ class Timing(Subsystem):
         self._started = False
         self._next_ms: int | None = None
         self._known: tuple[bytes, ...] = ()
+        self._local: LocalClock
         self._configure()
 
     def start(self, now: float) -> None:
@@ -98,11 +99,12 @@ class Timing(Subsystem):
         octets = (store.octets("BT53"), store.octets("BT54"), store.octets("ET04")[63:67])
         if octets == self._known:
             return
+        calendar = self.calendar if self._known[1:2] == octets[1:2] else None
         self._known = octets
         hour, minute, _, adjustment, zone = struct.unpack("<BBBBh", octets[0][:6])
         off_delta, read_hour, read_minute = struct.unpack("<hBB", octets[2])
         rule = LocalTime(max(-720, min(840, zone)), adjustment, hour * 60 + minute, off_delta)
-        self._local = LocalClock(Calendar.of(table("BT54").decode(octets[1], store.context)), rule)
+        self._local = LocalClock(calendar or Calendar.of(table("BT54").decode(octets[1], store.context)), rule)
         self._read_after = datetime.timedelta(minutes=min(read_hour, 23) * 60 + min(read_minute, 59))
 
     # the clock of the meter

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from .draw import Piece
+from .draw import Columns
 
 
 @dataclass(slots=True)
@@ -58,35 +58,38 @@ class Stretch:
 
 @dataclass(slots=True)
 class LoadWatch:
-    """A condition of the load, whose future is known piece by piece.
+    """A quantity of the load, whose future is known piece by piece, above a limit.
 
     Args:
-        holds: the condition for a piece and the phases that are on.    hold_ms: how long it must last.
+        value: the quantity, of each of some pieces.    hold_ms: how long it must stay above the limit.
 
     Attributes:
         due_ms: instant at which it has lasted long enough, None: not in sight.    active: it has been reported and lasts.
         end_ms: instant at which a reported one ends, None: not in sight.
     """
 
-    holds: Callable[[Piece, int], bool]
+    value: Callable[[Columns], Sequence[float]]
     hold_ms: int
     active: bool = False
     due_ms: int | None = None
     end_ms: int | None = None
 
-    def scan(self, pieces: Iterable[tuple[Piece, int]], now_ms: int) -> None:
-        """Look ahead over the pieces from `hold_ms` before now to the horizon; pieces must follow each other."""
+    def scan(self, columns: Iterable[Columns], limit: float, now_ms: int) -> None:
+        """Look ahead over the pieces from `hold_ms` before now to the horizon; columns must follow each other."""
         self.due_ms = self.end_ms = None
         since: int | None = None
-        for piece, mask in pieces:
-            if not self.holds(piece, mask):
+        active, hold_ms = self.active, self.hold_ms
+        for column in columns:
+            bounds = column.bounds
+            for place, value in enumerate(self.value(column)):
+                if value > limit:
+                    if since is None:
+                        since = bounds[place]
+                    if not active and bounds[place + 1] - since >= hold_ms and bounds[place + 1] > now_ms:
+                        self.due_ms = max(since + hold_ms, now_ms)
+                        return
+                    continue
                 since = None
-                if self.active and piece.end_ms > now_ms:
-                    self.end_ms = max(piece.start_ms, now_ms)
+                if active and bounds[place + 1] > now_ms:
+                    self.end_ms = max(bounds[place], now_ms)
                     return
-                continue
-            if since is None:
-                since = piece.start_ms
-            if not self.active and piece.end_ms - since >= self.hold_ms and piece.end_ms > now_ms:
-                self.due_ms = max(since + self.hold_ms, now_ms)
-                return

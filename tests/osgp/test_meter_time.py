@@ -82,6 +82,46 @@ def test_any_word_gives_ascending_days_of_its_year(word, year):
     assert list(found) == sorted(set(found)) and all(day.year == year for day in found)
 
 
+def day_by_day(rule, year):
+    """The rules read once more, as steps of a day: the month and day of each date, then what moves it."""
+
+    def weekday(day):
+        return day.isoweekday() % 7
+
+    one, found = dt.timedelta(1), set()
+    date = dt.date(year - 1, 1, 1)
+    while date.year <= year + 1:
+        if date.day == rule.day and rule.month in (date.month, 13):
+            move = {8: (0, 1), 9: (0, -2), 10: (2, 0), 11: (-1, 0), 12: (2, 1), 13: (-1, -2), 14: (-1, 1)}.get(rule.offset)
+            if rule.offset in (0, 7):
+                found.add(date)
+            if rule.offset in (7, 15):
+                found.add(date + one)
+            if move is not None:
+                found.add(date + one * {6: move[0], 0: move[1]}.get(weekday(date), 0))
+            if 1 <= rule.offset <= 6 and rule.weekday != 7:
+                after = date
+                while weekday(after) != rule.weekday:
+                    after += one
+                if rule.offset == 1:
+                    found.add(after - 7 * one)
+                elif rule.offset < 6:
+                    found.add(after + 7 * one * (rule.offset - 2))
+                else:
+                    found.update([day for day in (after + 7 * one * k for k in range(5)) if day.month == date.month][-1:])
+        date += one
+    return sorted(day for day in found if day.year == year)
+
+
+@given(
+    rule=st.builds(rdate, st.integers(0, 13), st.integers(0, 31), st.integers(0, 15), st.integers(0, 7)),
+    year=st.integers(2001, 2100),
+)
+@settings(max_examples=60)
+def test_dates_of_a_month_are_those_found_day_by_day(rule, year):
+    assert list(recurrences(rule, year)) == day_by_day(rule, year)
+
+
 def test_one_off_dates():
     assert one_off(AnsiDate(24, 2, 29)) == dt.date(2024, 2, 29)
     assert one_off(AnsiDate(23, 2, 29)) is None and one_off(AnsiDate()) is None
