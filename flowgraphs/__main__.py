@@ -1,5 +1,10 @@
-"""`python -m flowgraphs` is `osgp-sdr`."""
+"""`python -m flowgraphs` is `osgp-sdr`: the entry point, which takes care of Ctrl-C before anything large is imported."""
 
-from .cli import main
+from . import interrupts
 
-main()
+interrupts.at_once()
+
+from .cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

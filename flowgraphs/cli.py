@@ -11,12 +11,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from . import interrupts
 from .errors import FlowgraphError
+from .interrupts import INTERRUPTED
 
 DONE: Final = 0
 ANSWER_IS_NO: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 130
 
 # name -> one line of help; the command itself is `command` in commands/<name>.py, with _ for -
 COMMANDS: Final[dict[str, str]] = {
@@ -104,6 +105,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with 0 done, 1 the answer is no, 2 wrong usage or input, 130 interrupted."""
+    interrupts.in_good_order()
     sys.exit(run(arguments))
 
 
@@ -132,6 +134,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except FlowgraphError as error:
         return _fail("osgp-sdr", str(error), USAGE)
     except Exception as error:
+        if interrupts.pressed():  # an import that was cut short
+            return INTERRUPTED
         if type(error).__module__.split(".")[0] in ("phy", "mac", "osgp"):
             return _fail("osgp-sdr", str(error), USAGE)
         if isinstance(error, OSError) and error.filename is not None:

@@ -183,7 +183,7 @@ class GraphRun:
         stderr: IO[bytes]
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "flowgraphs.cli", *arguments, "--events", self._receiver.endpoint],
+                [sys.executable, "-m", "flowgraphs", *arguments, "--events", self._receiver.endpoint],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

@@ -12,7 +12,7 @@ import pytest
 
 from flowgraphs.cli import COMMANDS, run
 
-COMMAND = [sys.executable, "-m", "flowgraphs.cli"]
+COMMAND = [sys.executable, "-m", "flowgraphs"]
 
 
 def osgp_sdr(*arguments, **more):
@@ -167,12 +167,34 @@ def test_ctrl_c_ends_decode_with_130_and_whole_lines(tmp_path):
         [*COMMAND, "decode", "--json", "--rate", "400000", "--dtype", "int16", str(tmp_path / "long.raw")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(2.0)
+    time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130 and time.monotonic() - started < 1.0
     assert "Traceback" not in errors and output == ""
+
+
+INTERRUPTING = """\
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPT_AT"]:
+            exec("os.kill(os.getpid(), signal.SIGINT)\\nfor _ in range(10**6): pass")
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "flowgraphs.errors", "flowgraphs.commands.decode", "numpy", "numba", "phy.receiver"])
+def test_ctrl_c_while_a_command_is_still_imported_is_130_without_a_traceback(module, tmp_path):
+    """In exec() of a text, after which CPython would end by the signal even though the interrupt was caught."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "INTERRUPT_AT": module, "PYTHONPATH": path}
+    process = subprocess.run(
+        [*COMMAND, "decode", "missing.wav"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert process.returncode == 130 and process.stdout == "" and process.stderr.strip() == ""
 
 
 def test_doctor_tells_versions_as_json():

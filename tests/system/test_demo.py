@@ -12,7 +12,7 @@ SEED = 5
 
 
 def osgp_sdr(*arguments, timeout=120):
-    command = [sys.executable, "-m", "flowgraphs.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "flowgraphs", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
