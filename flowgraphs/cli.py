@@ -13,7 +13,7 @@ import click
 
 from . import interrupts
 from .errors import FlowgraphError
-from .interrupts import INTERRUPTED
+from .interrupts import INTERRUPTED as INTERRUPTED
 
 DONE: Final = 0
 ANSWER_IS_NO: Final = 1

@@ -13,7 +13,7 @@ import zmq
 from . import messages
 from .errors import StreamError
 from .messages import Kind, Message, SampleBlock
-from .stream import configure
+from .sockets import configure
 
 Scalar = str | int | float | bool | None
 
@@ -117,7 +117,7 @@ class EventSender:
         self.dropped = 0
         if endpoint:
             self._socket = (context or zmq.Context.instance()).socket(zmq.PUSH)
-            configure(self._socket, 0.0)
+            configure(self._socket)
             self._socket.connect(endpoint)
 
     def send(self, event: Event) -> None:
@@ -139,7 +139,7 @@ class EventReceiver:
 
     def __init__(self, endpoint: str, context: zmq.Context[zmq.Socket[bytes]] | None = None) -> None:
         self._socket: zmq.Socket[bytes] = (context or zmq.Context.instance()).socket(zmq.PULL)
-        configure(self._socket, 0.0)
+        configure(self._socket)
         self._socket.setsockopt(zmq.RCVHWM, 0)  # events are few and must not be lost
         self._socket.bind(endpoint)
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)

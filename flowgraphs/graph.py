@@ -150,7 +150,7 @@ class Graph(Part, frozen=True):
     """A whole graph. `block` samples per message; `latency` blocks between hearing and sending, at least 1.
 
     pace: "fast" runs as fast as the stations compute, "realtime" no faster than the clock on the wall.
-    heartbeat_s: after this many seconds a frozen peer counts as dead; left out = 0.9 s in real time, 5 s otherwise
+    heartbeat_s: after this many seconds a station that answers nothing is left behind; left out = 2 s in real time, 5 s otherwise
     (a peer whose process ends is noticed at once in any case).
     channel: 14908 channel timing by name; left out = the one of the profile.
     domain: 14908 domain id in hex, 0, 1, 3 or 6 octets.
@@ -184,10 +184,10 @@ class Graph(Part, frozen=True):
 
     @property
     def heartbeat(self) -> float:
-        """Seconds after which a frozen peer is dropped."""
+        """Seconds after which a frozen station is left behind."""
         if self.heartbeat_s is not None:
             return self.heartbeat_s
-        return 0.9 if self.pace == "realtime" else 5.0
+        return 2.0 if self.pace == "realtime" else 5.0
 
     def security_of(self, meter: MeterStation) -> Security:
         """What protects the messages of a meter."""

@@ -54,6 +54,7 @@ class Kind(enum.IntEnum):
     FRAME = 5
     EVENT = 6
     PING = 7
+    PONG = 8
 
 
 _SAMPLES: Final = int(Kind.SAMPLES)
@@ -79,10 +80,14 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 class Bye(msgspec.Struct, frozen=True):
-    """The sender leaves, or the line refuses a station; `reason` is for the user."""
+    """The sender leaves, or the line refuses a station; `reason` is for the user.
+
+    `again`: the line has gone on without this station, which may ask to join anew.
+    """
 
     reason: str = ""
     refused: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from . import messages
 from .errors import StationError, StreamError
 from .frontends.contract import Block, SourceStatistics
 from .messages import SampleBlock
-from .stream import configure
+from .sockets import configure
 
 TOGETHER_S: Final = 0.02  # s of line in one message
 
@@ -32,7 +32,7 @@ class MonitorSender:
         self._waiting: list[NDArray[np.float32]] = []
         self._count = self._first = 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
-        configure(self._socket, 0.0)
+        configure(self._socket)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -77,7 +77,7 @@ class MonitorSource:
         self.ended = False
         self._next: int | None = None
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-        configure(self._socket, 0.0)
+        configure(self._socket)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         try:
             self._socket.bind(endpoint)

@@ -21,6 +21,7 @@ from .errors import StationError
 from .events import Event, EventReceiver, Finished, StationEvent
 from .graph import AnyStation, ConcentratorStation, Graph, dump_graph, station_random
 from .lifetime import PARENT_VARIABLE, Lifetime
+from .readiness import load_kernels, settle
 from .station import Application, Station
 from .stream import MAX_TOGETHER, StationPort
 
@@ -47,11 +48,12 @@ def run_station(
         finished: asked after every block; true ends the station.
     """
     spec = graph.station(name)
+    load_kernels()
 
     def report(text: str) -> None:
         emit(StationEvent(name, port.clock.next_sample, "link", text))
 
-    port = StationPort(endpoint, name, spec.coupler if coupler is None else coupler, graph.sample_rate, graph.heartbeat, report)
+    port = StationPort(endpoint, name, spec.coupler if coupler is None else coupler, graph.sample_rate, report)
     station: Station | None = None
     countdown = STOP_CHECK
     welcome = None
@@ -72,6 +74,7 @@ def run_station(
                 application = make(graph, spec, node)
                 on_slots = graph.frontend is not None
                 station = Station(graph, spec, node, application, emit, block.first_sample, on_slots)
+                settle()
             assert block.samples is not None
             size, ahead = port.block, (1 + port.latency) * port.block
             for offset in range(0, block.count, size):

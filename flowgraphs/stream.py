@@ -5,6 +5,8 @@
                                                  <- WELCOME  index, rate, block, latency, coupler
                                                  <- blocks k .. k+m-1 of the coupler           m = 1, 2, ...
       transmit blocks up to k+m + latency, or more ->
+                                                 <- PING, while nothing comes
+      PONG                                       ->
       BYE                                        -> (or <-)
 
 The line emits block k when every joined station has delivered its transmit block k, so nobody is ever late and a
@@ -13,13 +15,14 @@ will not send for a while, or what it will send, delivers several blocks at once
 message. Stations still work block by block, so the result does not depend on how many travelled together. One ROUTER serves all
 couplers: it knows from whom a message comes, so that a second station on a coupler is refused instead of getting
 every other block, and it tells at once when a peer is gone. A dead peer is noticed when its connection closes, a
-frozen one by ZeroMQ's heartbeats; lock-step then goes on without it.
+frozen station when it leaves pings unanswered; lock-step then goes on without it. It is told so when it wakes, and joins again.
 
 A station that restarts joins at the line's index. A line that restarts resumes at the largest index that its stations
 tell, so the sample clock never goes back.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -32,27 +35,12 @@ from . import messages
 from .clock import SampleClock
 from .errors import StationError, StreamError
 from .messages import Bye, Hello, Kind, Message, SampleBlock, Samples, Welcome
+from .sockets import configure
 
-HIGH_WATER_MARK: Final = 1000  # messages; lock-step keeps 1 + latency in flight, so this only bounds a runaway peer
-LINGER_MS: Final = 500
 POLL_MS: Final = 100  # how long a receive waits before it looks whether its peers are alive
-RECONNECT_MS: Final = 50
-RECONNECT_MAX_MS: Final = 200
 MAX_AHEAD: Final = 64  # blocks; a transmit block further in the future than this is nonsense
 MAX_TOGETHER: Final = 8  # blocks in one message of the line
 MAX_JUMP_S: Final = 1.0  # a station may move a running line's clock forward by this much, not more
-
-
-def configure(socket: zmq.Socket[bytes], heartbeat_s: float) -> None:
-    """High-water mark, linger and heartbeats: the same for every socket of this package."""
-    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.LINGER, LINGER_MS)
-    if heartbeat_s > 0:
-        milliseconds = max(1, round(heartbeat_s * 1000))
-        socket.setsockopt(zmq.HEARTBEAT_IVL, max(1, milliseconds // 3))
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, milliseconds)
-        socket.setsockopt(zmq.HEARTBEAT_TTL, milliseconds)
 
 
 @dataclass(slots=True)
@@ -65,7 +53,7 @@ class LinkStatistics:
     late: int = 0  # a transmit block for a time that has passed
     gaps: int = 0  # a transmit block that skips some
     refused: int = 0  # HELLO that was answered with BYE
-    lost_peers: int = 0  # peers that vanished without BYE
+    lost_peers: int = 0  # peers that vanished without BYE, or were left behind
 
 
 @dataclass(slots=True)
@@ -77,6 +65,7 @@ class Member:
     coupler: int
     next_sample: int  # transmit samples below this index are here or known to be silent
     blocks: dict[int, Samples] = field(default_factory=dict)
+    unanswered: int = 0  # pings since it was last heard
 
 
 class LinePort:
@@ -85,7 +74,7 @@ class LinePort:
     Args:
         endpoint: ZeroMQ endpoint to bind.
         couplers: number of couplers.    block: samples per block.    latency: blocks, at least 1.
-        heartbeat_s: a frozen peer is dropped after this many seconds; 0 = never.
+        heartbeat_s: a station that answers nothing for so long while the line waits for it is left behind; 0 = never.
         report: called with one line of text when a station joins, leaves or is refused.
     """
 
@@ -109,8 +98,9 @@ class LinePort:
         self._candidates: dict[bytes, tuple[Hello, int]] = {}
         self._running = False
         self._report = report
+        self._most_unanswered = max(1, math.ceil(1000 * heartbeat_s / POLL_MS)) if heartbeat_s > 0 else 0
         self._socket: zmq.Socket[bytes] = (context or zmq.Context.instance()).socket(zmq.ROUTER)
-        configure(self._socket, heartbeat_s)
+        configure(self._socket)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.RCVTIMEO, POLL_MS)
         self._socket.setsockopt(zmq.SNDTIMEO, POLL_MS)
@@ -204,15 +194,32 @@ class LinePort:
             self.statistics.lost_peers += 1
             self._report(f"{member.name} vanished from coupler {member.coupler}")
 
+    def _look_after(self) -> None:
+        """Nothing has come for POLL_MS: is everybody still there?"""
+        ping = messages.encode(Message(Kind.PING, self.index))
+        for known in [*self.members, *self._candidates]:
+            self._send(known, ping)
+        if not (self._running and self._most_unanswered):
+            return
+        for identity, member in list(self.members.items()):
+            member.unanswered += 1
+            if member.unanswered > self._most_unanswered:
+                self._lose(identity)
+                self._leave_behind(identity)
+
+    def _leave_behind(self, identity: bytes) -> None:
+        reason = "the line has gone on without it"
+        self._send(identity, messages.encode(Message(Kind.BYE, self.index, messages.pack(Bye(reason, again=True)))))
+
     def _receive(self) -> bool:
         """Take one message, or after POLL_MS without any see who is still there. True when there was a message."""
         try:
             identity, *parts = self._socket.recv_multipart()
         except zmq.Again:
-            ping = messages.encode(Message(Kind.PING, self.index))
-            for known in [*self.members, *self._candidates]:
-                self._send(known, ping)
+            self._look_after()
             return False
+        if (member := self.members.get(identity)) is not None:
+            member.unanswered = 0
         try:
             message = messages.decode(parts)
             if isinstance(message, SampleBlock):
@@ -227,6 +234,7 @@ class LinePort:
         member = self.members.get(identity)
         if member is None:
             self.statistics.stranger += 1
+            self._leave_behind(identity)
             return
         first, size = block.first_sample, self.block
         end = first + block.count
@@ -261,7 +269,7 @@ class LinePort:
             member = self.members.pop(identity, None)
             if member is not None:
                 self._report(f"{member.name} left coupler {member.coupler}")
-        else:
+        elif message.kind is not Kind.PONG:
             self.statistics.unexpected += 1
 
     def _objection(self, identity: bytes, hello: Hello, message: Message) -> str:
@@ -320,7 +328,6 @@ class StationPort:
         name: str,
         coupler: int,
         sample_rate: float,
-        heartbeat_s: float = 0.9,
         report: Callable[[str], None] = lambda text: None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
@@ -331,10 +338,8 @@ class StationPort:
         self.welcome: Welcome | None = None
         self._wanted, self._report = coupler, report
         self._socket: zmq.Socket[bytes] = (context or zmq.Context.instance()).socket(zmq.DEALER)
-        configure(self._socket, heartbeat_s)
+        configure(self._socket)
         self._socket.setsockopt(zmq.RCVTIMEO, POLL_MS)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -414,22 +419,34 @@ class StationPort:
             bye = messages.payload_as(message, Bye)
             if bye.refused:
                 raise StationError(f"{self.name}: the line refuses: {bye.reason}")
+            if bye.again and self.welcome is not None:
+                self._lost(bye.reason)
+                self._greet()
             self.welcome = None
-        elif message.kind is not Kind.PING:
+        elif message.kind is Kind.PING:
+            with contextlib.suppress(zmq.Again):
+                self._socket.send_multipart(messages.encode(Message(Kind.PONG, self.clock.next_sample)), zmq.NOBLOCK)
+        else:
             self.statistics.unexpected += 1
 
     def _watch(self) -> None:
         for event in self._monitor_events():
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.welcome = None
-                hello = messages.pack(Hello(self.name, self._wanted))
-                self._socket.send_multipart(
-                    messages.encode(Message(Kind.HELLO, self.clock.next_sample, hello, self.clock.sample_rate))
-                )
+                self._greet()
             elif self.welcome is not None:
-                self.statistics.lost_peers += 1
                 self.welcome = None
-                self._report(f"{self.name}: the line is gone, waiting for it")
+                self._lost("the line is gone, waiting for it")
+
+    def _greet(self) -> None:
+        hello = messages.pack(Hello(self.name, self._wanted))
+        message = Message(Kind.HELLO, self.clock.next_sample, hello, self.clock.sample_rate)
+        with contextlib.suppress(zmq.Again):  # a full queue: the line is gone, and its return will be noticed
+            self._socket.send_multipart(messages.encode(message), zmq.NOBLOCK)
+
+    def _lost(self, reason: str) -> None:
+        self.statistics.lost_peers += 1
+        self._report(f"{self.name}: {reason}")
 
     def _monitor_events(self) -> Iterator[int]:
         while self._monitor.poll(0):

@@ -12,18 +12,12 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from ..errors import FrontEndError
-from ..stream import RECONNECT_MAX_MS, RECONNECT_MS, configure
+from ..sockets import HIGH_WATER_MARK, configure
 from .contract import Address
 from .curve import CurveKeys, is_local, read_allowed, read_key, secure
 
 SOCKET_OPTIONS: Final = ("bind", "hwm", "curve_secret", "curve_server", "curve_clients", "insecure")
-# No ZeroMQ heartbeats here: libzmq to 4.3.5 aborts the process (zeromq/libzmq#4841) when a heartbeat is due on a
-# connection that died while its queue was full, which is what a slow reader and a killed sender make. TCP's own do instead.
-HEARTBEAT_S: Final = 0.0
-KEEPALIVE_S: Final = 1
-KEEPALIVE_PROBES: Final = 3
 LARGEST_MESSAGE: Final = 1 << 20  # octets of a message that is taken: with the high-water mark it bounds memory
-USUAL_HWM: Final = 1000
 KINDS: Final = {
     "zmq+sub": (zmq.SUB, "SUB"),
     "zmq+pull": (zmq.PULL, "PULL"),
@@ -63,13 +57,11 @@ class Link:
         self.secure = keys is not None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket: zmq.Socket[bytes] = self._context.socket(kind)
-        configure(self.socket, HEARTBEAT_S)
-        self.high_water_mark = hwm = address.integer("hwm", USUAL_HWM, 1, 100_000)
+        configure(self.socket)
+        self.high_water_mark = hwm = address.integer("hwm", HIGH_WATER_MARK, 1, 100_000)
         for option, value in (
             (zmq.SNDHWM, hwm), (zmq.RCVHWM, hwm), (zmq.MAXMSGSIZE, LARGEST_MESSAGE),
-            (zmq.TCP_KEEPALIVE, 1), (zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S), (zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_S),
-            (zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_PROBES),
-            (zmq.RECONNECT_IVL, RECONNECT_MS), (zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS), (zmq.IPV6, "[" in self.endpoint),
+            (zmq.IPV6, "[" in self.endpoint),
         ):  # fmt: skip
             self.socket.setsockopt(option, int(value))
         self._authenticator = None if keys is None else secure(self.socket, self._context, keys, self.bind)

@@ -23,6 +23,7 @@ from ..errors import FrontEndError
 from ..graph import Graph
 from ..lifetime import Lifetime
 from ..monitor import MonitorSender
+from ..readiness import settle
 from ..recorder import RecordingWriter
 from ..stream import MAX_TOGETHER
 from .contract import DUPLEX, Address, SampleSink, SampleSource, open_duplex, open_sink, open_source
@@ -116,6 +117,7 @@ def run_front_end(
         port.most_ahead = math.ceil(2 * profile.airtime(profile.max_octets) * graph.sample_rate / graph.block)
         try:
             report(f"the front end is at {port.endpoint} and waits for {', '.join(s.name for s in graph.stations)}")
+            settle()
             if port.start([station.name for station in graph.stations], lifetime.stopped):
                 _Loop(graph, port, source, run, lifetime, report).go(record_to, monitor)
         finally:

@@ -22,10 +22,12 @@ from ..graph import Graph
 from ..lifetime import Lifetime
 from ..messages import Samples
 from ..monitor import MonitorSender
+from ..readiness import settle
 from ..recorder import RecordingWriter
 from ..stream import LinePort
 
 NOISE_CHUNK: Final = 100  # blocks of noise made at a time: the calls cost more than the numbers
+PROMPT_CHUNK_S: Final = 0.005  # of noise in real time, where nobody is to wait for the numbers of 100 blocks
 QUIET_AFTER_S: Final = 0.02  # s; a path whose input was silent this long is at rest (its memory is below 1 ms)
 STOP_CHECK: Final = 200  # blocks between two looks at the signals while the line is busy
 
@@ -58,6 +60,8 @@ class Mixer:
         self._gains = gains.astype(np.float32)
         self._quiet_at = dict.fromkeys(self._elements, 0)  # index from which the path is at rest
         self._noise = [_noise(graph, coupler) for coupler in range(n)]
+        prompt = max(1, round(PROMPT_CHUNK_S * graph.sample_rate / graph.block))
+        self._chunk_blocks = min(NOISE_CHUNK, prompt) if graph.pace == "realtime" else NOISE_CHUNK
         self._chunk = np.zeros((n, 0), np.float32)
         self._chunk_first = 0
         self._listeners: frozenset[int] = frozenset()
@@ -97,7 +101,7 @@ class Mixer:
     def _noise_block(self, index: int) -> NDArray[np.float32]:
         offset = index - self._chunk_first
         if not 0 <= offset < self._chunk.shape[1]:
-            count = NOISE_CHUNK * self.block
+            count = self._chunk_blocks * self.block
             self._chunk_first, offset = index, 0
             self._chunk = np.zeros((len(self._noise), count), np.float32)
             for coupler in self._listeners:
@@ -150,6 +154,8 @@ def run_line(
     try:
         names = [station.name for station in graph.stations]
         report(f"the line is at {port.endpoint} and waits for {', '.join(names)}")
+        mixer.work(port.index, {})  # loads its kernels
+        settle()
         if not port.start(names, lifetime.stopped):
             return 0
         report(f"the line starts at sample {port.index}")

@@ -1,5 +1,6 @@
 """The mixer of the simulated line: gains, echoes, noise, and that nothing depends on who listens or how it is cut."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -61,3 +62,9 @@ def test_what_a_coupler_hears_does_not_depend_on_where_the_line_started_or_who_e
     np.testing.assert_array_equal(late.work(15_300, {})[1], whole[1, 15_300:15_400])
     late.listen([1, 2])
     np.testing.assert_array_equal(late.work(15_400, {})[1:], whole[1:, 15_400:15_500])
+
+
+def test_in_real_time_noise_is_made_in_smaller_pieces_and_is_the_same():
+    prompt = Mixer(msgspec.structs.replace(NOISY, pace="realtime"))
+    np.testing.assert_array_equal(heard(prompt, {}, 120), heard(Mixer(NOISY), {}, 120))
+    assert prompt._chunk.shape[1] <= 0.005 * 400_000

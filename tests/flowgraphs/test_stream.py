@@ -1,5 +1,7 @@
 """The lock-step link: who waits for whom, who joins where, and what happens when somebody dies."""
 
+import subprocess
+import sys
 import tempfile
 import threading
 import uuid
@@ -129,6 +131,83 @@ def test_a_restarted_line_resumes_at_the_largest_index_that_its_stations_tell(en
         assert [index for index, _ in station.heard] == [k * BLOCK for k in range(10)]
         assert station.clock.gaps == 0
     second.close()
+
+
+def test_a_frozen_station_is_left_behind_and_joins_again_when_it_wakes(endpoint):
+    told, learned = [], []
+    line = LinePort(endpoint, 2, RATE, BLOCK, heartbeat_s=0.2, report=told.append)
+    keeper = Echo(endpoint, "a", 0, 8)
+    frozen = StationPort(endpoint, "b", 1, RATE, learned.append)
+    keeper.start()
+    while "b" not in {hello.name for hello, _ in line._candidates.values()}:
+        frozen.receive()
+        line._receive()
+    assert line.start({"a", "b"}, never)
+    sum_line(line, 6)  # two blocks are silent by agreement, for the third the line waits
+    assert "b vanished from coupler 1" in told and line.statistics.lost_peers == 1
+    heard = []
+    while len(line.members) < 2:  # it works off what it had got, is told, and says HELLO
+        if (block := frozen.receive()) is not None:
+            heard.append(block.first_sample)
+            frozen.send(block.first_sample + 2 * BLOCK, None)
+        while line._socket.poll(20) and line._receive():
+            pass
+    assert heard == [0, BLOCK] and learned == ["b: the line has gone on without it"]
+    while frozen.welcome is None:
+        frozen.receive()
+    frozen.send(8 * BLOCK, None, 8 * BLOCK)
+    sum_line(line, 2)
+    keeper.join(5)
+    assert [first for first, _ in keeper.heard] == [k * BLOCK for k in range(8)]
+    while (block := frozen.receive()) is None:
+        pass
+    assert block.first_sample == 6 * BLOCK and frozen.clock.missing_samples == 4 * BLOCK
+    frozen.close()
+    line.close()
+
+
+def test_a_busy_station_that_answers_between_two_blocks_is_not_left_behind(endpoint):
+    line = LinePort(endpoint, 1, RATE, BLOCK, heartbeat_s=0.3)
+    port = StationPort(endpoint, "a", 0, RATE)
+    while not line._candidates:
+        port.receive()
+        line._receive()
+    assert line.start({"a"}, never)
+    for _ in range(8):  # nothing to say, but alive: longer than the limit
+        assert not line._receive() or line.members
+        while port.receive() is not None or port._socket.poll(0):
+            pass
+    assert [member.name for member in line.members.values()] == ["a"]
+    port.close()
+    line.close()
+
+
+DEAF_STATION = """\
+import os, sys, time
+import numpy as np
+from flowgraphs.stream import LinePort, StationPort
+if os.fork() == 0:
+    line = LinePort(sys.argv[1], 1, 400_000.0, 2000)
+    line.start({"a"}, lambda: False)
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until and line.members:
+        line.emit(np.zeros((1, 2000), np.float32))
+    os.kill(os.getpid(), 9)
+station = StationPort(sys.argv[1], "a", 0, 400_000.0)
+while station.welcome is None:
+    station.receive()
+os.wait()
+time.sleep(1.0)
+print(station.receive().count)
+"""
+
+
+def test_a_line_that_dies_while_a_station_has_not_listened_for_long_takes_nobody_along(endpoint):
+    """libzmq aborts the process then when its heartbeats are on: zeromq/libzmq#4841."""
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF_STATION, endpoint], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "2000\n"), done.stderr
 
 
 def test_a_station_may_deliver_several_blocks_and_gets_several_together(endpoint):
