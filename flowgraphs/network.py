@@ -16,8 +16,9 @@ with exactly the result of following the line (`medium.py`); so a frame costs as
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
@@ -27,12 +28,18 @@ from mac.access import BECAME_IDLE
 from phy import Profile
 
 from .error_table import ErrorTable
-from .medium import Frame, Line, LineTiming, Listener, Outcome, addressees, addresses_of
+from .line_directory import Address, addressees, addresses_of
+from .line_history import Frame, Listener
+from .medium import Line, LineTiming, Outcome
 from .paths import Paths
 
 _FULL_SCALE_DB: Final = 40.0  # Es/N0 that a node reports as strength 0 dB (choice, D)
 # Order of what falls on one instant: a station that starts at the same instant as another one has not heard it.
 _END, _REPORT, _CALL, _WAKE, _SENSED = range(5)
+# Python 3.11 looks up a member of an Enum ten times slower than a name of the module.
+_GOOD: Final = Outcome.GOOD
+_BAD: Final = Outcome.BAD
+_MISSED: Final = Outcome.MISSED
 
 
 class Application(Protocol):
@@ -93,7 +100,7 @@ class _Member(Listener):
     active: bool = False  # has something to send: follows the line entry by entry
     wake_at: float | None = None
     tables: tuple[Sequence[object], Sequence[object]] = ((), ())
-    addresses: frozenset[tuple[object, ...]] = frozenset()
+    addresses: frozenset[Address] = frozenset()
 
 
 class Network:
@@ -135,9 +142,10 @@ class Network:
         self._seed, self._lazy, self._keep = seed, lazy, keep
         self._line_options: dict[str, Any] = {"delays": delays, "capture": capture, "errors": errors}
         self._members: list[_Member] = []
+        self._line_index: dict[Line, int] = {}
         self._line_members: dict[Line, list[int]] = {}
         self._active: dict[Line, set[int]] = {}
-        self._directory: dict[Line, dict[tuple[object, ...], set[int]]] = {}
+        self._directory: dict[Line, dict[Address, set[int]]] = {}
         self._heap: list[tuple[float, int, int, Any]] = []
         self._dirty: set[int] = set()
         self._serving: int | None = None  # the node whose events are being handed out
@@ -153,6 +161,7 @@ class Network:
         index = len(self.lines)
         line = Line(self.profile, self.timing, paths or Paths(), self._seed + 7919 * index, **self._line_options)
         self.lines.append(line)
+        self._line_index[line] = index
         self._line_members[line] = []
         self._active[line] = set()
         self._directory[line] = {}
@@ -261,7 +270,7 @@ class Network:
 
     def line_of(self, index: int) -> int:
         """Line of a node."""
-        return self.lines.index(self._members[index].line)
+        return self._line_index[self._members[index].line]
 
     def write_capture(self, path: str | Path, line: int | None = None) -> None:
         """Leave the frames, of all lines or of one, as pcapng or, when the name ends in .pcap, as pcap."""
@@ -293,51 +302,45 @@ class Network:
         member = self._members[frame.sender]
         member.line.end(frame)
         member.frame = None
-        sent = SentFrame(
-            frame.number,
-            self.lines.index(member.line) if len(self.lines) > 1 else 0,
-            frame.sender,
-            frame.start,
-            frame.end,
-            frame.octets,
-            frame.alternate,
-            bool(frame.overlaps),
-        )
+        if self._keep or self.on_frame is not None:
+            self._note_sent(frame, self._line_index[member.line])
+        member.node.transmission_done(self.now)
+        self._serve(member, may_move=False)
+
+    def _note_sent(self, frame: Frame, line: int) -> None:
+        collided = bool(frame.overlaps)
+        times = frame.start, frame.end
+        sent = SentFrame(frame.number, line, frame.sender, *times, frame.octets, frame.alternate, collided)
         if self._keep:
             self.frames.append(sent)
             self._kept[frame.number] = frame
         if self.on_frame is not None:
             self.on_frame(sent)
-        member.node.transmission_done(self.now)
-        self._serve(member, may_move=False)
 
     def _tell(self, frame: Frame, begins: bool) -> None:
         """A carrier is sensed, or a frame reported: tell those who have something to send, or to whom it is addressed."""
-        line, now = self._members[frame.sender].line, self.now
-        addressed: set[int] = set()
-        if begins:
-            alike = line.note_sensed(frame, now)
-        else:
-            addressed = self._addressed(line, frame)
-            alike = line.note_report(frame, now)
-        told = self._active[line] | addressed if self._lazy else set(self._line_members[line])
+        sender, now = self._members[frame.sender], self.now
+        line = sender.line
+        alike = line.note_sensed(frame, now) if begins else line.note_report(frame, now)
         last = len(line.history.entries)
-        told.discard(frame.sender)
-        sender = self._members[frame.sender]
         if sender.cursor == last - 1:
             sender.cursor = last
+        active = self._active[line]
+        addressed: Collection[int] = () if begins else self._addressed(line, frame)
+        if begins and self._lazy and len(active) == 1 and frame.sender in active:
+            return
+        told = active.union(addressed) if self._lazy else set(self._line_members[line])
+        told.discard(frame.sender)
         if not told:
             return
-        changes = [(frame.delta_backlog, now)]
-        last_change = [*changes, (BECAME_IDLE, now)]
-        packets = {frame.kind: 1}
-        for index in sorted(told):
+        packets = [(frame.kind, 1)]
+        for index in sorted(told) if len(told) > 1 else told:
             member = self._members[index]
             if member.cursor < last - 1:
                 line.catch_up(member, last - 1)
             member.cursor = last
             if not begins and (index in addressed or not self._lazy):
-                self._report(member, frame)
+                self._report(member, frame, alike)
             elif alike or member.frame is not None:
                 if alike or line.senses(frame, index):
                     member.carriers += 1 if begins else -1
@@ -346,7 +349,10 @@ class Network:
                     if not begins and member.frame is not None and not member.carriers:
                         member.node.on_channel(False, now)
                 if not begins and member.frame is None:
-                    member.node.overhear(changes if member.carriers else last_change, packets)
+                    changes = [(frame.delta_backlog, now)]
+                    if not member.carriers:
+                        changes.append((BECAME_IDLE, now))
+                    member.node.overhear(changes, packets)
             else:
                 line.follow(member, last - 1, last)
             if begins or (member.active and index not in addressed):
@@ -356,27 +362,29 @@ class Network:
             if self._lazy and not member.active:
                 member.in_step = line.history.is_in_step(member, last)
 
-    def _report(self, member: _Member, frame: Frame) -> None:
+    def _report(self, member: _Member, frame: Frame, alike: bool) -> None:
         line, node = member.line, member.node
-        outcome = line.outcome(frame, member.index) if member.frame is None else Outcome.MISSED
-        if outcome is Outcome.GOOD:
-            level = line.paths.esn0_db(frame.sender, member.index, frame.alternate)
-            node.last_reception = mac.Reception(level, (level or 0.0) - _FULL_SCALE_DB, frame.alternate)
+        outcome = _GOOD if alike else line.outcome(frame, member.index) if member.frame is None else _MISSED
+        if outcome is _GOOD:
+            node.last_reception = _reception(line.paths.esn0_db(frame.sender, member.index, frame.alternate), frame.alternate)
             node.receive_frame(frame.octets, self.now)
-        elif outcome is Outcome.BAD:
+        elif outcome is _BAD:
             node.receive_error(self.now)
-        if line.senses(frame, member.index):
+        if alike or line.senses(frame, member.index):
             member.carriers -= 1
             if member.carriers == 0:
                 node.on_channel(False, self.now)
 
-    def _addressed(self, line: Line, frame: Frame) -> set[int]:
+    def _addressed(self, line: Line, frame: Frame) -> Collection[int]:
         addresses = addressees(frame.octets)
         if addresses is None:
-            return set(self._line_members[line])
+            return self._line_members[line]
         directory = self._directory[line]
         found: set[int] = set()
-        return found.union(*(directory[address] for address in addresses if address in directory))
+        for address in addresses:
+            if address in directory:
+                found |= directory[address]
+        return found
 
     def _serve_dirty(self) -> None:
         while self._dirty:
@@ -389,6 +397,27 @@ class Network:
 
         `may_move`: the node may have got another address.
         """
+        node, now, application = member.node, self.now, member.application
+        if application is not None or node.has_news:
+            self._hand_out_events(member)
+            if member.frame is None:
+                for outgoing in node.frames_to_send(now):
+                    self._start(member, outgoing)
+        active = member.frame is not None or node.frames_waiting > 0
+        if active is not member.active:
+            member.active = active
+            if active:
+                member.in_step = False
+                self._active[member.line].add(member.index)
+            else:
+                self._active[member.line].discard(member.index)
+        if may_move or application is not None:
+            if not (active or member.in_step) and member.cursor == len(member.line.history.entries):
+                member.in_step = self._lazy and member.line.history.is_in_step(member, member.cursor)
+            self._note_addresses(member)
+        self._set_timer(member)
+
+    def _hand_out_events(self, member: _Member) -> None:
         node, now, application = member.node, self.now, member.application
         outer, self._serving = self._serving, member.index
         worked = application is None
@@ -407,20 +436,6 @@ class Network:
             self.reports += [(member.index, report) for report in application.reports()]
             worked = True
         self._serving = outer
-        if member.frame is None:
-            for outgoing in node.frames_to_send(now):
-                self._start(member, outgoing)
-        member.active = member.frame is not None or node.frames_waiting > 0
-        if member.active:
-            member.in_step = False
-            self._active[member.line].add(member.index)
-        else:
-            self._active[member.line].discard(member.index)
-            if not member.in_step and member.cursor == len(member.line.history.entries):
-                member.in_step = self._lazy and member.line.history.is_in_step(member, member.cursor)
-        if may_move or application is not None:
-            self._note_addresses(member)
-        self._set_timer(member)
 
     def _start(self, member: _Member, outgoing: mac.OutgoingFrame) -> None:
         line = member.line
@@ -455,6 +470,11 @@ class Network:
             member.wake_at = at
             if at is not None:
                 heapq.heappush(self._heap, (at, _WAKE, member.index, None))
+
+
+@lru_cache(1024)
+def _reception(level: float | None, alternate: bool) -> mac.Reception:
+    return mac.Reception(level, (level or 0.0) - _FULL_SCALE_DB, alternate)
 
 
 def _remark(frame: SentFrame) -> str:

@@ -54,6 +54,11 @@ class Paths:
             return self._rule(sender, receiver, alternate)
         return self._default[alternate]
 
+    @property
+    def are_alike(self) -> bool:
+        """Every station hears every other one at the same level, on one and the same carrier."""
+        return self._rule is None and not self._set
+
     def floor_db(self, alternate: bool) -> float:
         """No path is worse than this; -inf when that cannot be said."""
         if alternate not in self._floor:

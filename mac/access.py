@@ -20,7 +20,26 @@ from random import Random
 from typing import Final
 
 from .access_rule import AccessRule
-from .access_states import AccessEvent, AccessState, next_state
+from .access_states import (
+    ACCEPTED,
+    AREA_BEGINS,
+    BETA1,
+    BUSY,
+    CARRIER,
+    LINE_IDLE,
+    NOTHING_TO_SEND,
+    PACKET_DRAWS,
+    PRIORITY_IDLE,
+    PRIORITY_TURN,
+    PRIORITY_WAIT,
+    RANDOM_IDLE,
+    RANDOM_WAIT,
+    SLOT_REACHED,
+    START_TX,
+    AccessEvent,
+    AccessState,
+    next_state,
+)
 from .backlog import Backlog
 from .errors import LocalProtocolError
 from .statistics import Statistics
@@ -34,7 +53,7 @@ BAD_FRAME: Final = -1
 LineState = tuple[AccessState, int, bool, bool, float, float, int, float | None]
 
 _ROUNDING: Final = 1e-6  # of a window: a wait of exactly n windows counts n, however the sum was rounded
-_COUNTING_STATES: Final = frozenset({AccessState.RANDOM_IDLE, AccessState.RANDOM_WAIT, AccessState.START_TX})
+_COUNTING_STATES: Final = frozenset({RANDOM_IDLE, RANDOM_WAIT, START_TX})
 
 
 class ChannelAccess:
@@ -82,18 +101,18 @@ class ChannelAccess:
         self._counted = 0  # windows or packet cycles counted of it so far
         self._due_at: float | None = None
         self._expire: Final[dict[AccessState, Callable[[float], None]]] = {
-            AccessState.BETA1: self._end_of_beta1,
-            AccessState.PRIORITY_WAIT: self._slot_reached,
-            AccessState.PRIORITY_IDLE: self._end_of_area,
-            AccessState.RANDOM_WAIT: self._slot_reached,
+            BETA1: self._end_of_beta1,
+            PRIORITY_WAIT: self._slot_reached,
+            PRIORITY_IDLE: self._end_of_area,
+            RANDOM_WAIT: self._slot_reached,
         }
-        self.state = AccessState.BUSY
+        self.state = BUSY
         self._begin_idle(started_at)
 
     @property
     def may_transmit(self) -> bool:
         """The machine stands at START_TX: a frame taken now starts now."""
-        return self.state is AccessState.START_TX
+        return self.state is START_TX
 
     @property
     def transmitting(self) -> bool:
@@ -110,12 +129,23 @@ class ChannelAccess:
         A frame that is reported when its carrier has long gone makes a packet ready in the middle of them; so this is for
         those who know that none will be.
         """
-        return self._due_at if self._ready else None
+        if not self._ready:
+            return None
+        if self.state is BETA1 and self._due_at is not None and not self._node_priority:
+            return self._due_at + self._area[self._last_was_own]  # nothing is decided before the end of the priority area
+        return self._due_at
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out up to `now`."""
-        while self._due_at is not None and self._due_at <= now:
-            self._expire[self.state](self._due_at)
+        due_at = self._due_at
+        while due_at is not None and due_at <= now:
+            if self._ready or self.state is not BETA1 or due_at + self._area[self._last_was_own] > now:
+                self._expire[self.state](due_at)
+                due_at = self._due_at
+            else:  # both steps at once, for a machine that nothing waits for
+                self.state, self._due_at = RANDOM_IDLE, None
+                self._since, self._counted = due_at + self._area[self._last_was_own], 0
+                break
         if self.state in _COUNTING_STATES:
             self._count_waiting(now)
 
@@ -123,14 +153,16 @@ class ChannelAccess:
         """Tell which packets wait: any at all, and one that may use the priority slot."""
         self.on_timer(now)
         self._ready, self._priority_ready = ready, priority_ready
-        if ready and self.state is AccessState.RANDOM_IDLE:
+        if ready and self.state is RANDOM_IDLE:
             self._draw(now)
-        elif not ready and self.state is AccessState.START_TX:
-            self._enter(AccessEvent.NOTHING_TO_SEND, now)
+        elif not ready and self.state is START_TX:
+            self._enter(NOTHING_TO_SEND, now)
 
     def on_channel(self, busy: bool, now: float) -> None:
         """Carrier sense; repeating the same value changes nothing."""
         if busy == self._carrier:
+            return
+        if busy and not (self._ready or self._transmitting or self._rule) and self._busy_quickly(now):
             return
         self.on_timer(now)
         self._carrier = busy
@@ -140,7 +172,7 @@ class ChannelAccess:
             return
         if busy:
             self._last_was_own = False
-            self._enter(AccessEvent.CARRIER, now)
+            self._enter(CARRIER, now)
         else:
             self._begin_idle(now)
 
@@ -165,14 +197,19 @@ class ChannelAccess:
         first = 0
         if not (self._ready or self._transmitting or self._rule):
             # From the first busy line on, idle stretches are worked off without the machine.
-            while first < len(changes) and not (changes[first][0] == BECAME_BUSY or self._carrier):
+            last = len(changes)
+            while first < last and not (changes[first][0] == BECAME_BUSY or self._carrier):
                 self._follow(*changes[first])
                 first += 1
-            if first < len(changes):
-                if self._carrier or not self._busy_quickly(changes[first][1]):
-                    self._follow(*changes[first])
-                first = self._overhear_quickly(changes, first + 1)
-        for change in changes[first:]:
+            if first < last:
+                if not self._carrier:
+                    if not self._busy_quickly(changes[first][1]):
+                        self._follow(*changes[first])
+                    first += 1
+                first = self._overhear_quickly(changes, first)
+            if first == last:
+                return
+        for change in changes[first:] if first else changes:
             self._follow(*change)
 
     def line_state(self) -> LineState | None:
@@ -217,27 +254,27 @@ class ChannelAccess:
 
     def _busy_quickly(self, at: float) -> bool:
         """`on_channel(True)` for a machine that nothing waits for; False when it is in one of the rarer states."""
-        if self.state is AccessState.RANDOM_IDLE:
+        if self.state is RANDOM_IDLE:
             idle_from = self._since
-        elif self._due_at is not None and self.state is AccessState.BETA1:
+        elif self._due_at is not None and self.state is BETA1:
             idle_from = self._due_at + self._area[self._last_was_own]
-        elif self._due_at is not None and self.state is AccessState.PRIORITY_IDLE:
+        elif self._due_at is not None and self.state is PRIORITY_IDLE:
             idle_from = self._due_at
         else:
             return False
         if at >= idle_from:
-            expired, self._cycle_left = _cycles(at - idle_from, self._cycle_left, self._cycle)
-            counted = self._counted if self.state is AccessState.RANDOM_IDLE else 0
+            expired, self._cycle_left = cycles(at - idle_from, self._cycle_left, self._cycle)
+            counted = self._counted if self.state is RANDOM_IDLE else 0
             if expired != counted:
                 self.backlog.subtract(expired - counted)
         self._carrier, self._last_was_own = True, False
-        self.state, self._due_at = AccessState.BUSY, None
+        self.state, self._due_at = BUSY, None
         self._since, self._counted = at, 0
         return True
 
     def _overhear_quickly(self, changes: Sequence[tuple[int, float]], first: int) -> int:
         """Changes from `first` on, the line being busy now; returns the index of the first one not worked off."""
-        if self.state is not AccessState.BUSY:
+        if self.state is not BUSY:
             return first
         beta1, area, cycle, left = self._beta1[False], self._area[False], self._cycle, self._cycle_left
         backlog, busy, since = self.backlog, True, self._since
@@ -253,7 +290,7 @@ class ChannelAccess:
                 if not busy:
                     busy, idle, since = True, at - (since + beta1 + area), at
                     if idle >= 0.0:
-                        expired, left = _cycles(idle, left, cycle)
+                        expired, left = cycles(idle, left, cycle)
                         backlog.subtract(expired)
             elif what == BECAME_IDLE:
                 if busy:
@@ -265,7 +302,7 @@ class ChannelAccess:
         self._cycle_left, self._since = left, since
         if not busy:
             self._carrier = False
-            self.state, self._due_at = AccessState.BETA1, since + beta1
+            self.state, self._due_at = BETA1, since + beta1
         return index
 
     def on_collision(self, now: float) -> None:
@@ -284,7 +321,7 @@ class ChannelAccess:
     def transmission_started(self, now: float) -> None:
         """The frame was taken at START_TX and is on the line from `now`."""
         self.on_timer(now)
-        self._enter(AccessEvent.ACCEPTED, now)
+        self._enter(ACCEPTED, now)
         self._transmitting = True
         self._kind_before, self._last_was_own = self._last_was_own, True
 
@@ -307,51 +344,52 @@ class ChannelAccess:
             self._begin_idle(now)
 
     def _set_received_last(self) -> None:
-        if self._last_was_own and self.state is AccessState.BETA1 and self._due_at is not None:
+        if self._last_was_own and self.state is BETA1 and self._due_at is not None:
             self._due_at += self._beta1[False] - self._beta1[True]
         self._last_was_own = False
 
     def _enter(self, event: AccessEvent, at: float, due_at: float | None = None) -> None:
-        if self.state in _COUNTING_STATES:
+        state = self.state
+        if state in _COUNTING_STATES:
             self._count_waiting(at)
-            if self.state is AccessState.RANDOM_IDLE:
-                self._cycle_left = _cycles(at - self._since, self._cycle_left, self._cycle)[1]
-        if event is not AccessEvent.SLOT_REACHED:  # waiting goes on being counted at START_TX
+            if state is RANDOM_IDLE:
+                self._cycle_left = cycles(at - self._since, self._cycle_left, self._cycle)[1]
+        if event is not SLOT_REACHED:  # waiting goes on being counted at START_TX
             self._since, self._counted = at, 0
-        self.state = next_state(self.state, event)
+        self.state = next_state(state, event)
         self._due_at = due_at
 
     def _begin_idle(self, at: float) -> None:
-        self._enter(AccessEvent.LINE_IDLE, at, at + self._beta1[self._last_was_own])
+        self._enter(LINE_IDLE, at, at + self._beta1[self._last_was_own])
 
     def _end_of_beta1(self, at: float) -> None:
         if self._priority_ready and self._node_priority and not self._last_was_own:
-            self._enter(AccessEvent.PRIORITY_TURN, at, at + (self._node_priority - 1) * self._beta2)
+            self._enter(PRIORITY_TURN, at, at + (self._node_priority - 1) * self._beta2)
         else:
-            self._enter(AccessEvent.AREA_BEGINS, at, at + self._area[self._last_was_own])
+            self._enter(AREA_BEGINS, at, at + self._area[self._last_was_own])
 
     def _end_of_area(self, at: float) -> None:
         if self._ready:
             self._draw(at)
         else:
-            self._enter(AccessEvent.NOTHING_TO_SEND, at)
+            self._enter(NOTHING_TO_SEND, at)
 
     def _draw(self, at: float) -> None:
         slot = self._rng.randrange(self.backlog.value * self._w_base)
-        self._enter(AccessEvent.PACKET_DRAWS, at, at + slot * self._beta2)
+        self._enter(PACKET_DRAWS, at, at + slot * self._beta2)
 
     def _slot_reached(self, at: float) -> None:
         if not self._ready:
-            self._enter(AccessEvent.NOTHING_TO_SEND, at)
+            self._enter(NOTHING_TO_SEND, at)
             return
         if self._rule is not None and (opens_at := self._rule.opens_at()) > at:
             self._due_at = opens_at
             return
-        self._enter(AccessEvent.SLOT_REACHED, at)
+        self._enter(SLOT_REACHED, at)
 
     def _restart_cycle(self, at: float) -> None:
         self._cycle_left = self._cycle
-        if self.state is AccessState.RANDOM_IDLE:
+        if self.state is RANDOM_IDLE:
             self._since, self._counted = at, 0
 
     def _count_waiting(self, now: float) -> None:
@@ -359,8 +397,8 @@ class ChannelAccess:
 
         Counted from the start of the waiting each time, so that looking in between changes no rounding.
         """
-        if self.state is AccessState.RANDOM_IDLE:
-            total = _cycles(now - self._since, self._cycle_left, self._cycle)[0]
+        if self.state is RANDOM_IDLE:
+            total = cycles(now - self._since, self._cycle_left, self._cycle)[0]
         else:
             total = math.floor((now - self._since) / self._window + _ROUNDING)
         if total != self._counted:
@@ -368,7 +406,7 @@ class ChannelAccess:
             self._counted = total
 
 
-def _cycles(idle: float, left: float, cycle: float) -> tuple[int, float]:
+def cycles(idle: float, left: float, cycle: float) -> tuple[int, float]:
     """Packet cycles that run out in `idle` s of which the first has `left` s to go, and what the next one has to go then."""
     if idle < left:
         return 0, left - idle

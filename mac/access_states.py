@@ -22,6 +22,10 @@ class AccessState(Enum):
     START_TX = auto()
 
 
+# Python 3.11 looks up a member of an Enum ten times slower than a name of the module.
+BUSY, BETA1, PRIORITY_WAIT, PRIORITY_IDLE, RANDOM_IDLE, RANDOM_WAIT, START_TX = AccessState
+
+
 class AccessEvent(Enum):
     """What may happen to it."""
 
@@ -36,6 +40,8 @@ class AccessEvent(Enum):
     SLOT_REACHED = auto()
     ACCEPTED = auto()  # the frame was taken and goes on the line
 
+
+CARRIER, LINE_IDLE, PRIORITY_TURN, AREA_BEGINS, PACKET_DRAWS, NOTHING_TO_SEND, SLOT_REACHED, ACCEPTED = AccessEvent
 
 _IDLE_STATES: Final = tuple(state for state in AccessState if state is not AccessState.BUSY)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from .access import BAD_FRAME, BECAME_BUSY, BECAME_IDLE, ChannelAccess, LineState
+from .access import BAD_FRAME, ChannelAccess, LineState
 from .errors import DecodeError, DropReason, LocalProtocolError
 from .lpdu import MIN_LPDU, Lpdu, LpduHeader, decode_lpdu
 from .statistics import Statistics
@@ -63,7 +63,7 @@ class LinkLayer:
 
     def __len__(self) -> int:
         """Frames waiting for access."""
-        return sum(map(len, self._queues.values()))
+        return len(self._queues[True]) + len(self._queues[False])
 
     def submit(self, lpdu: Lpdu, ticket: Hashable | None, now: float) -> None:
         """Queue a frame behind those of its priority class."""
@@ -88,7 +88,8 @@ class LinkLayer:
     def withdraw(self, ticket: Hashable, now: float) -> None:
         """Take back the frames of a transaction that has ended while they were waiting."""
         for priority, queue in self._queues.items():
-            self._queues[priority] = deque(frame for frame in queue if frame.ticket != ticket)
+            if queue:
+                self._queues[priority] = deque(frame for frame in queue if frame.ticket != ticket)
         self._update_access(now)
 
     def clear(self, now: float) -> None:
@@ -148,9 +149,13 @@ class LinkLayer:
 
         The same as carrier sense and `receive` or `receive_error` of each frame, of which none was for this node.
         """
-        kinds = [what for what, _ in changes]
-        bad = kinds.count(BAD_FRAME)
-        self._count_overheard(len(kinds) - bad - kinds.count(BECAME_BUSY) - kinds.count(BECAME_IDLE), bad)
+        good = bad = 0
+        for what, _ in changes:
+            if what > BAD_FRAME:
+                good += 1
+            elif what == BAD_FRAME:
+                bad += 1
+        self._count_overheard(good, bad)
         self.access.overhear(changes)
 
     def join(self, state: LineState, good: int, bad: int, overflows: int) -> None:
@@ -188,6 +193,6 @@ class LinkLayer:
         self.access.on_frame(None, now)
 
     def _update_access(self, now: float) -> None:
-        priority = self._queues[True]
+        priority, ordinary = self._queues[True], self._queues[False]
         may_use_slot = bool(priority) and priority[0].collisions <= self._limits.priority_collision_limit
-        self.access.set_ready(len(self) > 0, may_use_slot, now)
+        self.access.set_ready(bool(priority or ordinary), may_use_slot, now)

@@ -65,5 +65,5 @@ class Lpdu:
         return cls(LpduHeader.decode(octets), Npdu.decode(octets[1:]))
 
 
-decode_lpdu: Final = lru_cache(64)(Lpdu.decode)
+decode_lpdu: Final = lru_cache(1024)(Lpdu.decode)
 """`Lpdu.decode` for frames that are soon seen again: every node on a line hears the same one, and retries repeat it."""

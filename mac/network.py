@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from .address import (
     NO_ADDRESS,
@@ -28,13 +28,14 @@ from .statistics import Statistics
 
 DOMAIN_TABLE_SIZE: Final = 2
 SERVICE_MESSAGE_CODE: Final = 0x7F
+# Python 3.11 looks up a member of an Enum ten times slower than a name of the module.
+_NOT_ADDRESSED: Final = DropReason.NOT_ADDRESSED
 
 
-@dataclass(frozen=True, slots=True)
-class OverheardPacket:
+class OverheardPacket(NamedTuple):
     """What decides why a packet that is not for a node goes no further there: its domain, and whether it names a unique id."""
 
-    domain: DomainId
+    domain: bytes
     by_unique_id: bool
 
 
@@ -50,7 +51,7 @@ def overheard(octets: bytes) -> Overheard:
         npdu = decode_lpdu(octets).npdu
     except DecodeError as error:
         return error.reason
-    return OverheardPacket(npdu.domain, isinstance(npdu.destination, UniqueId))
+    return OverheardPacket(npdu.domain.octets, type(npdu.destination) is UniqueId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,12 @@ class NetworkLayer:
 
     def domain_index(self, domain: DomainId) -> int | None:
         """Row of `domain` in the table of a configured node."""
+        return self._row_of(domain.octets)
+
+    def _row_of(self, domain: bytes) -> int | None:
         if self.configured:
-            octets = domain.octets
             for index, entry in enumerate(self.domains):
-                if entry is not None and entry.domain.octets == octets:
+                if entry is not None and entry.domain.octets == domain:
                     return index
         return None
 
@@ -206,14 +209,15 @@ class NetworkLayer:
         self._statistics.l3_received += 1
         return arrival
 
-    def overhear(self, packets: Mapping[Overheard, int]) -> None:
+    def overhear(self, packets: Iterable[tuple[Overheard, int]]) -> None:
         """Count packets that were for others, as `receive` would have done one by one; see `overheard`."""
-        for packet, number in packets.items():
+        for packet, number in packets:
             self._statistics.drops[packet if isinstance(packet, DropReason) else self._not_for_us(packet)] += number
 
     def _not_for_us(self, packet: OverheardPacket) -> DropReason:
-        known = self.domain_index(packet.domain) is not None
-        return DropReason.NOT_ADDRESSED if known or packet.by_unique_id or not self.configured else DropReason.FOREIGN_DOMAIN
+        if packet.by_unique_id or not self.configured or self._row_of(packet.domain) is not None:
+            return _NOT_ADDRESSED
+        return DropReason.FOREIGN_DOMAIN
 
     def send(
         self,
@@ -249,12 +253,12 @@ class NetworkLayer:
             if kind is Broadcast and self.configured and not self._is_service_message(npdu):
                 return DropReason.FOREIGN_DOMAIN
             if kind is not Broadcast and kind is not UniqueId:
-                return DropReason.FOREIGN_DOMAIN if self.configured else DropReason.NOT_ADDRESSED
+                return DropReason.FOREIGN_DOMAIN if self.configured else _NOT_ADDRESSED
         elif arrival.domain_index == 0 and entry.nonclone and npdu.source == entry.address:
             return DropReason.OWN_SOURCE  # checked on row 0 only; a clone shares its address (grade B)
         elif not entry.nonclone and (kind is SubnetNode or kind is GroupReply):
-            return DropReason.NOT_ADDRESSED  # the address of a clone names nobody (grade L)
-        return None if self._accepts(arrival) else DropReason.NOT_ADDRESSED
+            return _NOT_ADDRESSED  # the address of a clone names nobody (grade L)
+        return None if self._accepts(arrival) else _NOT_ADDRESSED
 
     def _is_service_message(self, npdu: Npdu) -> bool:
         return self._hear_service_messages and isinstance(npdu.pdu, Apdu) and npdu.pdu.code == SERVICE_MESSAGE_CODE

@@ -164,6 +164,8 @@ SERVICE_RULES: Final = {
 class TransactionState(Enum):
     """Where a transaction is."""
 
+    __hash__ = object.__hash__  # that of Enum is ten times slower, and the table is asked several times a message
+
     WAITING_FOR_TURN = auto()  # another transaction of its class runs, or the node is silent after reset
     IN_ACCESS = auto()  # a try waits for the line or is on it
     TIMER_RUNS = auto()  # the try has left, answers may come
@@ -172,6 +174,8 @@ class TransactionState(Enum):
 
 class TransactionEvent(Enum):
     """What may happen to it."""
+
+    __hash__ = object.__hash__
 
     TURN = auto()
     TRY_LEFT = auto()
@@ -197,11 +201,18 @@ TRANSITIONS: Final[dict[tuple[TransactionState, TransactionEvent], TransactionSt
     (TransactionState.TIMER_RUNS, TransactionEvent.ABORT): TransactionState.DONE,
 }
 
+_AFTER: Final = {
+    event: {state: after for (state, what), after in TRANSITIONS.items() if what is event} for event in TransactionEvent
+}
+# Python 3.11 looks up a member of an Enum ten times slower than a name of the module.
+_REPEATED: Final = Service.REPEATED
+_REQUEST: Final = Service.REQUEST
+
 
 def next_state(state: TransactionState, event: TransactionEvent) -> TransactionState:
     """State after `event`; refuses pairs that the table does not hold."""
     try:
-        return TRANSITIONS[state, event]
+        return _AFTER[event][state]
     except KeyError:
         raise LocalProtocolError(f"{event.name} while {state.name}") from None
 
@@ -246,7 +257,7 @@ class Transaction:
         message = self.message
         if not self.on_last_try:
             return message.interval
-        return message.last_wait + (0.0 if message.service is Service.REPEATED else message.interval)
+        return message.last_wait + (0.0 if message.service is _REPEATED else message.interval)
 
     @property
     def expected_answers(self) -> int:
@@ -254,7 +265,7 @@ class Transaction:
         match self.message.destination:
             case Group():
                 return self.message.group_size - 1
-            case Broadcast() if self.message.service is Service.REQUEST:
+            case Broadcast() if self.message.service is _REQUEST:
                 return self.message.max_responses
         return 1
 
@@ -266,7 +277,7 @@ class Transaction:
     @property
     def successful(self) -> bool:
         """Good enough when the tries are spent: complete, at least one answer to a broadcast, or none wanted."""
-        if self.message.service is Service.REPEATED:
+        if self.message.service is _REPEATED:
             return True
         return self.complete or (isinstance(self.message.destination, Broadcast) and self.answers > 0)
 
@@ -278,7 +289,7 @@ class Transaction:
         """
         if self.message.alternate is not None:
             return self.message.alternate
-        if self.message.service is Service.REPEATED:
+        if self.message.service is _REPEATED:
             return alternate_repeats and try_index % 2 == 1
         return try_index + _ALTERNATE_TRIES > self.message.retries
 

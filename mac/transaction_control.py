@@ -34,6 +34,15 @@ from .transaction import (
 
 _SIGNAL_STRENGTH_ANSWER: Final = bytes([success_code(SIGNAL_STRENGTH)])
 _REPLIES: Final = {AuthPduType.CHALLENGE: AuthPduType.REPLY, AuthPduType.CHALLENGE_OMA: AuthPduType.REPLY_OMA}
+# Python 3.11 looks up a member of an Enum ten times slower than a name of the module.
+_IN_ACCESS: Final = TransactionState.IN_ACCESS
+_UNACKNOWLEDGED: Final = Service.UNACKNOWLEDGED
+_REPEATED: Final = Service.REPEATED
+_REQUEST: Final = Service.REQUEST
+_TRY_LEFT: Final = TransactionEvent.TRY_LEFT
+_TRIES_SPENT: Final = TransactionEvent.TRIES_SPENT
+_ALL_ANSWERED: Final = TransactionEvent.ALL_ANSWERED
+_TURN: Final = TransactionEvent.TURN
 
 
 class TransactionControl:
@@ -79,10 +88,13 @@ class TransactionControl:
         self._blocked_until: Final[dict[bool, float]] = {True: -math.inf, False: -math.inf}
         self._unnumbered: deque[OutgoingMessage] = deque()  # unacknowledged messages held back by the silence
         self._unnumbered_sent: dict[int, OutgoingMessage] = {}
+        self._next_at: float | None = None  # of the next timer, asked for more often than it changes
+        self._next_at_is_known = False
 
     def submit(self, message: OutgoingMessage, now: float) -> None:
         """Accept a message; it starts when its turn comes."""
-        if message.service is Service.UNACKNOWLEDGED:
+        self._next_at_is_known = False
+        if message.service is _UNACKNOWLEDGED:
             self._unnumbered.append(message)
         else:
             self._waiting[message.priority].append(Transaction(message))
@@ -90,45 +102,61 @@ class TransactionControl:
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        times = [t.timer_at for t in self._running.values() if t is not None and t.timer_at is not None]
-        for priority, queue in self._waiting.items():
-            if queue and self._running[priority] is None:
-                times.append(max(self._silent_until, self._blocked_until[priority]))
-        if self._unnumbered:
-            times.append(self._silent_until)
-        return min(times, default=None)
+        if self._next_at_is_known:
+            return self._next_at
+        first = self._silent_until if self._unnumbered else None
+        for priority in (True, False):
+            transaction = self._running[priority]
+            if transaction is not None:
+                at = transaction.timer_at
+            elif self._waiting[priority]:
+                at = max(self._silent_until, self._blocked_until[priority])
+            else:
+                continue
+            if at is not None and (first is None or at < first):
+                first = at
+        self._next_at, self._next_at_is_known = first, True
+        return first
 
     def on_timer(self, now: float) -> None:
         """Try again or give up where a timer ran out; start what had to wait."""
         if not self._network.configured:
+            self._next_at_is_known = False
             self._abandon(now)  # such a node originates nothing (grade B)
-        for transaction in list(self._running.values()):
+        due_at = self.next_timer()
+        if due_at is None or due_at > now:
+            return
+        self._next_at_is_known = False
+        for priority in (True, False):
+            transaction = self._running[priority]
             if transaction is not None and transaction.timer_at is not None and transaction.timer_at <= now:
                 self._timeout(transaction, now)
         self._start_next(now)
 
     def on_sent(self, ticket: int, now: float) -> None:
         """A frame with this ticket has left the line."""
+        self._next_at_is_known = False
         unnumbered = self._unnumbered_sent.pop(ticket, None)
         if unnumbered is not None:
             self._tell(unnumbered, TransactionDone(ticket, True, 1), now)
             return
         transaction = self._find(ticket)
-        if transaction is None or transaction.state is not TransactionState.IN_ACCESS:
+        if transaction is None or transaction.state is not _IN_ACCESS:
             return
         transaction.frames_left -= 1
         if transaction.frames_left:
             return
         transaction.attempts += 1
-        transaction.on(TransactionEvent.TRY_LEFT)
+        transaction.on(_TRY_LEFT)
         message = transaction.message
-        if message.service is Service.REPEATED and transaction.on_last_try and not message.last_wait:
-            self._finish(transaction, TransactionEvent.TRIES_SPENT, True, now)
+        if message.service is _REPEATED and transaction.on_last_try and not message.last_wait:
+            self._finish(transaction, _TRIES_SPENT, True, now)
         else:
             transaction.timer_at = now + transaction.wait
 
     def on_given_up(self, ticket: int, now: float) -> None:
         """The link gave up a frame after too many collisions: the try counts as left and lost."""
+        self._next_at_is_known = False
         unnumbered = self._unnumbered_sent.pop(ticket, None)
         if unnumbered is not None:
             self._tell(unnumbered, TransactionDone(ticket, False, 0), now)
@@ -137,6 +165,7 @@ class TransactionControl:
 
     def on_answer(self, arrival: Arrival, pdu: Tpdu | Spdu, now: float) -> None:
         """An acknowledgement or response arrived; one that fits no running transaction is late."""
+        self._next_at_is_known = False
         transaction = self._running[arrival.header.priority]
         if transaction is None or not self._fits(transaction, arrival, pdu):
             self._statistics.late_acknowledgements += 1
@@ -148,13 +177,13 @@ class TransactionControl:
         self._statistics.answers += 1
         transaction.answers += 1
         message = transaction.message
-        if message.service is Service.REQUEST:
+        if message.service is _REQUEST:
             source, domain = arrival.npdu.source, arrival.npdu.domain
             apdu = self._completed(message.apdu, pdu.apdu)
             response = ResponseReceived(message.handle, source, apdu, domain, arrival.header.alt_path)
             self._tell(message, response, now)
         if transaction.complete:
-            self._finish(transaction, TransactionEvent.ALL_ANSWERED, True, now)
+            self._finish(transaction, _ALL_ANSWERED, True, now)
             return
         transaction.on(TransactionEvent.ANSWER)
         if transaction.timer_at is not None:
@@ -166,6 +195,7 @@ class TransactionControl:
         The transmit timer starts anew with the first challenge of everybody to each try; were it to do so with every
         copy, a stranger could keep the transaction alive for ever (our choice, grade D).
         """
+        self._next_at_is_known = False
         transaction = self._running[arrival.header.priority]
         if transaction is None or not self._may_challenge(transaction, arrival, challenge):
             self._statistics.drops[DropReason.AUTHENTICATION] += 1
@@ -179,12 +209,13 @@ class TransactionControl:
         reply = AuthPdu(_REPLIES[challenge.type], challenge.number, challenge.address_format, value, challenge.group)
         self._network.answer(arrival, message.source, reply, now, ReplyTicket(message.handle, challenger))
         is_first = transaction.challengers.get(challenger) != transaction.tries
-        if is_first and transaction.timer_at is not None and message.service is not Service.REPEATED:
+        if is_first and transaction.timer_at is not None and message.service is not _REPEATED:
             transaction.timer_at = now + transaction.wait
         transaction.challengers[challenger] = transaction.tries
 
     def reset(self, now: float) -> None:
         """Give up everything, forget the numbers and be silent, as after power-up."""
+        self._next_at_is_known = False
         self._abandon(now)
         for numbers in self._numbers.values():
             numbers.reset()
@@ -208,7 +239,10 @@ class TransactionControl:
                 self._report(transaction, False, now)
 
     def _find(self, ticket: int) -> Transaction | None:
-        return next((t for t in self._running.values() if t is not None and t.message.handle == ticket), None)
+        for transaction in self._running.values():
+            if transaction is not None and transaction.message.handle == ticket:
+                return transaction
+        return None
 
     def _start_next(self, now: float) -> None:
         if now < self._silent_until or not self._network.configured:
@@ -223,7 +257,7 @@ class TransactionControl:
                     continue
                 transaction = queue.popleft()
                 transaction.number = number
-                transaction.on(TransactionEvent.TURN)
+                transaction.on(_TURN)
                 self._running[priority] = transaction
                 self._send_try(transaction, now)
 
@@ -260,10 +294,10 @@ class TransactionControl:
             transaction.on(TransactionEvent.TIMEOUT)
             self._send_try(transaction, now)
             return
-        self._finish(transaction, TransactionEvent.TRIES_SPENT, transaction.successful, now)
+        self._finish(transaction, _TRIES_SPENT, transaction.successful, now)
 
     def _finish(self, transaction: Transaction, event: TransactionEvent, success: bool, now: float) -> None:
-        in_access = transaction.state is TransactionState.IN_ACCESS
+        in_access = transaction.state is _IN_ACCESS
         transaction.on(event)
         transaction.timer_at = None
         self._running[transaction.message.priority] = None

@@ -415,7 +415,10 @@ def test_steps_that_nobody_waits_for_are_no_reason_to_look():
     access.on_channel(False, 20.1)
     assert access.next_timer() == pytest.approx(20.1 + NES.beta1_post_rx) and access.next_start_timer() is None
     access.set_ready(True, False, 20.102)
-    assert access.next_start_timer() == access.next_timer()
+    end_of_area = access.next_start_timer()
+    assert end_of_area == pytest.approx(20.1 + NES.beta1_post_rx + NES.priority_area_post_rx)
+    access.on_timer(end_of_area)
+    assert access.state is AccessState.RANDOM_WAIT and access.next_start_timer() == access.next_timer()
 
 
 def test_carrier_that_outlasts_our_frame_is_the_last_thing_heard():
