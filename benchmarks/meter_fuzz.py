@@ -8,9 +8,7 @@ table that changed must each be allowed to the key, except for what belongs to t
 """
 
 import argparse
-import gc
 import json
-import resource
 import sys
 import time
 from collections import Counter
@@ -19,13 +17,16 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import fuzz_chunks
+
 import osgp
 from osgp import AccessLevel, Meter, MeterConfig, Port, ResultCode, Session
 from osgp.envelope import Envelope, EnvelopeType
 from osgp.meter.quirks import Quirks
 
 SPEC: Final = Path(osgp.__file__).parent / "spec"
-SLOW_MS: Final = 10.0
+GROWTH_MIB: Final = 5.0
+SHOW_EVERY: Final = 200_000
 LEVELS: Final = (
     (AccessLevel.OPEN, Port.MEP1), (AccessLevel.MBK, Port.MEP1), (AccessLevel.MAK, Port.MEP1), (AccessLevel.MBK, Port.MEP2),
     (AccessLevel.MAK, Port.MEP2), (AccessLevel.OPEN, Port.OPTICAL), (AccessLevel.RK, Port.OPTICAL),
@@ -41,7 +42,6 @@ OWN: Final = frozenset((
 ))  # fmt: skip
 SAMPLES: Final = (b"\x30\x00\x17", b"\x3f\x00\x17\0\0\0\0\x2c", b"\x4f\x08\x32\0\0\x1e\0\1\1", b"\x40\x00\x07\0\0")
 Rights = dict[tuple[str, str], dict[str, list[str] | None]]
-COLLECT_EVERY: Final = 20_000
 SIDE_EFFECTS: Final = frozenset(("ET13", "ET50"))  # EP17 clears the baud rate and the flag of a client that it removes
 ADVANCE_EVERY: Final = 16  # requests between two steps of the clock: this is about requests, not about measuring
 
@@ -160,61 +160,55 @@ class Findings:
     requests: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    slow: list[tuple[float, str]] = field(default_factory=list)
-    worst_ms: float = 0.0
-    rss_mib: list[float] = field(default_factory=list)
-    seconds: float = 0.0
+    timing: fuzz_chunks.Timing = field(default_factory=fuzz_chunks.Timing)
 
 
-def rss_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+class ServiceFuzz:
+    """A meter and requests of any port at its services; see `fuzz_chunks.Fuzzer`."""
 
+    def __init__(self, seed: int, found: Findings) -> None:
+        self.text = ""
+        self._found, self._rng, self._rights = found, Random(seed), oracle()
+        quirks = Quirks(indexed_access=True, default_table="BT52")
+        self._meter = meter = Meter(MeterConfig(quirks=quirks, groups=frozenset((0x0101,)), pv_peak=3000.0))
+        self._requests = Requests(self._rng, [osgp.table_number(name) for name in meter.store.known()])
+        self._own = OWN | {name for subsystem in meter.subsystems for name in subsystem.live}
+        self._now, self._number = 0.0, 0
+        meter.store.take_changed()
 
-def fuzz(count: int, seed: int, *, steps: int = 20, clock: bool = True) -> Findings:
-    """Serve `count` requests; `clock` False leaves times and memory out (they say little in a test)."""
-    rng = Random(seed)
-    rights = oracle()
-    config = MeterConfig(quirks=Quirks(indexed_access=True, default_table="BT52"), groups=frozenset((0x0101,)), pv_peak=3000.0)
-    meter = Meter(config)
-    numbers = [osgp.table_number(name) for name in meter.store.known()]
-    requests = Requests(rng, numbers)
-    own = OWN | {name for subsystem in meter.subsystems for name in subsystem.live}
-    found, now = Findings(), 0.0
-    meter.store.take_changed()
-    gc.collect()
-    gc.freeze()
-    gc.disable()  # its pauses are the interpreter's; it runs between the steps, and memory must stay flat all the same
-    started = time.monotonic()
-    for number in range(count):
+    def one(self) -> float:
+        """See `Fuzzer`."""
+        rng, meter, found = self._rng, self._meter, self._found
         level, port = LEVELS[rng.randrange(len(LEVELS))]
         session = Session(level, port, rng.randrange(0x10000) if port is Port.OPTICAL else None)
-        pdu = requests.next()
-        if number % ADVANCE_EVERY == 0:
-            now += rng.random()
-            meter.advance(now)
+        pdu = self._requests.next()
+        self.text = pdu.hex()
+        if self._number % ADVANCE_EVERY == 0:
+            self._now += rng.random()
+            meter.advance(self._now)
+        self._number += 1
         before = time.thread_time()
         try:
-            response = meter.serve(pdu, session, now)
+            response = meter.serve(pdu, session, self._now)
             octets = response.encode()
         except Exception as error:
             found.wrong.append(f"{pdu.hex()} as {level} raised {type(error).__name__}: {error}")
-            continue
+            return 0.0
         took = (time.thread_time() - before) * 1e3
-        found.worst_ms = max(found.worst_ms, took)
-        if took > SLOW_MS:
-            found.slow.append((took, pdu.hex()))
         found.answers[response.result.name] += 1
         if len(octets) > 3 + 0xFFFF:
             found.wrong.append(f"{pdu.hex()}: an answer of {len(octets)} octets")
-        judge(found, rights, meter, pdu, level, response, own)
-        if number % COLLECT_EVERY == 0:
-            gc.collect()
-        if clock and number % max(1, count // steps) == 0:
-            found.rss_mib.append(rss_mib())
-    gc.enable()
-    gc.unfreeze()
-    found.requests, found.seconds = count, time.monotonic() - started
+        judge(found, self._rights, meter, pdu, level, response, self._own)
+        return took
+
+    def between(self) -> None:
+        """See `Fuzzer`."""
+
+
+def fuzz(count: int, seed: int, *, copies: bool = False, progress: fuzz_chunks.Progress | None = None) -> Findings:
+    """Serve `count` requests.    copies: see `fuzz_chunks.run`."""
+    found = Findings(count)
+    found.timing = fuzz_chunks.run(ServiceFuzz(seed, found), count, copies=copies, progress=progress)
     return found
 
 
@@ -241,20 +235,28 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    found = fuzz(arguments.requests, arguments.seed)
-    print(f"{found.requests} requests in {found.seconds:.0f} s, {found.seconds / max(1, found.requests) * 1e6:.0f} us each")
+    shown = [0]
+
+    def progress(timing: fuzz_chunks.Timing) -> None:
+        if timing.requests - shown[0] >= SHOW_EVERY:
+            shown[0] = timing.requests
+            print(f"{time.strftime('%H:%M:%S')} {fuzz_chunks.report(timing)}", flush=True)
+
+    found = fuzz(arguments.requests, arguments.seed, copies=True, progress=progress)
+    timing = found.timing
+    print(fuzz_chunks.report(timing))
     for name, times in found.answers.most_common():
         print(f"  {name:<24} {times:>10}  {100 * times / found.requests:.2f} %")
     print(f"exceptions and unauthorised accesses: {len(found.wrong)} (wanted: 0)")
     for text in found.wrong[:10]:
         print("  " + text)
-    print(f"slowest request {found.worst_ms:.2f} ms of processor time (wanted: {SLOW_MS:g} ms), above it: {len(found.slow)}")
-    for took, text in sorted(found.slow, reverse=True)[:5]:
+    slow_ms = fuzz_chunks.SLOW_MS
+    print(f"slowest request {timing.worst_ms:.2f} ms of processor time, above {slow_ms:g} ms: {timing.slow} (wanted: 0)")
+    for took, text in timing.watched[:5]:
         print(f"  {took:.1f} ms {text[:100]}")
-    print("memory MiB: " + " ".join(f"{value:.0f}" for value in found.rss_mib))
-    growth = found.rss_mib[-1] - found.rss_mib[len(found.rss_mib) // 4]
-    print(f"growth over the last three quarters: {growth:.1f} MiB (wanted: flat, below 5)")
-    return 0 if not found.wrong and not found.slow and growth < 5 else 1
+    print("memory MiB: " + " ".join(f"{value:.0f}" for value in timing.rss_mib))
+    print(f"growth over the last three quarters: {timing.growth_mib:.1f} MiB (wanted: flat, below {GROWTH_MIB:g})")
+    return 0 if not found.wrong and not timing.slow and timing.growth_mib < GROWTH_MIB else 1
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from meter_fuzz import rss_mib
+from fuzz_chunks import rss_mib
 
 import osgp
 from osgp import AccessLevel, FullRead, Meter, MeterConfig, PartialRead, Port, Session
