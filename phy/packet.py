@@ -25,6 +25,7 @@ class ReceiverOptions:
     Attributes:
         threshold: of the header detector, (0, 1). blanker: power factor of the impulse blanker, 0 switches off.
         tones_db: threshold of the tone canceller, 0 switches off.
+        periodic: threshold of the canceller of what repeats with the mains, correlation coefficient, 0 switches off.
         BnT, timing: tracking loops, see LoopGains. word_decoder: ml, weakest_flip or hard.
         direct: go through one filter per carrier while the line is quiet, see QuietLine; same packets, less work.
         second_look: try again when the CRC fails: the whole packet by its trellis, then with filters fitted to the line.
@@ -39,6 +40,7 @@ class ReceiverOptions:
     threshold: float = 0.5
     blanker: float = 9.0
     tones_db: float = 16.0
+    periodic: float = 0.15
     BnT: float = 0.015
     timing: float = 0.03
     word_decoder: str = "ml"

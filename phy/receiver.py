@@ -16,8 +16,10 @@ from .downconvert import DownConverter
 from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT, check_rate, plan_front_end
 from .packet import Packet, ReceiverOptions
+from .periodic import PeriodicCanceller
 from .profile import CARRIERS, Carrier, Profile
 from .quiet import QuietLine, Trouble
+from .runs import either
 from .stream import Past, WideStream
 from .tones import ToneCanceller
 
@@ -35,9 +37,9 @@ _SENSED: Final = 0.5  # s that carrier sense goes back
 class Receiver:
     """Receives both carriers of one channel at once, in real passband samples.
 
-        x -> DownConverter -+-> ImpulseBlanker ------------------+-> CarrierReceiver (primary)   -+-> packets
-                            +-> ToneCanceller -> ImpulseBlanker -+-> CarrierReceiver (secondary) -+
-                            +------------------------------------+-> carrier sense -> channel_busy
+        x -> DownConverter -+-> ImpulseBlanker -------------------------------------+-> CarrierReceiver (primary)   -+-> packets
+                            +-> PeriodicCanceller, ToneCanceller, ImpulseBlanker ---+-> CarrierReceiver (secondary) -+
+                            +-------------------------------------------------------+-> carrier sense -> channel_busy
 
     While there is nothing but steady noise and packets that are received without trouble, `QuietLine` takes the place of all that
     (option `direct`); at the first trouble the receiver goes back to where it began. A stage that was replaced is never left out.
@@ -46,7 +48,8 @@ class Receiver:
         profile: the channel. sample_rate: Hz. options: see ReceiverOptions. carriers: those to watch; both when not given, and
             then one that does not fit below half the sample rate is left out.
     Attributes:
-        carriers: carrier name -> CarrierReceiver. down_converter, tone_canceller, blanker: stages that both share.
+        carriers: carrier name -> CarrierReceiver. down_converter, periodic_canceller, tone_canceller, blanker: stages that both
+            share.
         quiet: the QuietLine that listens at present, or None.
         rejected: counts of what was dropped: "not finite" samples, "ghost" packets.
     Raises:
@@ -68,6 +71,7 @@ class Receiver:
         front = plan_front_end(profile, [profile.carrier_hz(name) for name in watched], self.sample_rate)
         samples_per_bit = front.wide_rate / profile.bit_rate
         self.down_converter = DownConverter(front)
+        self.periodic_canceller = PeriodicCanceller(front.wide_rate, self.options.periodic)
         self.tone_canceller = ToneCanceller(samples_per_bit, self.options.tones_db)
         self._line = Past(np.float32)
         self._plain = WideStream(ImpulseBlanker(samples_per_bit, self.options.blanker), self._line)
@@ -115,14 +119,14 @@ class Receiver:
 
     def _stages(self) -> list[object]:
         """The stages that a quiet line does without."""
-        stages: list[object] = [self.down_converter, self.tone_canceller, self._plain.blanker]
+        stages: list[object] = [self.down_converter, self.periodic_canceller, self.tone_canceller, self._plain.blanker]
         for chain in self.carriers.values():
             stages += [chain.plain, chain.plain.mixer, chain.plain.bit_filter, chain.plain.detector, chain.decoder]
         return stages
 
     def reset(self) -> None:
         """First-day state: the next sample is sample 0."""
-        for stage in (self.down_converter, self.tone_canceller, self._plain, *self.carriers.values()):
+        for stage in (self.down_converter, self.periodic_canceller, self.tone_canceller, self._plain, *self.carriers.values()):
             stage.reset()
         self._line = self._plain.line = Past(np.float32)
         if self._combiner is not None:
@@ -209,7 +213,7 @@ class Receiver:
         chains = list(self.carriers.values())
         if not (self.options.direct and steady) or self._combiner is not None or self._at < self._not_before:
             return
-        if self.tone_canceller.tones or self._without_tones is not None:
+        if self.tone_canceller.tones or self.periodic_canceller.period or self._without_tones is not None:
             return
         if any(now is not own for now, own in zip(self._stages(), self._own, strict=True)):
             return
@@ -228,6 +232,7 @@ class Receiver:
         first = max(0, quiet.resume_at(trouble) // step)
         self._epoch += 1
         self.down_converter.reset(first)
+        self.periodic_canceller.reset(first)
         self.tone_canceller.reset()
         self._plain.reset(first)
         for chain in self.carriers.values():
@@ -259,8 +264,8 @@ class Receiver:
     def _work(self, u: NDArray[np.complex64]) -> list[Packet]:
         """The packet chain on a batch of wide samples."""
         chains = list(self.carriers.values())
-        clean = self.tone_canceller.process(u)
-        for first, last, active in self.tone_canceller.runs:
+        clean = self.tone_canceller.process(self.periodic_canceller.process(u))
+        for first, last, active in either(self.periodic_canceller.runs, self.tone_canceller.runs):
             if active and self._without_tones is None:
                 self._without_tones = self._plain.fork()
                 for chain in chains:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ._kernels.notch import find_lines, notch_cascade, window_frame
 from .errors import ConfigurationError
+from .runs import Runs, add_run
 
 _FRAME: Final = 4096  # wide samples looked at: 51 ms and 20 Hz at 80 kHz
 _EARLY: Final = (1024, 2048, 4096, 8192, 16384)  # the first looks, the first two at shorter frames
@@ -62,7 +63,7 @@ class ToneCanceller:
         self._count = 0
         self._ages: list[int] = []
         self.tones: list[float] = []
-        self.runs: list[tuple[int, int, bool]] = []
+        self.runs: Runs = []
         self._state = np.zeros((0, 2), np.complex128)
 
     def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -77,10 +78,7 @@ class ToneCanceller:
         done = 0
         while done < z.size:
             step = min(self._until_next_look(), z.size - done)
-            if self.runs and self.runs[-1][2] == bool(self.tones):
-                self.runs[-1] = (self.runs[-1][0], done + step, self.runs[-1][2])
-            else:
-                self.runs.append((done, done + step, bool(self.tones)))
+            add_run(self.runs, done, done + step, bool(self.tones))
             if self.tones:
                 if y is z:
                     y = z.copy()

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from ._kernels import blanker, burst, detect, downconvert, modulate, notch, tracking, words
+from ._kernels import blanker, burst, detect, downconvert, modulate, notch, periodic, tracking, words
 from .crc import append_crc
 from .profile import Profile
 from .receiver import Receiver
 from .stream import Past
 from .transmitter import Transmitter
 
-_MODEM: tuple[ModuleType, ...] = (blanker, burst, detect, downconvert, modulate, notch, tracking, words)
+_MODEM: tuple[ModuleType, ...] = (blanker, burst, detect, downconvert, modulate, notch, periodic, tracking, words)
 
 
 def _entry_points(module: ModuleType) -> list[Any]:
@@ -59,6 +59,9 @@ def warmup() -> None:
     one = np.zeros(1, np.complex64)
     # Idle while there is no tone, and while there is no echo.
     notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)
+    lags, taps = np.ones(1, np.int64), np.ones(1, np.complex64)
+    periodic.subtract_periods(np.zeros(3, np.complex64), 2, lags, taps, taps, np.zeros(1, np.complex64))
+    periodic.correlate_lags(np.zeros(3, np.complex64), 2, 1, np.zeros(1, np.complex128))
     bits = np.ones(2, np.float32)
     burst.echo_metrics(
         one, 0.0, 1.0, bits, bits, np.ones(2, np.complex64), np.zeros(0), np.zeros(0, np.complex64), bits, 1.0,

@@ -16,6 +16,7 @@ from phy.detect import CarrierSense, HeaderDetector, header_signs
 from phy.downconvert import BankFilter, DownConverter, Mixer
 from phy.equaliser import Decide, smooth_phase
 from phy.filters import SAMPLES_PER_BIT, plan_baseband, plan_front_end, shaped_pulse
+from phy.periodic import PeriodicCanceller
 from phy.tones import ToneCanceller
 from phy.tracking import LoopGains
 
@@ -37,6 +38,11 @@ def baseband(n, seed=1):
     return (z + 4 * np.exp(2j * np.pi * 0.11 * np.arange(n))).astype(np.complex64)
 
 
+def swept(n):
+    t = np.arange(n) / 20_000
+    return (baseband(n) + 20 * np.exp(1j * (3 * np.sin(2 * np.pi * 100 * t) + 2 * np.pi * 1234 * t))).astype(np.complex64)
+
+
 STAGES = {
     "down converter": (lambda: DownConverter(FRONT), lambda n: baseband(n).real.astype(np.float32)),
     "mixer": (lambda: Mixer(PLAN.carrier_hz, PLAN.wide_rate), baseband),
@@ -45,6 +51,8 @@ STAGES = {
     "sense filter": (lambda: BankFilter(PLAN, PLAN.sense_bank), baseband),
     "bit filter": (lambda: BankFilter(PLAN, PLAN.bit_bank), baseband),
     "tone canceller": (lambda: ToneCanceller(22.3), baseband),
+    # 3000 samples are 15 half cycles of the mains here.
+    "periodic canceller": (lambda: PeriodicCanceller(20_000.0), swept),
 }
 
 
