@@ -26,6 +26,7 @@ _GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
 _GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
 _SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
+_FINISHED: Final = 63  # packets whose end is remembered, besides the last
 _OPEN: Final = 2.0**60  # narrow sample at which a packet ends that goes on
 _FOUND: Final = 29 * SAMPLES_PER_BIT  # narrow samples after a header's end by which it has surely been found
 
@@ -48,6 +49,11 @@ class Conclusion:
     def order(self) -> tuple[int, int, int]:
         """Earlier decided first, the plain branch first."""
         return self.epoch, self.decided, self.rank
+
+    @property
+    def start(self) -> int:
+        """Line sample where the packet begins."""
+        return self.packet.start_sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +86,7 @@ class Branch:
     Attributes:
         trackers: packets that are being followed. candidates: the last places where a packet seemed to begin.
         noise: power of what is no packet. found_after: narrow samples from a packet's beginning until it has surely been found.
+        finished: where the last packets that were followed began, and when that was over, narrow samples.
         elsewhere: gives the candidates of the other carrier. epoch: see Conclusion.
         skipped: packets that got no second look because there were too many.
     """
@@ -111,6 +118,7 @@ class Branch:
         self._ended: list[Heard] = []  # of the last packets, good or bad, with their amplitudes
         self._base = narrow - _BEFORE
         self._filtered = np.zeros(_BEFORE, np.complex64)
+        self.finished: list[tuple[float, int]] = []
         self._counted, self._looks = narrow, self._most_looks
         self.epoch = self.skipped = 0
 
@@ -186,6 +194,7 @@ class Branch:
             inside = any(first + SAMPLES_PER_BIT < start < last for first, last in self._good)
             self.trackers.remove(tracker)
             self._ended.append(((start, float(tracker.positions[-1])), tracker.candidate.amplitude))
+            self.finished = [*self.finished[-_FINISHED:], (start, tracker.oldest_needed)]
             yield Ended(tracker.oldest_needed, tracker, likely and not inside)
 
     def conclude(self, ended: Ended, packet: Packet) -> Conclusion:

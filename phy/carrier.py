@@ -72,7 +72,8 @@ class CarrierReceiver:
         self.quiet: Branch | None = None
         self._unsensed: list[NDArray[np.complex64]] = []
         self._unsensed_size = 0
-        self._concluded: list[Conclusion] = []
+        self._concluded: list[Conclusion] = []  # the last ones
+        self._starts: list[int] = []  # of these
         self._held: list[Conclusion] = []
         self.false_starts = 0
 
@@ -120,6 +121,7 @@ class CarrierReceiver:
         if concluded:
             self._held += concluded
             self._concluded = sorted([*self._concluded, *concluded], key=lambda c: c.order)[-_CONCLUDED:]
+            self._starts = [c.start for c in self._concluded]
 
     def restart(self, first: int, epoch: int) -> None:
         """The plain branch begins anew at wide sample `first`."""
@@ -152,19 +154,22 @@ class CarrierReceiver:
         running = min((t.candidate.position * unit for branch in self.branches for t in branch.trackers), default=math.inf)
         given, held = [], []
         for mine in sorted(self._held, key=lambda c: c.order):
-            start = mine.packet.start_sample
-            twins = [c for c in self._concluded if abs(c.packet.start_sample - start) < near and c is not mine]
+            start = mine.start
+            known = zip(self._starts, self._concluded, strict=True)
+            twins = [c for at, c in known if -near < at - start < near and c is not mine]
             if mine.packet.crc_ok:
                 if not any(c.packet.crc_ok and c.order < mine.order for c in twins):
                     given.append(mine)
             elif running < start + near:
                 held.append(mine)
             elif not any(c.packet.crc_ok or c.order < mine.order for c in twins):
-                earlier = [c for c in self._concluded if c.packet.start_sample < start and c is not mine]
+                earlier = [c for c in self._concluded if c.start < start and c is not mine]
                 if any(c.packet.crc_ok and start < c.packet.end_sample for c in earlier):
                     self.false_starts += 1
                 else:
-                    decided = max([mine.decided, *(c.decided for c in earlier), *(c.decided for c in twins)])
+                    # When the last of those that it had to wait for was over, packet or not.
+                    waited = (over for branch in self.branches for at, over in branch.finished if at * unit < start + near)
+                    decided = max([mine.decided, *(c.decided for c in earlier), *(c.decided for c in twins), *waited])
                     given.append(Conclusion(decided, mine.rank, mine.packet))
         self._held = held
         return given

@@ -297,8 +297,8 @@ class PacketDecoder:
         return first
 
     def _packet(self, tracker: PacketTracker, decoded: _Decoded) -> Packet:
-        bits = header_signs(self.profile).size + len(decoded.octets) * self.profile.code.length
-        bits = min(bits, tracker.bits)
+        signs = header_signs(self.profile)
+        bits = min(signs.size + len(decoded.octets) * self.profile.code.length, tracker.bits)
         unit = self.sample_rate / self.plan.narrow_rate
         positions, phases = tracker.positions, tracker.phases
         symbols = np.empty(bits, np.complex64)
@@ -307,10 +307,11 @@ class PacketDecoder:
         variance = square / 0.4549
         if not decoded.crc_ok:
             # The tracker may have lost it, and its end may be wrong; only the header's bits are known.
-            signs = header_signs(self.profile)
-            known = symbols[: signs.size] * signs
-            amplitude = max(float(known.real.mean()), 1e-3 * amplitude)
-            variance = float(np.mean(np.abs(known - amplitude) ** 2)) * signs.size / (2 * signs.size - 1)
+            known = amplitude * symbols[: signs.size] * signs
+            level = max(float(known.real.mean()), 1e-3 * amplitude)
+            variance = float(np.mean(np.abs(known - level) ** 2)) * signs.size / (2 * signs.size - 1)
+            symbols *= np.float32(amplitude / level)
+            amplitude = level
         freq = float(phases[bits - 1] - phases[0]) / max(1, bits - 1)
         half = SAMPLES_PER_BIT / 2
         return Packet(
@@ -323,6 +324,6 @@ class PacketDecoder:
             esn0_db=10 * math.log10(max(float(self.plan.esn0(amplitude, variance)), 1e-9)),
             clock_ppm=freq / (2 * math.pi * self.cycles_per_bit) * 1e6,
             corrected_bits=decoded.corrected,
-            symbols=symbols / np.float32(amplitude) if decoded.symbols is None else decoded.symbols[:bits],
+            symbols=symbols if decoded.symbols is None else decoded.symbols[:bits],
             method=decoded.method,
         )

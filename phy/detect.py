@@ -109,7 +109,7 @@ class HeaderDetector:
             return []
         window = y[self._next - base : self._next - base + count + self.span]
         stat = np.empty(count, np.float32)
-        correlate_header(window, self._pattern, SAMPLES_PER_BIT, self._segment, self._rotations, stat)
+        correlate_header(window, self._pattern, SAMPLES_PER_BIT, self._segment, self._rotations, self._doubtful, stat)
         found = np.empty(count // self._hold + 2, np.int64)
         before = self._peak_stat
         number, self._peak_at, self._peak_stat = pick_peaks(

@@ -14,6 +14,7 @@ _BEFORE: Final = 8 * SAMPLES_PER_BIT  # this close to a packet a tile says nothi
 _AFTER: Final = 16 * SAMPLES_PER_BIT
 _RECENT: Final = 2.0  # s for which they are
 _ENOUGH: Final = 4  # of them for a floor
+_ROOM: Final = 256
 _LOUD: Final = 3.0  # times the floor: noise of 16 bits does so less than once in a day
 _STEADY: Final = 0.9  # of the tiles must not be loud for a floor
 _TRACES: Final = 1e-5  # of a packet's power may be left beside it: the filters are not perfect
@@ -40,6 +41,7 @@ class NoiseTiles:
         self._next = -(-first // TILE)
         self._powers: NDArray[np.float64] = np.zeros(0)  # of the tiles up to _next that are not judged yet
         self._quiet: list[tuple[int, float]] = []
+        self._most = _ROOM  # of them before the old ones are sorted out
 
     def fork(self) -> "NoiseTiles":
         """Another one with the same past."""
@@ -73,8 +75,11 @@ class NoiseTiles:
 
     def _remember(self, quiet: list[tuple[int, float]]) -> None:
         """More noise; what is older than the floor's memory is dropped."""
-        oldest = self._next - self._recent - 1
-        self._quiet = [entry for entry in self._quiet if entry[0] > oldest] + quiet
+        self._quiet += quiet
+        if len(self._quiet) > self._most:
+            oldest = self._next - self._recent - 1
+            self._quiet = [entry for entry in self._quiet if entry[0] > oldest]
+            self._most = 2 * len(self._quiet) + _ROOM
 
     def judge(
         self, frontier: int, own: Iterable[Heard], across: Iterable[Heard] = (), floor: float | None = None

@@ -206,11 +206,16 @@ class Receiver:
         return packets
 
     def _consider(self) -> None:
-        """Go over to the quiet line when there has been nothing but steady noise and good packets."""
+        """Do without the branch without tones long after the last tone, when both see the same and no packet is open in it; go
+        over to the quiet line when there has been nothing but steady noise and good packets."""
         blanked = getattr(self._plain.blanker, "blanked", 0)
         steady = blanked - self._blanked <= _BLANKED * self._stride / self.down_converter.plan.decimation
         self._blanked = blanked
         chains = list(self.carriers.values())
+        if self._idle > self._patience and not any(c.without_tones and c.without_tones.trackers for c in chains):
+            self._without_tones = None
+            for chain in chains:
+                chain.without_tones = None
         if not (self.options.direct and steady) or self._combiner is not None or self._at < self._not_before:
             return
         if self.tone_canceller.tones or self.periodic_canceller.period or self._without_tones is not None:
@@ -278,11 +283,6 @@ class Receiver:
                 for chain in chains:
                     chain.push_without_tones(blanked, self._without_tones)
                 self._idle = 0 if active else self._idle + last - first
-                # Long after the last tone both branches see the same; only an open packet keeps the second one.
-                if self._idle > self._patience and not any(c.without_tones and c.without_tones.trackers for c in chains):
-                    self._without_tones = None
-                    for chain in chains:
-                        chain.without_tones = None
         for chain in chains:
             self._waiting += chain.resolve()
         oldest = min(chain.plain.oldest_needed for chain in chains)

@@ -5,13 +5,13 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, fastmath={"nsz"})
-def correlate_header(y, pattern, stride, segment, rotations, stat):
+def correlate_header(y, pattern, stride, segment, rotations, least, stat):
     """Normalised correlation of the filtered baseband with the header bits, over several frequency offsets.
 
     y: (N,) complex64; pattern: (L,) float32 of +-1; stride: samples per bit; segment: bits summed coherently before the
     rotation to a frequency bin; rotations: (B, ceil(L / segment)) complex64. Written for each position n:
-    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic). Works on a tile of positions at a time,
-    so that the innermost loops run over neighbouring positions and vectorise.
+    stat[n] = max_b |sum_s c_s r_bs|^2 / (L sum_k |y_k|^2), 0..1 (the CFAR statistic), or 0 where it is surely not above `least`.
+    Works on a tile of positions at a time, so that the innermost loops run over neighbouring positions and vectorise.
     """
     tile = 256
     length = pattern.size
@@ -20,6 +20,7 @@ def correlate_header(y, pattern, stride, segment, rotations, stat):
     parts_re = np.empty((segments, tile), np.float32)
     parts_im = np.empty((segments, tile), np.float32)
     span = (length - 1) * stride
+    floor = np.float32(0.999 * least * length)  # of the energy; single precision may be off in its last digits
     powers = np.empty(tile + span, np.float32)
     y_re = np.empty(tile + span, np.float32)
     y_im = np.empty(tile + span, np.float32)
@@ -52,6 +53,21 @@ def correlate_header(y, pattern, stride, segment, rotations, stat):
                     re[n] += sign * a[n]
                     im[n] += sign * b[n]
                     energy[n] += p[n]
+        # However the segments are turned, their sum is no longer than all of them stretched out.
+        for n in range(count):
+            total_re[n] = 0.0
+        for s in range(segments):
+            re = parts_re[s]
+            im = parts_im[s]
+            for n in range(count):
+                total_re[n] += np.sqrt(re[n] * re[n] + im[n] * im[n])
+        worth = np.float32(0.0)
+        for n in range(count):
+            most = total_re[n] * total_re[n] - floor * max(energy[n], np.float32(1e-24))
+            worth = max(worth, most)
+        if worth <= np.float32(0.0):
+            stat[start : start + count] = np.float32(0.0)
+            continue
         for b in range(bins):
             for n in range(count):
                 total_re[n] = 0.0
@@ -110,17 +126,24 @@ def acquire_header(y, start, pattern, stride, max_step, reach, quiet):
     steps = 6
     fractions = 9
     best_freq = 0.0
+    rotations = np.empty(2 * steps + 1, np.complex128)
+    for g in range(-steps, steps + 1):
+        rotations[g + steps] = np.exp(-1j * (segment * max_step * g / steps))
     for f in range(-(fractions // 2), fractions // 2 + 1):
         position = start + reach * f / (fractions // 2)
         _interpolate(y, position, stride, pattern, bits)
         for s in range(parts.size):
-            parts[s] = bits[s * segment : (s + 1) * segment].sum()
-        for g in range(-steps, steps + 1):
-            power = _power_at(parts, segment * max_step * g / steps)
+            total = 0.0j
+            for k in range(s * segment, min((s + 1) * segment, length)):
+                total += bits[k]
+            parts[s] = total
+        for g in range(rotations.size):
+            total = _turned_sum(parts, rotations[g])
+            power = total.real * total.real + total.imag * total.imag
             if power > best:
                 best = power
                 best_position = position
-                best_freq = max_step * g / steps
+                best_freq = max_step * (g - steps) / steps
     _interpolate(y, best_position, stride, pattern, bits)
     width = max_step / steps
     for _ in range(8):  # parabola through three points, narrower each time
@@ -131,9 +154,7 @@ def acquire_header(y, start, pattern, stride, max_step, reach, quiet):
         if bend < 0.0:
             best_freq += width * min(max(0.5 * (left - right) / bend, -1.0), 1.0)
         width *= 0.5
-    total = 0.0j
-    for k in range(length):
-        total += bits[k] * np.exp(-1j * best_freq * k)
+    total = _turned_sum(bits, np.exp(-1j * best_freq))
     noise = 0.0
     last = start - 2 * stride
     if last >= 2 * quiet:
@@ -148,13 +169,18 @@ def acquire_header(y, start, pattern, stride, max_step, reach, quiet):
 
 
 @njit(cache=True, nogil=True)
-def _power_at(bits, freq):
-    rotation = np.exp(-1j * freq)
-    phasor = 1.0 + 0.0j
+def _turned_sum(bits, rotation):
+    """Sum of bits[k] * rotation**k."""
     total = 0.0j
-    for k in range(bits.size):
-        total += bits[k] * phasor
-        phasor *= rotation
+    for k in range(bits.size - 1, -1, -1):
+        total = total * rotation + bits[k]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _power_at(bits, freq):
+    """Power of the bits turned back by freq rad each."""
+    total = _turned_sum(bits, np.exp(-1j * freq))
     return total.real * total.real + total.imag * total.imag
 
 

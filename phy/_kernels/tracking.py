@@ -121,16 +121,23 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
 
 @njit(cache=True, nogil=True)
 def turn_back(raw, phases, symbols):
-    """Filtered bits without their carrier: symbols[k] = raw[k] exp(-j phases[k]), and two measures of them.
+    """Filtered bits without their carrier, in units of their amplitude, and two measures of them.
 
-    raw: (B,) complex64; phases: (B,) float64; symbols: (B,) complex64, written.
-    Returns (mean magnitude of the real part, median square of the imaginary part).
+    raw: (B,) complex64; phases: (B,) float64; symbols: (B,) complex64, raw[k] exp(-j phases[k]) / amplitude, written.
+    Returns (amplitude = mean magnitude of the real part before that division, median square of the imaginary part likewise).
     """
     squares = np.empty(raw.size, np.float64)
     total = 0.0
     for k in range(raw.size):
-        z = raw[k] * complex(np.cos(phases[k]), -np.sin(phases[k]))
-        symbols[k] = np.complex64(z)
-        total += abs(z.real)
-        squares[k] = z.imag * z.imag
-    return total / max(raw.size, 1), np.median(squares)
+        c = np.cos(phases[k])
+        s = np.sin(phases[k])
+        re = raw[k].real * c + raw[k].imag * s
+        im = raw[k].imag * c - raw[k].real * s
+        symbols[k] = np.complex64(complex(re, im))
+        total += abs(re)
+        squares[k] = im * im
+    amplitude = total / max(raw.size, 1)
+    unit = np.float32(1.0 / max(amplitude, 1e-30))
+    for k in range(raw.size):
+        symbols[k] = np.complex64(complex(symbols[k].real * unit, symbols[k].imag * unit))
+    return amplitude, np.median(squares)
