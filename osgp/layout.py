@@ -164,7 +164,13 @@ class Layout:
             if name not in self.block.names:
                 raise TableError(f"{self.table} has no field {name!r}")
             item = self.block.items.get(name)
-            if item is None or item.end > len(octets):
+            if item is None or value is None or item.end > len(octets):
+                continue
+            if isinstance(item, Slot):
+                try:
+                    item.leaf.write(octets, item.at, value)
+                except (TableError, TypeError) as error:
+                    raise _unfit((self.table, name), error) from error
                 continue
             _write(Block({name: item}, 0, self.block.names), octets, 0, {name: value}, (self.table,))
 
@@ -317,12 +323,16 @@ def _write(block: Block, output: bytearray, base: int, given: Mapping[str, Any],
             try:
                 item.leaf.write(output, base + item.at, value)
             except (TableError, TypeError) as error:
-                raise TableError(f"{'.'.join(map(str, (*path, name)))}: {error}") from error
+                raise _unfit((*path, name), error) from error
             continue
         if len(value) > item.count:
             raise TableError(f"{'.'.join(map(str, (*path, name)))} holds {item.count} records, got {len(value)}")
         for number, (one, (at, below)) in enumerate(zip(value, item.elements(), strict=False)):
             _write(below, output, base + at, one, (*path, name, number))
+
+
+def _unfit(path: tuple[Part, ...], error: Exception) -> TableError:
+    return TableError(f"{'.'.join(map(str, path))}: {error}")
 
 
 def _slot(item: Slot, base: int) -> Found:

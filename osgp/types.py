@@ -47,7 +47,18 @@ class _Octets:
         return cls(*numbers)
 
     def encode(self) -> bytes:
-        return bytes(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return bytes([getattr(self, name) for name in _parts(type(self))])
+
+
+def _parts(kind: type) -> tuple[str, ...]:
+    """Names of the parts of a type; looking them up anew costs more than a table read may."""
+    known = _PARTS.get(kind)
+    if known is None:
+        known = _PARTS[kind] = tuple(field.name for field in fields(kind))
+    return known
+
+
+_PARTS: Final[dict[type, tuple[str, ...]]] = {}
 
 
 def _numbers(text: str, what: str) -> list[int]:
@@ -58,10 +69,10 @@ def _numbers(text: str, what: str) -> list[int]:
 
 
 def _check_octets(instance: Any) -> None:
-    for field in fields(instance):
-        value = getattr(instance, field.name)
+    for name in _parts(type(instance)):
+        value = getattr(instance, name)
         if not 0 <= value <= 255:
-            raise TableError(f"{type(instance).__name__}.{field.name} must be 0..255, got {value}")
+            raise TableError(f"{type(instance).__name__}.{name} must be 0..255, got {value}")
 
 
 @dataclass(frozen=True, slots=True, order=True)

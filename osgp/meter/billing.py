@@ -165,10 +165,9 @@ class Billing(Subsystem):
             case "BT26":
                 store.put("BT26", self.self_reads.table())
             case "BT28":
-                found = self._measuring.values(self._values, now)
-                values = [found.get(source, 0) for source in self._values]
+                values = self._measuring.listed(self._values, now)
                 if self.demand is not None:
-                    values = [*self.demand.present(self._measuring.flow), *values]
+                    values = (*self.demand.present(self._measuring.flow), *values)
                 store.put("BT28", struct.pack(f"<{len(values)}i", *values))
 
     def _snapshot_entry(self, now: float) -> bytes:

@@ -260,8 +260,7 @@ class Contactor(Subsystem):
 
     def _calendar_id(self) -> int:
         """The id of BT54, whose last four octets it is."""
-        store = self._host.store
-        return int(store["BT54.calendar_id"]) if "BT54" in store else 0
+        return int(self._host.store.value("BT54", "calendar_id", default=0))
 
     # what must survive
 

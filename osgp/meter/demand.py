@@ -77,6 +77,7 @@ class Demand:
         own = [[index for _, index in settings.coincidents].count(number) for number in range(len(settings.sources))]
         self.maxima = [[Maximum(coincidents=[0] * count) for count in own] for _ in range(1 + tiers)]
         self.marks: deque[Flow] = deque(maxlen=settings.multiplier + 1)
+        self._octets: dict[int, bytes] = {}  # of blocks as they stand
 
     @property
     def sub_interval_ms(self) -> int:
@@ -97,6 +98,7 @@ class Demand:
         self.marks.append(total)
         if len(self.marks) <= self.settings.multiplier:
             return
+        self._octets.clear()
         window = self._since(total)
         self.previous = [mean_power(one, window, self.window_ms, self._ratio) for one in self.settings.sources]
         for records in (self.maxima[0], self.maxima[1 + tier]):
@@ -123,12 +125,16 @@ class Demand:
 
     def reset(self) -> None:
         """A demand reset."""
+        self._octets.clear()
         for records in self.maxima:
             for record in records:
                 record.reset()
 
     def octets(self, block: int) -> bytes:
         """Demand and coincident records of BT23: block 0 the total, 1 + tariff the tariffs."""
+        known = self._octets.get(block)
+        if known is not None:
+            return known
         demands, coincidents = b"", []
         for record in self.maxima[block]:
             continuous = record.cumulative + record.value
@@ -137,7 +143,8 @@ class Demand:
         for _, index in self.settings.coincidents:
             coincidents.append(self.maxima[block][index].coincidents[used[index]])
             used[index] += 1
-        return demands + struct.pack(f"<{len(coincidents)}i", *coincidents)
+        octets = self._octets[block] = demands + struct.pack(f"<{len(coincidents)}i", *coincidents)
+        return octets
 
     def state(self) -> list[object]:
         """For a saved state."""
@@ -148,6 +155,7 @@ class Demand:
 
     def set_state(self, state: Sequence[object]) -> None:
         """Take a saved state back. Raises TypeError or ValueError when it does not fit."""
+        self._octets.clear()
         previous, maxima, marks = state
         self.previous = list(previous)  # type: ignore[call-overload]
         for records, saved in zip(self.maxima, maxima, strict=True):  # type: ignore[call-overload]

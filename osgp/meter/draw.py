@@ -198,7 +198,9 @@ class Draw:
 
     def power(self, at_ms: int) -> Power:
         """Power at an instant."""
-        return next(self.pieces(at_ms, at_ms + 1)).power
+        number = at_ms // DAY_MS
+        day = self._day(number)
+        return day.power(bisect_right(day.starts, at_ms - number * DAY_MS) - 1, self.load.phases)
 
     def _until(self, number: int, ms: int) -> Flow:
         if not ms:

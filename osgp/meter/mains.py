@@ -37,14 +37,17 @@ class Mains:
     def frequency(self, at: float) -> float:
         """Hz at an instant, without disturbances."""
         phases = _phases(f"frequency/{self.seed}", len(_FREQUENCY_WAVES))
-        waves = zip(_FREQUENCY_WAVES, phases, strict=True)
-        return self.nominal_frequency + sum(a * math.sin(_TURN * (at / period + p)) for (a, period), p in waves)
+        wandering = 0.0
+        for (amplitude, period), p in zip(_FREQUENCY_WAVES, phases, strict=True):
+            wandering += amplitude * math.sin(_TURN * (at / period + p))
+        return self.nominal_frequency + wandering
 
     def voltage(self, at: float, phase: int, current: float) -> float:
         """V RMS of a phase that carries `current` A (negative: fed in), without disturbances."""
         phases = _phases(f"voltage/{self.seed}/{phase}", len(_VOLTAGE_WAVES))
-        waves = zip(_VOLTAGE_WAVES, phases, strict=True)
-        wandering = sum(a * math.sin(_TURN * (at / period + p)) for (a, period), p in waves)
+        wandering = 0.0
+        for (amplitude, period), p in zip(_VOLTAGE_WAVES, phases, strict=True):
+            wandering += amplitude * math.sin(_TURN * (at / period + p))
         return self.nominal_voltage + wandering - self.resistance * current
 
     def mean_voltage(self, start: float, end: float, phase: int, mean_current: float) -> float:

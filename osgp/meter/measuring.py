@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from ..errors import TableError
@@ -19,7 +20,7 @@ from .draw import NO_FLOW, Draw, Flow
 from .gated import GatedDraw
 from .load import Household, LoadModel
 from .present import AVERAGES, CONTINUOUS, EXTREMES, Readings, phases_on, present_values
-from .registers import Registers, RegisterState
+from .registers import REGISTERS, Registers, RegisterState
 from .signals import Alarm, LoadSwitched, PowerDown, PowerUp, Signal, TariffSwitched
 from .subsystem import Host, Subsystem
 from .timekeeping import MS_PER_S, to_ms, to_seconds
@@ -31,6 +32,24 @@ MS_PER_HOUR: Final = 3_600_000
 # Alarms that the error counter counts; grade A.
 ERRORS: Final = frozenset(("ram_failure", "nv_memory_failure", "clock_error", "measurement_error", "data_backup_incomplete"))
 _VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """What must be worked out for some sources.    registers: those that are.    present: any other."""
+
+    registers: tuple[int, ...]
+    present: bool
+    continuous: bool
+    averages: bool
+    extremes: bool
+
+
+@lru_cache(maxsize=256)
+def _kinds(sources: tuple[int, ...]) -> _Kinds:
+    registers = tuple(one for one in sources if one in REGISTERS)
+    rest = frozenset(sources) - REGISTERS
+    return _Kinds(registers, bool(rest), bool(rest & CONTINUOUS), bool(rest & AVERAGES), bool(rest & EXTREMES))
 
 
 class Measuring(Subsystem):
@@ -66,6 +85,7 @@ class Measuring(Subsystem):
         )  # fmt: skip
         self._pulse_rates = settings.pulses_per_hour
         self.flow: Flow = NO_FLOW
+        self._averaged: tuple[int, dict[int, int]] = (-1, {})
         self.tier = 0
         self._at_ms = to_ms(host.now)
         self._connected = True
@@ -189,23 +209,25 @@ class Measuring(Subsystem):
 
     def values(self, sources: Sequence[int], now: float, since_ms: int = 0) -> dict[int, int]:
         """Values by source id, extremes since `since_ms`; ids that this meter has no value for are left out."""
+        found = self._groups(_kinds(tuple(sources)), now, since_ms)
+        return {source: found[source] for source in sources if source in found}
+
+    def listed(self, sources: tuple[int, ...], now: float) -> tuple[int, ...]:
+        """Values of sources in their order, 0 where this meter has none."""
+        found = self._groups(_kinds(sources), now, 0)
+        return tuple([found.get(source, 0) for source in sources])
+
+    def _groups(self, kinds: _Kinds, now: float, since_ms: int) -> dict[int, int]:
+        """At least the values asked for."""
         self.count(now)
-        found: dict[int, int] = {}
-        rest = []
-        for source in sources:
-            register = self.registers.value(source)
-            if register is not None:
-                found[source] = register
-            else:
-                rest.append(source)
-        if rest:
-            groups = self._present(not CONTINUOUS.isdisjoint(rest))
-            if not AVERAGES.isdisjoint(rest):
-                groups |= self._averages()
-            if not EXTREMES.isdisjoint(rest):
-                groups |= self.readings.extremes(since_ms, self._at_ms, self.registers.ratio)
-            found |= {source: groups[source] for source in rest if source in groups}
-        return found
+        groups = self._present(kinds.continuous) if kinds.present else {}
+        if kinds.averages:
+            groups |= self._averages()
+        if kinds.extremes:
+            groups |= self.readings.extremes(since_ms, self._at_ms, self.registers.ratio)
+        for source in kinds.registers:
+            groups[source] = self.registers.value(source) or 0
+        return groups
 
     def _present(self, continuous: bool) -> dict[int, int]:
         at = (self._origin_ms + self._at_ms) / MS_PER_S
@@ -217,7 +239,9 @@ class Measuring(Subsystem):
     def _averages(self) -> dict[int, int]:
         """Averages of the last whole averaging time on the meter's own time scale (grade D: not aligned to the clock)."""
         end_ms = self._at_ms // AVERAGE_MS * AVERAGE_MS
-        return self.readings.averages(max(0, end_ms - AVERAGE_MS), end_ms)
+        if self._averaged[0] != end_ms:  # what is over does not change any more
+            self._averaged = end_ms, self.readings.averages(max(0, end_ms - AVERAGE_MS), end_ms)
+        return self._averaged[1]
 
     # what must survive
 

@@ -58,6 +58,7 @@ class PortTables(Subsystem):
         super().__init__()
         self._status: dict[Port, Callable[[], PortStatus]] = {}
         self._shown: list[Callable[[float], Mapping[str, Any]]] = []
+        self._seen: tuple[list[dict[str, Any]], bytes] = ([], b"")  # what they said last, and the table then
 
     def attach(self, host: Host) -> None:
         self._host = host
@@ -81,8 +82,11 @@ class PortTables(Subsystem):
 
     def refresh(self, identifier: str, now: float) -> None:
         store = self._host.store
-        for values in self._shown:
-            store.update("ET89", values(now))
+        shown = [dict(values(now)) for values in self._shown]
+        if shown != self._seen[0] or store.octets("ET89") != self._seen[1]:
+            for values in shown:
+                store.update("ET89", values)
+            self._seen = shown, store.octets("ET89")
         if not has(TLS_STATUS_SINCE, store.context.firmware):
             return
         for port, ask in self._status.items():

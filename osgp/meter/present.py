@@ -8,6 +8,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from .disturbance import QUIET, Disturbances, SupplyState
@@ -68,48 +69,61 @@ def present_values(
         power: of the load.    at: s since 00:00 of the first day.    state: disturbances.    mask: phases that draw power.
         ratio: of the transformers, for the sources called "post".    continuous: with sources 202..204, which take longer.
     """
-    values: dict[int, int] = {}
+    steady, phases = _steady(power, mask, ratio)
+    values = steady.copy()
+    neutral = 0j
+    for phase, (p, s, angle) in enumerate(phases):
+        v = mains.voltage(at, phase, math.copysign(s, p) / mains.nominal_voltage) * state.percent[phase] / 100
+        amperes = s / v if v else 0.0
+        if s:
+            neutral += cmath.rect(amperes, angle)
+        values[_CURRENT + phase] = round(1000 * amperes)
+        values[197 + phase] = round(1000 * amperes * ratio)
+        values[_VOLTAGE + phase] = round(1000 * v)
+        if continuous:
+            values[202 + phase] = _continuous(mains, at, phase, p, s, state)
+    values[19] = round(1000 * mains.frequency(at)) + state.frequency_mhz
+    values[232] = round(1000 * abs(neutral))
+    return values
+
+
+# Homes take the same powers for minutes, and again and again; what follows from the power alone is worked out once.
+@lru_cache(maxsize=256)
+def _steady(power: Power, mask: int, ratio: int) -> tuple[dict[int, int], tuple[tuple[float, float, float], ...]]:
+    """Values that do not depend on the voltage; and of each phase active power, apparent power, angle of the current."""
+    there = len(power.active)
+    values: dict[int, int] = dict.fromkeys((one + phase for one in (_CURRENT, _VOLTAGE, 197, 202) for phase in range(PHASES)), 0)
     total_p = total_q = 0.0
     apparent_total = 0.0
     quadrants, apparents = [0.0] * 4, [0.0] * 4
-    neutral = 0j
+    phases = []
     for phase in range(PHASES):
-        there = phase < len(power.active)
-        on = there and mask >> phase & 1
+        on = phase < there and mask >> phase & 1
         p, q = (power.active[phase], power.reactive[phase]) if on else (0.0, 0.0)
         s = math.hypot(p, q)
-        v = 0.0
-        if there:
-            v = mains.voltage(at, phase, math.copysign(s, p) / mains.nominal_voltage) * state.percent[phase] / 100
-        amperes = s / v if v else 0.0
+        if phase < there:
+            phases.append((p, s, -math.tau * phase / PHASES - math.atan2(q, p)))
         place = quadrant(round(p), round(q))
         total_p, total_q, apparent_total = total_p + p, total_q + q, apparent_total + s
         quadrants[place] += abs(q)
         apparents[place] += s
-        if s:
-            neutral += cmath.rect(amperes, -math.tau * phase / PHASES - math.atan2(q, p))
-        values[_CURRENT + phase] = round(1000 * amperes)
-        values[197 + phase] = round(1000 * amperes * ratio)
-        values[_VOLTAGE + phase] = round(1000 * v)
-        values[_POWER_FACTORS[phase]] = round(1000 * abs(p) / s) if s else 1000
-        values[_SINE + phase] = round(1000 * q / s) if s else 0
-        for forward, reverse, factor in ((185, 188, 1), (191, 194, ratio)):
-            values[forward + phase], values[reverse + phase] = round(max(p, 0.0) * factor), round(max(-p, 0.0) * factor)
-        values[239 + phase], values[242 + phase] = round(max(q, 0.0)), round(max(-q, 0.0))
-        for number in range(4):
-            values[220 + 4 * phase + number] = round(s) if number == place else 0
-        if continuous:
-            values[202 + phase] = _continuous(mains, at, phase, p, s, state) if there else 0
-        values[236 + phase] = 12_000 if len(power.active) == PHASES else 0
+        forward, reverse = (p, 0.0) if p > 0 else (0.0, -p)
+        first = 220 + 4 * phase
+        values |= {
+            _POWER_FACTORS[phase]: round(1000 * abs(p) / s) if s else 1000, _SINE + phase: round(1000 * q / s) if s else 0,
+            185 + phase: round(forward), 188 + phase: round(reverse),
+            191 + phase: round(forward * ratio), 194 + phase: round(reverse * ratio),
+            239 + phase: round(max(q, 0.0)), 242 + phase: round(max(-q, 0.0)),
+            first: 0, first + 1: 0, first + 2: 0, first + 3: 0, 236 + phase: 12_000 if there == PHASES else 0,
+        }  # fmt: skip
+        values[first + place] = round(s)
     directions = (max(total_p, 0.0), max(-total_p, 0.0), max(total_q, 0.0), max(-total_q, 0.0))
     for number, direction in enumerate(directions):
         values[8 + number], values[_POST[number]] = round(direction), round(direction * ratio)
-    values[19] = round(1000 * mains.frequency(at)) + state.frequency_mhz
     values[20] = round(apparent_total)
     for number in range(4):
         values[104 + number], values[216 + number] = round(quadrants[number]), round(apparents[number])
-    values[232] = round(1000 * abs(neutral))
-    return values
+    return values, tuple(phases)
 
 
 def _continuous(mains: Mains, at: float, phase: int, p: float, s: float, state: SupplyState) -> int:

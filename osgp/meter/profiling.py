@@ -72,6 +72,7 @@ class Profiling(Subsystem):
         if len(settings) > self._count:
             raise ConfigurationError(f"this firmware has {self._count} load profile set, got {len(settings)}")
         self._settings = settings
+        self._encoded: dict[str, tuple[dict[str, Any], bytes]] = {}  # what tables were put last, by id
         self.sets: list[ProfileSet | None] = [None] * self._count
         self._providers: list[ChannelProvider] = []
         self.guard: Callable[[ProfileChanged], bool] = lambda change: True
@@ -301,15 +302,23 @@ class Profiling(Subsystem):
         elif identifier == "BT61":
             used = sum(one.geometry.size for one in sets if one is not None)
             rows = [_dimensions(one) for one in sets]
-            put(store, "BT61", {**_FLAGS, "memory_length": used, "sets": rows})
+            self._put("BT61", {**_FLAGS, "memory_length": used, "sets": rows})
         elif identifier == "BT62":
-            put(store, "BT62", {"sets": [self._control(one) for one in sets]})
+            self._put("BT62", {"sets": [self._control(one) for one in sets]})
         elif identifier == "BT63":
             store.put("BT63", b"".join(_status(one) for one in sets))
         elif identifier == "ET21":
             store.put("ET21", b"".join(self._internal(one) for one in sets))
         else:
             store.put("ET66", b"".join(_word(one) for one in self._mapped).ljust(8 * MAX_CHANNELS, b"\0"))
+
+    def _put(self, identifier: str, values: dict[str, Any]) -> None:
+        """Encode a table, unless its octets say that already."""
+        store = self._host.store
+        known = self._encoded.get(identifier)
+        if known is None or known[0] != values or known[1] != store.octets(identifier):
+            put(store, identifier, values)
+            self._encoded[identifier] = values, store.octets(identifier)
 
     def _control(self, one: ProfileSet | None) -> Mapping[str, Any]:
         channels = one.settings.channels if one is not None else ()

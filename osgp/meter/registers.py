@@ -27,6 +27,10 @@ ERRORS: Final = 28
 FIRST_TIER_SOURCE: Final = 29
 # Sources 29 + 11 * tariff + k; None: not kept per tariff, reads zero. Grade A.
 TIER_SOURCES: Final = (0, 1, 2, 3, None, None, SUM, NET, None, None, None)
+TIER_VALUES: Final = range(FIRST_TIER_SOURCE, FIRST_TIER_SOURCE + TIERS * len(TIER_SOURCES))
+_PLACES: Final = {source: place for place, source in enumerate(COUNTED)}
+# Sources that are registers: those of `Registers.value`.
+REGISTERS: Final = frozenset((*COUNTED, SUM, NET, *PULSES, OUTAGE_SECONDS, OUTAGE_COUNT, ERRORS, *TIER_VALUES))
 DIGITS: Final = range(5, 10)  # ET42.rollover_digits; grade A
 UNITS: Final = (1, 10, 100)  # ET55.energy_register_unit; grade A
 
@@ -139,8 +143,9 @@ class Registers:
 
     def value(self, identifier: int) -> int | None:
         """Register of a source id, None when the source is none of the registers."""
-        if identifier in COUNTED:
-            return self._total[COUNTED.index(identifier)]
+        place = _PLACES.get(identifier)
+        if place is not None:
+            return self._total[place]
         if identifier in (SUM, NET):
             return self._derived(self._total, identifier)
         if identifier in PULSES:
@@ -151,23 +156,32 @@ class Registers:
             return self._outages % self.rollover
         if identifier == ERRORS:
             return self._errors
-        tier, place = divmod(identifier - FIRST_TIER_SOURCE, len(TIER_SOURCES))
-        if not 0 <= tier < TIERS:
+        if identifier not in TIER_VALUES:
             return None
+        tier, place = divmod(identifier - FIRST_TIER_SOURCE, len(TIER_SOURCES))
         return self._of_tier(self._tiers[tier], TIER_SOURCES[place])
 
     def total(self, sources: Sequence[int] = SUMMATIONS) -> tuple[int, ...]:
         """Registers by source."""
-        return tuple(self.value(one) or 0 for one in sources)
+        return tuple([self.value(one) or 0 for one in sources])
 
     def tiers(self, sources: Sequence[int] = SUMMATIONS) -> tuple[tuple[int, ...], ...]:
         """The same per tariff; registers that are not kept per tariff are zero (grade D)."""
-        return tuple(tuple(self._of_tier(tier, one) for one in sources) for tier in self._tiers)
+        places = [_PLACES.get(one) for one in sources]
+        derived = [(number, one) for number, one in enumerate(sources) if one in (SUM, NET)]
+        found = []
+        for tier in self._tiers:
+            values = [0 if place is None else tier[place] for place in places]
+            for number, one in derived:
+                values[number] = self._derived(tier, one)
+            found.append(tuple(values))
+        return tuple(found)
 
     def _of_tier(self, tier: list[int], identifier: int | None) -> int:
         if identifier in (SUM, NET):
             return self._derived(tier, identifier)
-        return tier[COUNTED.index(identifier)] if identifier in COUNTED else 0
+        place = None if identifier is None else _PLACES.get(identifier)
+        return 0 if place is None else tier[place]
 
     def _derived(self, registers: Sequence[int], identifier: int | None) -> int:
         forward, reverse = registers[0], registers[1]
