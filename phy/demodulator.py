@@ -25,6 +25,7 @@ from .tracking import Ending, PacketTracker
 _BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
 _ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
 _ENDS = 4  # end words of one packet that are held against its CRC: behind a packet that is lost, noise has many
+_LENGTHS = 2  # of the packet that are tried at every second look
 _TRIES = 16  # different readings of a packet that are held against its CRC: each may pass it wrongly once in 65536
 _TONE_SPREAD = 1.75  # what is left has less than this: there is a tone in it, swept or not
 _TONE_BITS = 4.0  # bit times over which a swept tone is averaged
@@ -159,7 +160,8 @@ class PacketDecoder:
             octets, changed = tracker.complete
             return self._packet(tracker, _Decoded(octets, True, changed, "tracked")), []
         lengths = self._possible_lengths(tracker)
-        return self._packet(tracker, self._check(tracker.soft, lengths, "tracked")), lengths
+        likeliest = self._likeliest(tracker.soft, tracker, lengths)
+        return self._packet(tracker, self._check(tracker.soft, likeliest, "tracked")), lengths
 
     def _looks(
         self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer,
@@ -242,6 +244,9 @@ class PacketDecoder:
             soft = estimate.soft[header : header + len(estimate.scores) * n].reshape(-1, n)
             line = WORD_DECODERS[self.options.word_decoder](self.profile.code, soft)
         octets = order_octets(line, self.profile)
+        level = np.abs(estimate.gains) / np.mean(np.abs(estimate.gains[: header + min(lengths) * n]))  # less behind the packet
+        words = -(level * estimate.symbols.real)[header:][: len(estimate.scores) * n].reshape(-1, n)
+        lengths = self._likeliest(words.astype(np.float32), tracker, lengths)
         right = next((length for length in lengths if self._is_lpdu(octets[:length])), None)
         length = lengths[0] if right is None else right
         changed = self._changed(tracker, line[:length])
@@ -273,6 +278,24 @@ class PacketDecoder:
             guesses = [*([ended] if ended is not None else []), *(words - k for k in last)]
         low, high = self.profile.min_octets, self.profile.max_octets
         return [n for n in dict.fromkeys(guesses) if low <= n <= high]
+
+    def _likeliest(self, words: NDArray[np.float32], tracker: PacketTracker, lengths: list[int]) -> list[int]:
+        """Those of the lengths that the received words speak for most: every length tried lets a wrong packet pass now and then.
+
+        Of a word that was sent the energy is worth more than it costs, of noise behind the packet less; a length's own end word
+        counts as a word. words: (W, n) soft bits in units of the amplitude, + means 0.
+        """
+        if len(lengths) <= _LENGTHS:
+            return lengths
+        soft = np.concatenate((words, tracker.soft[len(words) : max(lengths) + 1]))
+        cost = 0.5 * soft.shape[1]
+        sent = np.concatenate(([0.0], np.cumsum(self.profile.code.best(soft)[1] - cost)))
+        worth = sent[lengths]
+        if self.profile.end_words:
+            ends = np.append(soft @ (1.0 - 2.0 * self.profile.end_word) - cost, 0.0)
+            worth = worth + ends[np.minimum(lengths, len(soft))]
+        # The first one is where an end word was seen, if one was: a packet may go on behind it that is another one.
+        return list(dict.fromkeys((lengths[0], *(lengths[k] for k in np.argsort(-worth, kind="stable")))))[:_LENGTHS]
 
     def _end_word_at(self, tracker: PacketTracker) -> int | None:
         """Index of the last word that is likelier the end word than any code word."""
