@@ -26,6 +26,7 @@ from .errors import GraphError
 from .events import Event, Finished, Reading, StationEvent
 from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, channel_of, station_random
 from .protection import entropy, meter_keys
+from .repeating import RepeatedRequests
 
 # A Query ID goes to all and is answered by many; each round has one try and every other round takes the other carrier,
 # so that two rounds without an answer mean silence on both (choice, D).
@@ -172,7 +173,7 @@ class _Commissioning:
     code: int
 
 
-Pending = osgp.Discover | osgp.Request | _Commissioning
+Pending = osgp.Discover | osgp.Measure | osgp.Request | _Commissioning
 
 
 class ConcentratorBinding:
@@ -197,6 +198,7 @@ class ConcentratorBinding:
         self._node, self._discovers, self._on_table = node, discovers, on_table
         self._domain = mac.DomainId(bytes.fromhex(graph.domain))
         self._pending: dict[int, Pending] = {}
+        self._repeated = RepeatedRequests(node)
         self._reports = _Reports(name, graph.sample_rate)
         self._names = {bytes.fromhex(spec.unique_node_id): spec.name for spec in graph.stations}
         self._finished: tuple[float, Finished] | None = None
@@ -211,9 +213,13 @@ class ConcentratorBinding:
     def on_event(self, event: mac.Event, now: float) -> None:
         """See `Application`."""
         if isinstance(event, mac.ResponseReceived):
-            self._on_response(event, now)
+            self._on_answer(event.handle, event.apdu, now)
         elif isinstance(event, mac.TransactionDone):
-            self._on_done(event, now)
+            self._on_done(event.handle, None, now)
+        elif isinstance(event, mac.ProxyDone) and (outcome := self._repeated.on_done(event, now)) is not None:
+            if outcome.answer is not None:
+                self._on_answer(outcome.handle, outcome.answer, now)
+            self._on_done(outcome.handle, outcome.dead_link, now)
 
     def work(self, now: float) -> None:
         """See `Application`."""
@@ -242,34 +248,45 @@ class ConcentratorBinding:
             if not self._discovers:
                 self.concentrator.on_discovery_done(now)
                 return
-            self._reports.tell(now, "discover", f"asks who is there, round {action.round}")
+            through = f" behind {action.route.repeaters[-1][0]}/{action.route.repeaters[-1][1]}" if action.route else ""
+            self._reports.tell(now, "discover", f"asks who is there{through}, round {action.round}")
+            query = management.QueryId(management.QuerySelector.UNCONFIGURED).encode()
+            on_alternate = action.round % 2 == 0
+            if action.route:
+                self._pending[self._repeated.send(action.route, mac.Broadcast(), query, now, on_alternate)] = action
+                return
             handle = node.send_request(
                 mac.Broadcast(),
-                management.QueryId(management.QuerySelector.UNCONFIGURED).encode(),
+                query,
                 now,
                 retries=DISCOVERY_TRIES - 1,
                 transmit_time=mac.transmit_time(DISCOVERY_CODE),
                 max_responses=ANY_NUMBER,
-                alternate=action.round % 2 == 0,
+                alternate=on_alternate,
             )
             self._pending[handle] = action
         elif isinstance(action, osgp.Commission):
             entry = mac.DomainEntry(self._domain, action.subnet, action.node)
             self._commission(action, management.UpdateDomain(0, entry), now)
         else:
-            target = mac.SubnetNode(action.subnet, action.node)
-            self._pending[node.send_request(target, action.apdu, now, retries=RETRIES)] = action
+            query = management.QuerySignalStrength().encode()
+            apdu = query if isinstance(action, osgp.Measure) else action.apdu
+            self._pending[self._request(action.route, mac.SubnetNode(action.subnet, action.node), apdu, now)] = action
+
+    def _request(self, route: osgp.Route, target: mac.SubnetNode | mac.UniqueId, apdu: bytes, now: float) -> int:
+        if route:
+            return self._repeated.send(route, target, apdu, now)
+        return self._node.send_request(target, apdu, now, retries=RETRIES)
 
     def _commission(self, action: osgp.Commission, request: _ManagementRequest, now: float) -> None:
         target = mac.UniqueId(action.unique_node_id)
-        handle = self._node.send_request(target, request.encode(), now, retries=RETRIES)
-        self._pending[handle] = _Commissioning(action, request.CODE)
+        self._pending[self._request(action.route, target, request.encode(), now)] = _Commissioning(action, request.CODE)
 
-    def _on_response(self, event: mac.ResponseReceived, now: float) -> None:
-        pending = self._pending.get(event.handle)
+    def _on_answer(self, handle: int, apdu: bytes, now: float) -> None:
+        pending = self._pending.get(handle)
         if isinstance(pending, osgp.Discover):
             try:
-                report = management.decode_response(management.QueryId.CODE, event.apdu)
+                report = management.decode_response(management.QueryId.CODE, apdu)
             except mac.DecodeError:
                 return
             if isinstance(report, management.IdReport):
@@ -277,13 +294,16 @@ class ConcentratorBinding:
             return
         if pending is None:
             return
-        del self._pending[event.handle]
+        del self._pending[handle]
         if isinstance(pending, osgp.Request):
-            self.concentrator.on_response(pending.request_id, event.apdu, now)
+            self.concentrator.on_response(pending.request_id, apdu, now)
+            return
+        if isinstance(pending, osgp.Measure):
+            self.concentrator.on_measured(_margin_db(apdu), now)
             return
         action = pending.action
         try:
-            done = isinstance(management.decode_response(pending.code, event.apdu), management.Done)
+            done = isinstance(management.decode_response(pending.code, apdu), management.Done)
         except mac.DecodeError:
             done = False
         if done and pending.code == management.UpdateDomain.CODE:
@@ -292,12 +312,14 @@ class ConcentratorBinding:
         else:
             self.concentrator.on_commissioned(action.unique_node_id, done, now)
 
-    def _on_done(self, event: mac.TransactionDone, now: float) -> None:
-        pending = self._pending.pop(event.handle, None)
+    def _on_done(self, handle: int, dead_link: int | None, now: float) -> None:
+        pending = self._pending.pop(handle, None)
         if isinstance(pending, osgp.Discover):
-            self.concentrator.on_discovery_done(now)
+            self.concentrator.on_discovery_done(now, dead_link)
         elif isinstance(pending, osgp.Request):
-            self.concentrator.on_response(pending.request_id, None, now)
+            self.concentrator.on_response(pending.request_id, None, now, dead_link)
+        elif isinstance(pending, osgp.Measure):
+            self.concentrator.on_measured(None, now, dead_link)
         elif isinstance(pending, _Commissioning):
             self.concentrator.on_commissioned(pending.action.unique_node_id, False, now)
 
@@ -346,9 +368,20 @@ class ConcentratorBinding:
             tell(now, "meter_silent", f"{name} does not answer", unique_node_id=uid_hex)
         elif isinstance(event, osgp.MeterBack):
             tell(now, "meter_back", f"{name} answers again", unique_node_id=uid_hex)
+        elif isinstance(event, osgp.RouteChanged):
+            how = f"through {event.route}" if event.route else "directly"
+            tell(now, "route_changed", f"{name} is reached {how} now", unique_node_id=uid_hex, route=str(event.route))
         elif isinstance(event, osgp.RequestRefused):
             tell(now, "request_refused", f"{event.table} of {name}: {event.reason}", unique_node_id=uid_hex,
                  table=event.table)  # fmt: skip
+
+
+def _margin_db(apdu: bytes) -> float | None:
+    try:
+        report = management.decode_response(management.QuerySignalStrength.CODE, apdu)
+    except mac.DecodeError:
+        return None
+    return report.target.margin_db if isinstance(report, management.SignalStrengthReport) else None
 
 
 def concentrator_config(graph: Graph, spec: ConcentratorStation) -> osgp.ConcentratorConfig:
@@ -374,6 +407,7 @@ def concentrator_config(graph: Graph, spec: ConcentratorStation) -> osgp.Concent
         period=spec.period_s,
         rediscover=spec.rediscover_s,
         read_set=read_set,
+        max_repeaters=spec.max_repeaters,
     )
 
 

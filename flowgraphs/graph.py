@@ -126,6 +126,7 @@ class ConcentratorStation(Station, frozen=True, tag="concentrator"):
 
     period_s: from pass to pass; left out = one pass, then the graph ends.    rediscover_s: between discoveries.
     first_meter_node: first address it gives.    tables: what it reads; left out = the usual set.
+    max_repeaters: most meters that repeat for another one that is out of reach; 0 = every meter is asked directly.
     """
 
     subnet: Subnet = 1
@@ -134,6 +135,7 @@ class ConcentratorStation(Station, frozen=True, tag="concentrator"):
     period_s: Positive | None = None
     rediscover_s: Positive | None = None
     tables: list[str] | None = None
+    max_repeaters: Annotated[int, Meta(ge=0, le=16)] = 0
 
 
 class ReaderStation(Station, frozen=True, tag="reader"):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ConcentratorConfig,
         Discover,
         Event,
+        Measure,
         MeterBack,
         MeterCommissioned,
         MeterFound,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
         ReadingDone,
         Request,
         RequestRefused,
+        Route,
+        RouteChanged,
         TableRead,
     )
     from .context import Context
@@ -103,9 +106,9 @@ _HOMES: Final = {
     "table": "TableName TableSpec table table_id table_number tables",
     "access": "AccessLevel Port Session",
     "concentrator": (
-        "Action Commission CommissionFailed Concentrator ConcentratorConfig Discover Event MeterBack "
+        "Action Commission CommissionFailed Concentrator ConcentratorConfig Discover Event Measure MeterBack "
         "MeterCommissioned MeterFound MeterSilent PassDone Quantity Reading ReadingDone Request "
-        "RequestRefused TableRead"
+        "RequestRefused Route RouteChanged TableRead"
     ),
     "context": "Context",
     "errors": (
@@ -187,6 +190,7 @@ __all__ = [
     "LoadModel",
     "LocalProtocolError",
     "Mains",
+    "Measure",
     "MepSuite",
     "Meter",
     "MeterBack",
@@ -220,6 +224,8 @@ __all__ = [
     "RequestServed",
     "Response",
     "ResultCode",
+    "Route",
+    "RouteChanged",
     "Saved",
     "SecurityMode",
     "Service",

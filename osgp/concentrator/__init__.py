@@ -1,6 +1,6 @@
 """A data concentrator: finds meters it was not told about, gives them addresses and reads them."""
 
-from .actions import Action, Commission, Discover, Request
+from .actions import Action, Commission, Discover, Measure, Request
 from .config import ConcentratorConfig
 from .engine import Concentrator
 from .events import (
@@ -13,9 +13,11 @@ from .events import (
     PassDone,
     ReadingDone,
     RequestRefused,
+    RouteChanged,
     TableRead,
 )
 from .reading import Quantity, Reading
+from .topology import Route
 
 __all__ = [
     "Action",
@@ -25,6 +27,7 @@ __all__ = [
     "ConcentratorConfig",
     "Discover",
     "Event",
+    "Measure",
     "MeterBack",
     "MeterCommissioned",
     "MeterFound",
@@ -35,5 +38,7 @@ __all__ = [
     "ReadingDone",
     "Request",
     "RequestRefused",
+    "Route",
+    "RouteChanged",
     "TableRead",
 ]

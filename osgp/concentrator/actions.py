@@ -1,19 +1,25 @@
 """What the concentrator wants done by the network below. One action is out at a time.
 
-`deadline` is the instant (s) at which the concentrator itself gives up waiting for the feedback.
+`deadline` is the instant (s) at which the concentrator itself gives up waiting for the feedback. `route`: meters that repeat.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .topology import DIRECT, Route
+
 
 @dataclass(frozen=True, slots=True)
 class Discover:
-    """Ask all unconfigured nodes who they are. Feedback: `on_discovered` for each answer, then `on_discovery_done`."""
+    """Ask all unconfigured nodes who they are. Feedback: `on_discovered` for each answer, then `on_discovery_done`.
+
+    Along a route the last station of it asks those that it hears, and tells of the first that answers.
+    """
 
     round: int
     deadline: float
+    route: Route = DIRECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class Commission:
     subnet: int
     node: int
     deadline: float
+    route: Route = DIRECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,17 @@ class Request:
     node: int
     apdu: bytes
     deadline: float
+    route: Route = DIRECT
 
 
-Action = Discover | Commission | Request
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Find out how well the node at subnet/node hears the station before it on the route. Feedback: `on_measured`."""
+
+    subnet: int
+    node: int
+    deadline: float
+    route: Route = DIRECT
+
+
+Action = Discover | Commission | Measure | Request

@@ -11,6 +11,7 @@ from ..plc import Limits
 from ..security import ClientSecurity, Key, SecurityMode, client_security
 from ..security.modes import FRESH
 from ..table import table
+from .topology import Route
 
 READ_SET: Final = ("BT00", "BT01", "ET03", "ET04", "BT21", "BT22", "BT23", "BT27", "BT28", "BT52", "BT03")
 # Octets read of tables of which only the beginning is wanted: the serial number, and everything up to idt_version.
@@ -19,6 +20,7 @@ PREFIXES: Final = {"ET03": 30, "ET04": 117}
 STABLE: Final = frozenset(("BT00", "BT01", "BT20", "BT21", "BT22", "BT27", "ET03"))
 LAST_SUBNET: Final = 255  # EN 14908-1
 LAST_NODE: Final = 127  # EN 14908-1
+MOST_REPEATERS: Final = 16  # stations that a message of proxy repeating can name (grade B)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,12 @@ class ConcentratorConfig:
         tries: sendings of one request, byte for byte the same, before the meter counts as silent.
         resyncs: refusals for the sequence number (0x0C) in a row before the meter is given up for this pass.
         commission_tries: sendings of one commissioning.
+        max_repeaters: most meters that repeat on the way to another one, 0..16; 0: every meter is asked directly.
+        route_tries: other routes tried in one turn before a meter counts as silent, or measured for one with a weak last link.
+        good_margin_db: signal margin of a last link that makes looking for a better one worth nothing (ET04's lowest class).
+        routes: routes of meters in `known`, by unique id; those without are tried directly first.
         silent_tries: turns a silent meter gets in one pass; before each further one there is a discovery.
-        answer_time: s after which an action without feedback counts as failed.
+        answer_time: s after which an action without feedback counts as failed; for each repeater on the way as much again.
         period: s from the start of one pass to the next; None: one pass, then done.
         rediscover: s between discoveries; None: only at the start, and when a meter is silent.
         reread_stable: read the tables that rarely change in every pass.
@@ -67,6 +73,10 @@ class ConcentratorConfig:
     tries: int = 2
     resyncs: int = 3
     commission_tries: int = 3
+    max_repeaters: int = 0
+    route_tries: int = 4
+    good_margin_db: float = 9.0
+    routes: Mapping[bytes, Route] = field(default_factory=dict)
     silent_tries: int = 2
     answer_time: float = 60.0
     period: float | None = None
@@ -80,6 +90,11 @@ class ConcentratorConfig:
         for name in ("empty_rounds", "max_rounds", "tries", "resyncs", "commission_tries", "silent_tries"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.max_repeaters <= MOST_REPEATERS or self.route_tries < 0:
+            raise ConfigurationError(
+                f"max_repeaters must be 0..{MOST_REPEATERS} and route_tries not negative, "
+                f"got {self.max_repeaters} and {self.route_tries}"
+            )
         for name in ("answer_time", "period", "rediscover"):
             value = getattr(self, name)
             if value is not None and not value > 0.0:

@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
 from ..errors import LocalProtocolError
 from ..security import SEQUENCE_MODULUS
-from .actions import Action, Commission, Discover, Request
+from .actions import Action, Commission, Discover, Measure, Request
 from .config import ConcentratorConfig
 from .events import (
     CommissionFailed,
@@ -27,27 +26,15 @@ from .events import (
     PassDone,
     ReadingDone,
     RequestRefused,
+    RouteChanged,
     TableRead,
 )
 from .reading import build_reading
+from .routing import Routing, Station
 from .session import Outcome, Session, Verdict
+from .topology import DIRECT, Route
 
 Phase = Enum("Phase", "STOPPED WORKING WAITING DONE")
-
-
-@dataclass(slots=True, eq=False)
-class Station:
-    """A meter as the concentrator sees it."""
-
-    unique_node_id: bytes
-    program_id: bytes
-    address: tuple[int, int]
-    session: Session
-    commissioned: bool = False
-    silent: bool = False
-    turns: int = 0  # in this pass
-    tries: int = 0  # of the action that is out
-    set_aside: bool = False  # commissioning failed in this discovery
 
 
 class Concentrator:
@@ -89,8 +76,17 @@ class Concentrator:
         self._failed: list[bytes] = []
         self._pass_at: float | None = None
         self._discover_at: float | None = None
+        self._routing = Routing(self.config)
+        self._topology = self._routing.topology
+        self._agents: deque[Station] = deque()  # that have not asked their neighbours yet
+        self._agent: Station | None = None  # that does so now
+        self._to_measure: deque[Station] = deque()
+        self._measuring: Station | None = None  # the first of these
+        self._margins: dict[Route, float] = {}  # of the routes to it
         for unique_node_id, address in self.config.known.items():
-            self._add(unique_node_id, bytes(8), address).commissioned = True
+            station = self._add(unique_node_id, bytes(8), address)
+            station.commissioned = True
+            station.route = self.config.routes.get(unique_node_id, DIRECT)
 
     # driving
 
@@ -133,6 +129,9 @@ class Concentrator:
             case Commission(unique_node_id=unique_node_id):
                 self._queued = None
                 self.on_commissioned(unique_node_id, False, now)
+            case Measure():
+                self._queued = None
+                self.on_measured(None, now)
             case Request(request_id=request_id):
                 self._queued = None
                 self.on_response(request_id, None, now)
@@ -165,17 +164,21 @@ class Concentrator:
             station = self._add(unique_node_id, program_id, address)
         station.program_id = program_id
         station.commissioned = False
+        station.route = self._out.route
+        self._topology.forget(station.address)
         station.session.restart()
         self._to_commission.append(station)
 
-    def on_discovery_done(self, now: float) -> None:
-        """The discovery that is out brings no more answers."""
+    def on_discovery_done(self, now: float, dead_link: int | None = None) -> None:
+        """The discovery that is out brings no more answers; `dead_link`: see `on_response`, of those before the last."""
         if not isinstance(self._out, Discover):
             self.ignored["discovery done"] += 1
             return
-        self._out = None
+        out, self._out = self._out, None
+        if self._agent is not None and out.route:
+            self._topology.note(Route(out.route.repeaters[:-1]), self._agent.address, now, dead_link)
         self._empty = 0 if self._news else self._empty + 1
-        if self._empty >= self.config.empty_rounds or self._round >= self.config.max_rounds:
+        if self._empty >= self.config.empty_rounds or self._round >= self.config.max_rounds or dead_link is not None:
             self._round = 0
         else:
             self._round += 1
@@ -194,6 +197,11 @@ class Concentrator:
             station.commissioned = True
             station.tries = 0
             self._events.append(MeterCommissioned(now, unique_node_id, subnet, node))
+            self._topology.note(station.route, station.address, now)
+            if self._routing.may_repeat(station) and station not in self._agents:
+                self._agents.append(station)
+            if self.config.max_repeaters and station not in self._to_measure:
+                self._to_measure.append(station)
             self._heard_from(station, now)
             if station not in self._to_read and station not in self._again:
                 self._to_read.append(station)
@@ -204,21 +212,51 @@ class Concentrator:
             self._events.append(CommissionFailed(now, unique_node_id, subnet, node, "no confirmation"))
         self._proceed(now)
 
-    def on_response(self, request_id: int, apdu: bytes | None, now: float) -> None:
-        """The answer to the request that is out; None: there was none."""
+    def on_measured(self, margin_db: float | None, now: float, dead_link: int | None = None) -> None:
+        """Signal margin of the last link of the route to be measured; None: no answer. `dead_link`: see `on_response`."""
+        if not isinstance(self._out, Measure):
+            self.ignored["measured"] += 1
+            return
+        self._out = None
+        station = self._to_measure[0]
+        station.tried.add(station.way)
+        if margin_db is not None or dead_link is not None:
+            self._topology.note(station.way, station.address, now, dead_link)
+        if margin_db is not None:
+            self._margins[station.way] = margin_db
+            self._topology.measured(station.way, station.address, margin_db)
+        good = margin_db is not None and margin_db >= self.config.good_margin_db
+        enough = good or len(station.tried) > self.config.route_tries
+        way = None if enough else self._routing.other(station, now, by_new_link=True)
+        if way is not None:
+            station.way = way
+        else:
+            self._to_measure.popleft()
+            self._measuring = None
+            if self._margins:
+                station.way = max(self._margins, key=self._margins.__getitem__)
+                self._keep_way(station, now)
+        self._proceed(now)
+
+    def on_response(self, request_id: int, apdu: bytes | None, now: float, dead_link: int | None = None) -> None:
+        """The answer to the request that is out; None: there was none.
+
+        `dead_link`: number of the link of its route that failed, 1 from the concentrator to the first station; None: unknown.
+        """
         if not isinstance(self._out, Request) or self._out.request_id != request_id or self._reading is None:
             self.ignored["response"] += 1
             return
         self._out = None
         station = self._reading
         if apdu is None:
-            self._no_answer(station, now)
+            self._no_answer(station, now, dead_link)
         else:
             outcome = station.session.receive(apdu, *station.address)
             if outcome.verdict is Verdict.BAD:
                 self._no_answer(station, now)
             else:
                 station.tries = 0
+                self._came_by(station, now)
                 self._heard_from(station, now)
                 self._judge(station, outcome, now)
         self._proceed(now)
@@ -239,9 +277,11 @@ class Concentrator:
             self._begin_discovery(now)
 
     def _begin_discovery(self, now: float) -> None:
-        self._round, self._empty = 1, 0
+        self._round, self._empty, self._agent = 1, 0, None
         for station in self.stations.values():
             station.set_aside = False
+        near = filter(self._routing.may_repeat, self.stations.values())
+        self._agents = deque(sorted(near, key=lambda station: len(station.route)))
         if self.config.rediscover is not None:
             self._discover_at = now + self.config.rediscover
 
@@ -253,13 +293,21 @@ class Concentrator:
             elif self._round:
                 self._news = 0
                 self._heard.clear()
-                self._send(Discover(self._round, now + self.config.answer_time))
+                agent = self._agent
+                route = DIRECT if agent is None else self._routing.through(agent)
+                self._send(Discover(self._round, self._deadline(now, route), route))
+            elif self._agents:
+                self._agent = self._agents.popleft()
+                self._round, self._empty = 1, 0
+            elif self._to_measure:
+                self._measure(self._to_measure[0], now)
             elif self._reading is not None:
                 self._ask(self._reading, now)
             elif self._to_read:
                 self._reading = self._to_read.popleft()
                 self._reading.turns += 1
                 self._reading.tries = 0
+                self._routing.start(self._reading, now)
                 self._reading.session.begin()
             elif self._again:
                 self._to_read.extend(self._again)
@@ -274,7 +322,14 @@ class Concentrator:
     def _commission(self, station: Station, now: float) -> None:
         station.tries += 1
         subnet, node = station.address
-        self._send(Commission(station.unique_node_id, subnet, node, now + self.config.answer_time))
+        self._send(Commission(station.unique_node_id, subnet, node, self._deadline(now, station.route), station.route))
+
+    def _measure(self, station: Station, now: float) -> None:
+        if self._measuring is not station:
+            self._measuring = station
+            self._margins.clear()
+            self._routing.start(station, now)
+        self._send(Measure(*station.address, self._deadline(now, station.way), station.way))
 
     def _ask(self, station: Station, now: float) -> None:
         if station.session.finished:
@@ -283,7 +338,10 @@ class Concentrator:
         station.tries += 1
         self._request_id += 1
         apdu = station.session.request(*station.address)
-        self._send(Request(self._request_id, *station.address, apdu, now + self.config.answer_time))
+        self._send(Request(self._request_id, *station.address, apdu, self._deadline(now, station.way), station.way))
+
+    def _deadline(self, now: float, route: Route) -> float:
+        return now + self.config.answer_time * (1 + len(route))
 
     def _judge(self, station: Station, outcome: Outcome, now: float) -> None:
         match outcome.verdict:
@@ -308,8 +366,26 @@ class Concentrator:
         self._read.append(station.unique_node_id)
         self._events.append(ReadingDone(now, reading))
 
-    def _no_answer(self, station: Station, now: float) -> None:
-        if station.tries < self.config.tries:
+    def _came_by(self, station: Station, now: float) -> None:
+        """An answer came along the route that was tried: it is the meter's from now on."""
+        self._topology.note(station.way, station.address, now)
+        station.tried.clear()
+        self._keep_way(station, now)
+
+    def _keep_way(self, station: Station, now: float) -> None:
+        if station.way != station.route:
+            station.route = station.way
+            self._events.append(RouteChanged(now, station.unique_node_id, station.route))
+
+    def _no_answer(self, station: Station, now: float, dead_link: int | None = None) -> None:
+        if dead_link is not None and self.config.max_repeaters:
+            self._topology.note(station.way, station.address, now, dead_link)
+        if station.tries < self.config.tries and self._topology.is_usable(station.way, station.address, now):
+            return
+        if not station.way and dead_link is None:
+            self._topology.note(station.way, station.address, now, dead_link=1)
+        if self._routing.take_another(station, now):
+            station.tries = 0
             return
         self._reading = None
         station.session.abandon()
@@ -342,6 +418,7 @@ class Concentrator:
         session = Session(security, self.config, self._rng.randrange(SEQUENCE_MODULUS))
         station = Station(unique_node_id, program_id, address, session)
         self.stations[unique_node_id] = station
+        self._routing.add(station)
         return station
 
     def _free_address(self) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..services import ResultCode
 from ..value import TableValue
 from .reading import Reading
+from .topology import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,15 @@ class MeterBack:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteChanged:
+    """A meter is reached another way now."""
+
+    at: float
+    unique_node_id: bytes
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRefused:
     """A table could not be read. `result` is the meter's code, None when we gave up ourselves; `reason` says it in words."""
 
@@ -113,6 +123,7 @@ Event = (
     | ReadingDone
     | MeterSilent
     | MeterBack
+    | RouteChanged
     | RequestRefused
     | PassDone
 )
