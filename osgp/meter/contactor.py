@@ -85,7 +85,8 @@ class Contactor(Subsystem):
             values = {"sub_interval": seconds, "multiplier": multiplier, "threshold": threshold}
             put(host.store, "ET80", values | {"enabled": int(self._settings.average is not None)})
 
-        identity, ports = host.find(Identity), host.find(PortTables)
+        self._identity = identity = host.find(Identity)
+        ports = host.find(PortTables)
         if identity is not None:
             identity.show(lambda now: {"push_close_locked": self.button_locked})
         if ports is not None and host.config.firmware[:2] >= (4, 50):
@@ -248,7 +249,11 @@ class Contactor(Subsystem):
     def refresh(self, identifier: str, now: float) -> None:
         store = self._host.store
         if identifier == "ET23":
-            store.update("ET23", {"disconnect_state": int(self.switch.state), "active_calendar_id": self._calendar_id()})
+            received, validated = self._identity.messages if self._identity is not None else (0, 0)
+            store.update("ET23", {
+                "messages_received": received & 0xFFFFFFFF, "messages_validated": validated & 0xFFFFFFFF,
+                "disconnect_state": int(self.switch.state), "active_calendar_id": self._calendar_id(),
+            })  # fmt: skip
             return
         control = BY_CURRENT if self._settings.by_current else 0
         values: dict[str, Any] = {

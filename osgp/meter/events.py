@@ -24,6 +24,7 @@ class RefusalReason(Enum):
     LOCKED_OUT = "the port is locked after failed authentications"
     NOT_AUTHENTICATED = "the network layer did not authenticate the sender"
     NOT_COMMISSIONED = "no commissioning message that can be answered"
+    KEY_EXHAUSTED = "the key has been used as often as it may"
     BROADCAST_WINDOW = "a broadcast outside the window"
     NO_SUCH_TABLE = "no such table"
     NO_ACCESS = "key may not do that"

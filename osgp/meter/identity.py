@@ -84,8 +84,14 @@ class PowerLine(Protocol):
 
     address: tuple[int, int]
     commissionings: DailyLimit
-    unicast: KeyUse
     broadcast: KeyUse
+    received: int
+    validated: int
+
+    @property
+    def unicast(self) -> KeyUse:
+        """Uses of the unicast key."""
+        ...
 
     @property
     def sequence(self) -> int:
@@ -116,6 +122,11 @@ class Identity(Subsystem):
         self._plc = plc
         self._idt_version = 0
         self._shown: list[Callable[[float], Mapping[str, Any]]] = []
+
+    @property
+    def messages(self) -> tuple[int, int]:
+        """Explicit messages of the power line received, and validated: ET23."""
+        return self._plc.received, self._plc.validated
 
     def show(self, values: Callable[[float], Mapping[str, Any]]) -> None:
         """Another subsystem has fields of ET54."""

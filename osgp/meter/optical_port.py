@@ -38,8 +38,8 @@ class OpticalPort:
 
     def server(self, config: OpticalConfig | None = None) -> OpticalServer:
         """An engine in front of this meter."""
-        server = OpticalServer(self, config)
         tables = self._meter.find(PortTables)
+        server = OpticalServer(self, config, None if tables is None else tables.lockout)
         if tables is not None:
             tables.watch(Port.OPTICAL, lambda: PortStatus(3 if server.state is State.SESSION else 0))
         return server
@@ -59,6 +59,8 @@ class OpticalPort:
     def refused(self, user_id: int, now: float) -> None:
         """See `OpticalHost`."""
         self._meter.signal(AuthenticationFailed(Port.OPTICAL), now)
+        if (tables := self._meter.find(PortTables)) is not None:
+            tables.touch()  # its lock-out
 
     def settings(self, now: float) -> OpticalSettings:
         """See `OpticalHost`. A meter without power ignores the line."""

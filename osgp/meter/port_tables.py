@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from ..access import Port
 from ..firmware import has
+from ..security.lockout import Lockout
 from ..table import table
 from .subsystem import Host, Subsystem
 
@@ -49,13 +50,18 @@ class PortStatus:
 
 
 class PortTables(Subsystem):
-    """See the text of this module."""
+    """See the text of this module.
+
+    Attributes:
+        lockout: of the optical port; who counts in it calls `touch`.
+    """
 
     name: ClassVar[str] = "port_tables"
     live = frozenset(("ET89",))
 
     def __init__(self) -> None:
         super().__init__()
+        self.lockout = Lockout()
         self._status: dict[Port, Callable[[], PortStatus]] = {}
         self._shown: list[Callable[[float], Mapping[str, Any]]] = []
         self._seen: tuple[list[dict[str, Any]], bytes] = ([], b"")  # what they said last, and the table then
@@ -95,3 +101,12 @@ class PortTables(Subsystem):
             store[f"{path}.tls_state"] = status.tls_state
             store[f"{path}.tls_error"] = status.tls_error
             store[f"{path}.tls_error_count"] = status.tls_errors & 0xFFFF
+
+    # what must survive
+
+    def snapshot(self) -> bytes:
+        return bytes((1,)) + self.lockout.state()
+
+    def restore(self, octets: bytes, now: float) -> None:
+        if octets[:1] == b"\1":
+            self.lockout.restore(octets[1:])

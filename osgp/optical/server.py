@@ -36,6 +36,9 @@ EVENTS_KEPT: Final = 1000
 class OpticalServer:
     """The meter's end of one optical line.
 
+    Args:
+        host: what stands behind.    config: see `OpticalConfig`.    lockout: of the port, for who keeps it over a restart.
+
     Attributes:
         state: of the session.    level: what the password opened.    results: answers by result code.    rate: Bd.
 
@@ -44,7 +47,7 @@ class OpticalServer:
         server.receive_octets(octets, now); out = server.octets_to_send(now)
     """
 
-    def __init__(self, host: OpticalHost, config: OpticalConfig | None = None) -> None:
+    def __init__(self, host: OpticalHost, config: OpticalConfig | None = None, lockout: Lockout | None = None) -> None:
         self.config = config or OpticalConfig()
         self.state = State.BASE
         self.level = AccessLevel.OPEN
@@ -62,7 +65,7 @@ class OpticalServer:
         self._quiet_until: float | None = None  # silence ends the session
         self._limit_at: float | None = None  # the session limit
         self._ignore_until = 0.0
-        self._lockout = Lockout()
+        self._lockout = lockout or Lockout()
         self._pending_rate: int | None = None
 
     @property

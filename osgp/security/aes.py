@@ -34,6 +34,7 @@ from ..errors import BadDigest, ConfigurationError
 from .apdu import MESSAGE_CODE, SHORTEST_RESPONSE, split, split_request
 from .exchange import AUTHENTICATION_FAILURE, NO_TAG, SEQUENCE_OCTETS, TAG_OCTETS, Exchange, Link
 from .keys import PSK_OCTETS, Key
+from .usage import AES_KEY_USAGE, KeyUse
 
 AES_SUITE_NAME: Final = "OSGP-AES-128-PSK (project profile, not interoperable with TS 104 001)"
 LABEL_ENCRYPTION: Final = b"OSGP-ENC"
@@ -73,9 +74,12 @@ class AesSuite:
         psk: the meter's PSK, 16 octets.    unique_node_id: the meter's 6 octets.    link: its place.
         nonces: of the commissioning, 32 octets; without them the keys are the same after every restart, and then
             sequence numbers must not be.
+
+    Attributes:
+        use: requests that were opened with these keys and carried out.
     """
 
-    __slots__ = ("_ccm", "_id", "_mac", "_place", "level", "link")
+    __slots__ = ("_ccm", "_id", "_mac", "_place", "level", "link", "use")
 
     def __init__(self, psk: Key, unique_node_id: bytes, link: Link, nonces: bytes = b"") -> None:
         if psk.kind != "PSK":
@@ -84,6 +88,7 @@ class AesSuite:
         self._ccm = AESCCM(derive(psk, LABEL_ENCRYPTION, context).reveal(), tag_length=TAG_OCTETS)
         self._mac = derive(psk, LABEL_MAC, context)
         self._id, self.link, self.level = unique_node_id, link, psk.kind
+        self.use = KeyUse(AES_KEY_USAGE)
         self._place = bytes((link.subnet, link.node, MESSAGE_CODE))
 
     @property
@@ -143,6 +148,11 @@ class AesExchange(Exchange):
         super().__init__(pdu, sequence, octets, suite.level)
         self._suite = suite
         self._sealed: tuple[bytes, bytes] | None = None  # response PDU and its octets: a nonce serves one answer
+
+    @property
+    def use(self) -> KeyUse:
+        """See `Exchange`."""
+        return self._suite.use
 
     def seal_response(self, pdu: bytes) -> bytes:
         """See `Exchange`. ConfigurationError when another answer was sealed before."""

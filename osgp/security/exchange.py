@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..errors import ConfigurationError
+from .usage import KeyUse
 
 TAG_OCTETS: Final = 8  # digest or tag, the same size in every suite
 SEQUENCE_OCTETS: Final = 4  # big endian
@@ -56,6 +57,11 @@ class Exchange(ABC):
 
     def __init__(self, pdu: bytes, sequence: int, octets: bytes, level: str) -> None:
         self.pdu, self.sequence, self.octets, self.level = pdu, sequence, octets, level
+
+    @property
+    def use(self) -> KeyUse | None:
+        """Uses of the key agreed on for this client alone; None: the key is the meter's for good."""
+        return None
 
     @property
     def tag(self) -> bytes:

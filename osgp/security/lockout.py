@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..errors import ConfigurationError
+
+_STATE: Final = struct.Struct(">HId")
+STATE_OCTETS: Final = _STATE.size
 
 
 @dataclass(slots=True)
@@ -47,6 +52,15 @@ class Lockout:
     def passed(self) -> None:
         """An authentication succeeded."""
         self.failures = 0
+
+    def state(self) -> bytes:
+        """What must survive a restart: a port is not opened by switching the meter off and on."""
+        return _STATE.pack(min(self.failures, 0xFFFF), self.lockouts & 0xFFFFFFFF, self._until)
+
+    def restore(self, octets: bytes) -> None:
+        """Take it back; octets of another size change nothing."""
+        if len(octets) == _STATE.size:
+            self.failures, self.lockouts, self._until = _STATE.unpack(octets)
 
     def override(self) -> None:
         """Open the port again (alarm "access lockout override")."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ..errors import BadDigest, LocalProtocolError
+from ..errors import BadDigest, ConfigurationError, LocalProtocolError
 from .aes import AES_SUITE_NAME
 from .apdu import unsealed
 from .commissioning import Entropy, Initiator, Responder
@@ -15,8 +15,11 @@ from .exchange import Exchange, Link, Suite
 from .keys import Key
 from .oma import OmaSuite
 from .rc4 import Rc4Suite
+from .usage import RENEWAL, KeyUse
 
 FRESH: Final[Entropy] = secrets.token_bytes
+RENEWAL_TRIES: Final = 6  # messages of a renewal sent before it is put off; two are needed. Grade D
+LATER: Final = 50  # part of the uses until then after which a renewal is tried again. Grade D
 
 
 class SecurityMode(StrEnum):
@@ -65,6 +68,11 @@ class MeterSecurity:
             self._old = (OmaSuite(omak, digests_refusals),)
         if mode is SecurityMode.RC4:
             self._old += (Rc4Suite(omak),)
+
+    @property
+    def uses(self) -> tuple[KeyUse, ...]:
+        """Uses of the keys agreed on with clients."""
+        return tuple(suite.use for suite in self._responder.sessions)
 
     @property
     def _speaks_aes(self) -> bool:
@@ -151,14 +159,25 @@ class DirectClient:
 
 
 class AesClient:
-    """The AES profile: commissions itself with the meter before the first request, and again when the meter lost its keys."""
+    """The AES profile: commissions itself with the meter before the first request, again when the meter lost its keys, and again
+    before the keys have been used too often.
 
-    __slots__ = ("_entropy", "_id", "_initiator", "_link", "_psk")
+    Args:
+        psk: of the meter.    unique_node_id: its 6 octets.    entropy: makes nonces.
+        renewal: requests sealed after which new keys are agreed on; when the meter does not answer then, the old ones serve on
+            and it is tried again later.
+    """
 
-    def __init__(self, psk: Key, unique_node_id: bytes, entropy: Entropy = FRESH) -> None:
-        self._psk, self._id, self._entropy = psk, unique_node_id, entropy
+    __slots__ = ("_entropy", "_id", "_initiator", "_link", "_psk", "_renewal", "_renewing", "_sealed", "_tries")
+
+    def __init__(self, psk: Key, unique_node_id: bytes, entropy: Entropy = FRESH, renewal: int = RENEWAL) -> None:
+        if renewal < 1:
+            raise ConfigurationError(f"renewal is at least 1 request, got {renewal}")
+        self._psk, self._id, self._entropy, self._renewal = psk, unique_node_id, entropy, renewal
         self._initiator: Initiator | None = None
         self._link: Link | None = None
+        self._renewing: Initiator | None = None
+        self._sealed = self._tries = 0
 
     @property
     def name(self) -> str:
@@ -168,26 +187,42 @@ class AesClient:
     def prepare(self, link: Link) -> bytes | None:
         """See `ClientSecurity`."""
         if self._initiator is None or self._link != link:
-            self._link = link
-            self._initiator = Initiator(self._psk, self._id, link, self._entropy)
-        return self._initiator.octets if self._initiator.suite is None else None
+            self.forget()
+            self._link, self._initiator = link, Initiator(self._psk, self._id, link, self._entropy)
+        if self._initiator.suite is None:
+            return self._initiator.octets
+        return self._renew(link) if self._sealed >= self._renewal else None
+
+    def _renew(self, link: Link) -> bytes | None:
+        if self._renewing is None:
+            self._renewing, self._tries = Initiator(self._psk, self._id, link, self._entropy), 0
+        if self._tries >= RENEWAL_TRIES:
+            self._renewing, self._sealed = None, self._renewal - max(1, self._renewal // LATER)
+            return None
+        self._tries += 1
+        return self._renewing.octets
 
     def receive(self, octets: bytes) -> int | None:
         """See `ClientSecurity`."""
-        if self._initiator is None:
+        initiator = self._renewing or self._initiator
+        if initiator is None:
             raise LocalProtocolError("nothing was to be prepared")
-        self._initiator.receive(octets)
-        return self._initiator.sequence
+        initiator.receive(octets)
+        if initiator.suite is not None:
+            self._initiator, self._renewing, self._sealed = initiator, None, 0
+        return initiator.sequence
 
     def seal_request(self, pdu: bytes, sequence: int, link: Link) -> Exchange:
         """See `ClientSecurity`."""
         if self._initiator is None or self._initiator.suite is None:
             raise LocalProtocolError("the commissioning is not over: prepare first")
+        self._sealed += 1
         return self._initiator.suite.seal_request(pdu, sequence, link)
 
     def forget(self) -> bool:
         """See `ClientSecurity`."""
-        self._initiator = None
+        self._initiator = self._renewing = None
+        self._sealed = 0
         return True
 
 

@@ -1,4 +1,9 @@
-"""How often a key may be used, and how many commissioning messages a day."""
+"""How often a key may be used, and how many commissioning messages a day.
+
+Keys of the AES profile end at their limit: the meter refuses what is sealed with them (`RefusalReason.KEY_EXHAUSTED`), and
+clients agree on new ones long before. For the OMAK the guides know a warning and nothing else, and publish no way to renew it:
+such a meter warns and goes on (grade D).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from ..errors import ConfigurationError
 MAX_KEY_USAGE: Final = 1_000_000  # ET04.max_key_usage; grade A
 AES_KEY_USAGE: Final = 1 << 20  # messages under one AES key; project profile, grade D
 USAGE_WARNING: Final = 0.8  # of it: event and alarm "key expiration pending"; grade A
+RENEWAL: Final = 3 * MAX_KEY_USAGE // 4  # uses after which a client agrees on new keys: before the meter warns; grade D
 FCM_PER_DAY: Final = 100  # challenge and commission messages, ET04.128, cleared at 00:00:00; grade A
 DAY: Final = 86_400.0
 
