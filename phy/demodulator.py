@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.tracking import turn_back
+from ._kernels.tracking import measure_bits
 from .burst import BurstDemodulator, Clean, Estimate
 from .combining import Combiner
 from .detect import header_signs
@@ -117,9 +117,7 @@ class PacketDecoder:
             return b"", 0
         code = self.profile.code
         coded = WORD_DECODERS[self.options.word_decoder](code, soft)
-        sent = code.table[np.frombuffer(coded, np.uint8)]
-        changed = int(np.count_nonzero((soft < 0).astype(np.uint8) != sent))
-        return order_octets(coded, self.profile), changed
+        return order_octets(coded, self.profile), code.changed(soft, coded)
 
     def decode(self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool = True) -> Packet:
         """The packet that `tracker` followed to its end.
@@ -254,8 +252,7 @@ class PacketDecoder:
 
     def _changed(self, tracker: PacketTracker, line: bytes) -> int:
         """Bits of these words that the tracker had decided otherwise."""
-        sent = self.profile.code.table[np.frombuffer(line, np.uint8)]
-        return int(np.count_nonzero((tracker.soft[: len(line)] < 0) != sent))
+        return self.profile.code.changed(tracker.soft[: len(line)], line)
 
     def _is_lpdu_on_line(self, line: bytes) -> bool:
         return self._is_lpdu(order_octets(line, self.profile))
@@ -325,7 +322,7 @@ class PacketDecoder:
         unit = self.sample_rate / self.plan.narrow_rate
         positions, phases = tracker.positions, tracker.phases
         symbols = np.empty(bits, np.complex64)
-        amplitude, square = turn_back(tracker.raw[:bits], phases[:bits], symbols)
+        amplitude, square = measure_bits(tracker.turned[:bits], symbols)
         # Bits that were partly blanked or hit would spoil a mean; the median of a squared Gaussian is 0.4549 variances.
         variance = square / 0.4549
         if not decoded.crc_ok:

@@ -67,6 +67,14 @@ def _end_signs(profile: Profile) -> NDArray[np.float32]:
     return signs
 
 
+@lru_cache(maxsize=16)
+def _lost_levels(lost_below: float) -> NDArray[np.float64]:
+    """(4,) float64, not to be changed: see track_packet."""
+    levels = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
+    levels.flags.writeable = False
+    return levels
+
+
 class PacketTracker:
     """Demodulates one packet of the filtered baseband, word by word, until its end.
 
@@ -75,9 +83,9 @@ class PacketTracker:
         lost_below: a word of less than this part of the power of the words before it counts as lost, and so does one of less
             than twice as much without coherence; two in a row end the packet, and so does one far below.
     Attributes:
-        candidate: as given. raw: (B,) complex64 filtered bits. phases: (B,) carrier phase, rad. positions: (B,) narrow
-        sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude. ending: Ending.
-        ends_tried: end words that turned out to be none, counted by whoever checks them. complete: what the words before the
+        candidate: as given. raw: (B,) complex64 filtered bits; turned: without their carrier. phases: (B,) carrier phase, rad.
+        positions: (B,) narrow sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude.
+        ending: Ending. ends_tried: end words that turned out to be none, counted by whoever checks them. complete: what the words before the
             last one are when their CRC holds, and how many bits were changed; written by whoever checks it.
     """
 
@@ -94,32 +102,32 @@ class PacketTracker:
         self._end_word = _end_signs(profile)
         self._cycles = cycles_per_bit
         self._loop = (*gains.carrier, gains.timing, gains.amplitude)
-        self._lost = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
+        self._lost = _lost_levels(lost_below)
         self._most = profile.max_octets + max(1, profile.end_words) + 1
-        self._raw, self._phases, self._positions, self._soft = self._room(min(_ROOM, self._most))
-        self._state = np.zeros(11)
-        self._state[1:5] = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
-        self._state[9] = 0.5  # of a packet at 0 dB; noise brings it to nothing within some ten words
-        self._state[10] = candidate.noise_power
+        self._raw, self._turned, self._phases, self._positions, self._soft = self._room(min(_ROOM, self._most))
+        # The coherence is that of a packet at 0 dB at first; noise brings it to nothing within some ten words.
+        begin = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
+        self._state = np.array((0.0, *begin, 0.0, 0.0, 0.0, 0.0, 0.5, candidate.noise_power))
         self.ending = Ending.OPEN
         self.ends_tried = 0
         self.complete: tuple[bytes, int] | None = None
 
     def _room(
         self, words: int
-    ) -> tuple[NDArray[np.complex64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
         """Arrays for a packet of so many words."""
         n = self.profile.code.length
         bits = self._header.size + words * n
-        return np.empty(bits, np.complex64), np.empty(bits), np.empty(bits), np.empty((words, n), np.float32)
+        bare = np.empty(bits, np.complex64), np.empty(bits, np.complex64)
+        return *bare, np.empty(bits), np.empty(bits), np.empty((words, n), np.float32)
 
     def _grow(self) -> None:
         """Room for twice as many words: most packets are short."""
-        old = self._raw, self._phases, self._positions, self._soft
+        old = self._raw, self._turned, self._phases, self._positions, self._soft
         new = self._room(min(2 * self._soft.shape[0], self._most))
         for source, target in zip(old, new, strict=True):
             target[: source.shape[0]] = source
-        self._raw, self._phases, self._positions, self._soft = new
+        self._raw, self._turned, self._phases, self._positions, self._soft = new
 
     @property
     def oldest_needed(self) -> int:
@@ -135,7 +143,7 @@ class PacketTracker:
         while True:
             status = track_packet(
                 y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self.profile.code.signs,
-                self._end_word, self._lost, self.profile.differential, self._state, self._raw, self._phases,
+                self._end_word, self._lost, self.profile.differential, self._state, self._raw, self._turned, self._phases,
                 self._positions, self._soft,
             )  # fmt: skip
             self.ending = Ending(status)
@@ -167,6 +175,11 @@ class PacketTracker:
     def raw(self) -> NDArray[np.complex64]:
         """(bits,) filtered bits as received."""
         return self._raw[: self.bits]
+
+    @property
+    def turned(self) -> NDArray[np.complex64]:
+        """(bits,) filtered bits without their carrier."""
+        return self._turned[: self.bits]
 
     @property
     def phases(self) -> NDArray[np.float64]:

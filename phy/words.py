@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.words import best_words
+from ._kernels.words import best_words, changed_bits
 from .errors import ConfigurationError, ProfileError
 
 
@@ -119,6 +119,10 @@ class WordCode:
         metrics = np.empty(soft.shape[0], np.float32)
         best_words(np.ascontiguousarray(soft, np.float32), self.signs, self.inverse, octets, metrics)
         return octets, metrics
+
+    def changed(self, soft: NDArray[np.float32], octets: bytes) -> int:
+        """(N, n) soft bits, + means 0, and N octets -> bits of their words that differ from the soft bits' signs."""
+        return int(changed_bits(np.ascontiguousarray(soft, np.float32), self.signs, np.frombuffer(octets, np.uint8)))
 
     def decode_weakest_flip(self, soft: NDArray[np.float32]) -> bytes:
         """(N, n) soft bits, + means 0 -> N octets: where a check fails, the weakest bit that explains it is inverted.

@@ -22,7 +22,7 @@ def _cubic(y, base, at):
 
 @njit(cache=True, nogil=True)
 def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt, decay, words, end_word, lost,
-                 differential, state, raw, phases, positions, soft):
+                 differential, state, raw, turned, phases, positions, soft):
     """Follow a packet word by word as far as the samples reach.
 
     y: (N,) complex64, filtered baseband, y[0] has absolute index `base`; `available`: absolute index behind the last sample
@@ -35,8 +35,8 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
     state: (11,) float64 = bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a
     bit, words lost in a row, sign of the last bit, words done, mean coherence, power before the
     packet; updated.
-    Written for each bit: raw (B,) complex64, phases (B,) float64, positions (B,) float64, and for each word soft (W, n) float32
-    in units of the amplitude, + means 0.
+    Written for each bit: raw (B,) complex64, turned (B,) complex64 = raw exp(-j phase), phases (B,) float64, positions (B,)
+    float64, and for each word soft (W, n) float32 in units of the amplitude, + means 0.
     Returns 0 more samples are needed, 1 the end word came, 2 the signal is lost, 3 the longest packet is full.
     """
     bits_done = int(state[0])
@@ -55,15 +55,16 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             break
         in_phase = 0.0
         quadrature = 0.0
+        turn = complex(np.cos(phase), -np.sin(phase))
         for i in range(count):
             v, rise = _cubic(y, base, at)
-            turn = complex(np.cos(phase), -np.sin(phase))
             z = v * turn
             if bits_done < header.size:
                 decision = header[bits_done]
             else:
                 decision = 1.0 if z.real >= 0.0 else -1.0
             raw[bits_done] = v
+            turned[bits_done] = z
             phases[bits_done] = phase
             positions[bits_done] = at
             if bits_done >= header.size:
@@ -79,7 +80,12 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
             amplitude += decay * (decision * z.real - amplitude)
             amplitude = max(amplitude, 1e-12)
             freq += K2 * error
-            phase += freq + K1 * error
+            step = freq + K1 * error
+            phase += step
+            # The next turn from this one, by the series of a small angle; exact again at the next word.
+            square = step * step
+            turn *= complex(1.0 - square * (0.5 - square * (1.0 / 24 - square / 720)),
+                            -step * (1.0 - square * (1.0 / 6 - square * (1.0 / 120 - square / 5040))))
             at += stride - drift * freq + Kt * late
             bits_done += 1
         word_power = (in_phase + quadrature) / count
@@ -120,24 +126,19 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
 
 
 @njit(cache=True, nogil=True)
-def turn_back(raw, phases, symbols):
-    """Filtered bits without their carrier, in units of their amplitude, and two measures of them.
+def measure_bits(turned, symbols):
+    """Filtered bits without their carrier in units of their amplitude, and two measures of them.
 
-    raw: (B,) complex64; phases: (B,) float64; symbols: (B,) complex64, raw[k] exp(-j phases[k]) / amplitude, written.
-    Returns (amplitude = mean magnitude of the real part before that division, median square of the imaginary part likewise).
+    turned: (B,) complex64, see track_packet; symbols: (B,) complex64, turned / amplitude, written.
+    Returns (amplitude = mean magnitude of the real part, median square of the imaginary part).
     """
-    squares = np.empty(raw.size, np.float64)
+    squares = np.empty(turned.size, np.float32)
     total = 0.0
-    for k in range(raw.size):
-        c = np.cos(phases[k])
-        s = np.sin(phases[k])
-        re = raw[k].real * c + raw[k].imag * s
-        im = raw[k].imag * c - raw[k].real * s
-        symbols[k] = np.complex64(complex(re, im))
-        total += abs(re)
-        squares[k] = im * im
-    amplitude = total / max(raw.size, 1)
+    for k in range(turned.size):
+        total += abs(turned[k].real)
+        squares[k] = turned[k].imag * turned[k].imag
+    amplitude = total / max(turned.size, 1)
     unit = np.float32(1.0 / max(amplitude, 1e-30))
-    for k in range(raw.size):
-        symbols[k] = np.complex64(complex(symbols[k].real * unit, symbols[k].imag * unit))
+    for k in range(turned.size):
+        symbols[k] = complex(turned[k].real * unit, turned[k].imag * unit)
     return amplitude, np.median(squares)

@@ -38,3 +38,17 @@ def best_words(soft, signs, inverse, octets, metrics):
                 which = c
         octets[w] = which
         metrics[w] = best
+
+
+@njit(cache=True, nogil=True)
+def changed_bits(soft, signs, octets):
+    """How many bits of the words of these octets are not what the soft bits say by themselves.
+
+    soft: (N, n) float32, + means 0; signs: (256, n) float32, word of each octet, +1 for a 0; octets: (N,) uint8.
+    """
+    count = 0
+    for w in range(soft.shape[0]):
+        word = signs[octets[w]]
+        for i in range(soft.shape[1]):
+            count += (soft[w, i] < 0.0) != (word[i] < 0.0)
+    return count
