@@ -34,7 +34,8 @@ from csma_model import Channel, Saturated
 from harness import verdict
 
 from flowgraphs.medium import LineTiming
-from flowgraphs.network import Network, SentFrame
+from flowgraphs.network import Network
+from flowgraphs.network_parts import SentFrame
 from mac import (
     Apdu,
     Broadcast,
@@ -115,7 +116,12 @@ class Station:
         return self.link.access.may_transmit
 
     def receive_frame(self, octets: bytes, now: float) -> None:
-        lpdu = self.link.receive(octets, now)
+        self._take(self.link.receive(octets, now), now)
+
+    def take_frame(self, octets: bytes, now: float) -> None:
+        self._take(self.link.decode(octets), now)
+
+    def _take(self, lpdu: Lpdu | None, now: float) -> None:
         if lpdu is None or not self._acknowledge or lpdu.npdu.destination != self.address:
             return
         if isinstance(lpdu.npdu.pdu, Tpdu) and lpdu.npdu.pdu.type is TpduType.ACKD:

@@ -19,7 +19,8 @@ from random import Random
 
 from harness import verdict
 
-from flowgraphs.network import Network, SentFrame
+from flowgraphs.network import Network
+from flowgraphs.network_parts import SentFrame
 from mac import DomainEntry, DomainId, Event, RequestReceived, SubnetNode, TransactionDone
 
 DOMAIN = DomainId(b"Q")

@@ -150,6 +150,12 @@ class History:
         self._good_of_kind = (*counts[:number], counts[number] + 1, *counts[number + 1 :])
         return self._good_of_kind
 
+    def begin_anew(self) -> None:
+        """Forget the past; every node knows all of it."""
+        self._marks = [self._marks[-1]]
+        for entries in (self.entries, self.is_special, self._special, self._reports, self._steps):
+            entries.clear()
+
     def next_special(self, first: int) -> int:
         """First entry from `first` on that not every node hears alike."""
         special = self._special
@@ -208,8 +214,11 @@ class History:
         walk.overflows += over
         walk.good.append(frame.kind)
 
-    def join(self, node: mac.Node, walk: Walk, first: int) -> int:
-        """Put a node where it has come from `first`; returns its carriers."""
+    def join(self, node: mac.Node, walk: Walk, first: int, taken: Overheard | None = None) -> int:
+        """Put a node where it has come from `first`; returns its carriers.
+
+        `taken`: kind of a frame on the way that was for the node, which will count what becomes of it.
+        """
         _, _, _, good_before, counts_before = self._marks[first]
         state, carriers, _, good, counts = self._marks[walk.at]
         assert state is not None
@@ -220,6 +229,7 @@ class History:
                 if number == len(counts):
                     break  # came later
                 n = counts[number] - counts_before[number] if number < known else counts[number]
+                n -= kind == taken
                 if n:
                     packets.append((kind, n))
         if walk.backlog != state[_BACKLOG] or walk.left != state[_LEFT]:

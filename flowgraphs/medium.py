@@ -234,6 +234,20 @@ class Line:
             at = until
             listener.in_step = not entries[until - 1][2] and history.is_in_step(listener, at)
 
+    def arrive(self, listener: Listener, last: int, frame: Frame) -> bool:
+        """Bring a node that is in step up to date in one go, with the last entry, which reports a frame that it takes itself.
+
+        Returns False, and does nothing, when something on the way was not heard alike by everybody.
+        """
+        history, first = self.history, listener.cursor
+        if history.next_special(first) < last:
+            return False
+        walk = history.set_out(listener.node, first)
+        history.walk(walk, last)
+        listener.carriers = history.join(listener.node, walk, first, frame.kind)
+        listener.cursor = last
+        return True
+
     def _advance(self, listener: Listener, first: int, last: int) -> int:
         """Take a node that is in step over the entries from `first` on; returns how many it knows then.
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import mac
 from mac.access import BECAME_IDLE
@@ -31,8 +31,10 @@ from .error_table import ErrorTable
 from .line_directory import Address, addressees, addresses_of
 from .line_history import Frame, Listener
 from .medium import Line, LineTiming, Outcome
+from .network_parts import Application, NodeEvent, SentFrame
 from .paths import Paths
 
+_HISTORY: Final = 4096  # entries of a line's history, two for each frame, that are kept at most
 _FULL_SCALE_DB: Final = 40.0  # Es/N0 that a node reports as strength 0 dB (choice, D)
 # Order of what falls on one instant: a station that starts at the same instant as another one has not heard it.
 _END, _REPORT, _CALL, _WAKE, _SENSED = range(5)
@@ -40,54 +42,6 @@ _END, _REPORT, _CALL, _WAKE, _SENSED = range(5)
 _GOOD: Final = Outcome.GOOD
 _BAD: Final = Outcome.BAD
 _MISSED: Final = Outcome.MISSED
-
-
-class Application(Protocol):
-    """What sits on top of a node; the same as in `station.py`, so that meters and concentrators run on either."""
-
-    def start(self, now: float) -> None:
-        """Called once."""
-
-    def on_event(self, event: mac.Event, now: float) -> None:
-        """Something happened in the node."""
-
-    def work(self, now: float) -> None:
-        """Called after events and when `next_timer` is reached."""
-
-    def next_timer(self) -> float | None:
-        """When `work` wants to be called."""
-
-    def reports(self) -> Sequence[Any]:
-        """What happened since the last call."""
-
-
-@dataclass(frozen=True, slots=True)
-class SentFrame:
-    """A frame that was on a line.
-
-    Attributes:
-        number: counts the frames of the network.    line: index of the line.    sender: index of the node.
-        start, end: s.    octets: LPDU without CRC.    alternate: on the secondary carrier.
-        collided: another frame was on the line at the same time.
-    """
-
-    number: int
-    line: int
-    sender: int
-    start: float
-    end: float
-    octets: bytes
-    alternate: bool
-    collided: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
-    """An event of a node."""
-
-    at: float
-    node: int
-    event: mac.Event
 
 
 @dataclass(slots=True, eq=False)
@@ -235,29 +189,32 @@ class Network:
         at = self.next_event_at()
         if at is None:
             return False
-        self._happen()
+        self.now, kind, index, what = heapq.heappop(self._heap)
+        if kind == _WAKE:
+            self._wake(self._members[index])
+        else:
+            self._happen(kind, what)
         return True
 
     def run(self, until: float) -> None:
         """Advance to `until`, s."""
-        heap, members = self._heap, self._members
+        heap, members, pop = self._heap, self._members, heapq.heappop
         while True:
             if self._dirty:
                 self._serve_dirty()
             if not heap or heap[0][0] > until:
                 break
-            at, kind, index, _ = heap[0]
-            if kind == _WAKE and members[index].wake_at != at:
-                heapq.heappop(heap)  # a timer that was set anew
-            else:
-                self._happen()
+            at, kind, index, what = pop(heap)
+            if kind != _WAKE:
+                self.now = at
+                self._happen(kind, what)
+            elif members[index].wake_at == at:  # else a timer that was set anew
+                self.now = at
+                self._wake(members[index])
         self.now = max(self.now, until)
 
-    def _happen(self) -> None:
-        self.now, kind, index, what = heapq.heappop(self._heap)
-        if kind == _WAKE:
-            self._wake(self._members[index])
-        elif kind == _END:
+    def _happen(self, kind: int, what: Any) -> None:
+        if kind == _END:
             self._end(what)
         elif kind == _CALL:
             what(self.now)
@@ -279,7 +236,7 @@ class Network:
         write_capture(
             Path(path),
             (
-                CapturedPacket(frame.start, frame.octets, frame.sender, _remark(frame), frame.alternate)
+                CapturedPacket(frame.start, frame.octets, frame.sender, frame.remark, frame.alternate)
                 for frame in self.frames
                 if line is None or frame.line == line
             ),
@@ -300,12 +257,23 @@ class Network:
 
     def _end(self, frame: Frame) -> None:
         member = self._members[frame.sender]
-        member.line.end(frame)
+        line = member.line
+        line.end(frame)
         member.frame = None
+        if len(line.history.entries) > _HISTORY:
+            self._begin_history_anew(line)
         if self._keep or self.on_frame is not None:
-            self._note_sent(frame, self._line_index[member.line])
+            self._note_sent(frame, self._line_index[line])
         member.node.transmission_done(self.now)
         self._serve(member, may_move=False)
+
+    def _begin_history_anew(self, line: Line) -> None:
+        """Bring everybody up to date, so that the past may be forgotten: memory does not grow with time."""
+        for index in self._line_members[line]:
+            member = self._members[index]
+            line.catch_up(member)
+            member.cursor = 0
+        line.history.begin_anew()
 
     def _note_sent(self, frame: Frame, line: int) -> None:
         collided = bool(frame.overlaps)
@@ -336,6 +304,11 @@ class Network:
         packets = [(frame.kind, 1)]
         for index in sorted(told) if len(told) > 1 else told:
             member = self._members[index]
+            if alike and index in addressed and member.in_step and line.arrive(member, last, frame):
+                self._note_reception(member, frame)
+                member.node.take_frame(frame.octets, now)
+                self._serve(member)
+                continue
             if member.cursor < last - 1:
                 line.catch_up(member, last - 1)
             member.cursor = last
@@ -366,7 +339,7 @@ class Network:
         line, node = member.line, member.node
         outcome = _GOOD if alike else line.outcome(frame, member.index) if member.frame is None else _MISSED
         if outcome is _GOOD:
-            node.last_reception = _reception(line.paths.esn0_db(frame.sender, member.index, frame.alternate), frame.alternate)
+            self._note_reception(member, frame)
             node.receive_frame(frame.octets, self.now)
         elif outcome is _BAD:
             node.receive_error(self.now)
@@ -375,15 +348,20 @@ class Network:
             if member.carriers == 0:
                 node.on_channel(False, self.now)
 
+    @staticmethod
+    def _note_reception(member: _Member, frame: Frame) -> None:
+        level = member.line.paths.esn0_db(frame.sender, member.index, frame.alternate)
+        member.node.last_reception = _reception(level, frame.alternate)
+
     def _addressed(self, line: Line, frame: Frame) -> Collection[int]:
         addresses = addressees(frame.octets)
         if addresses is None:
             return self._line_members[line]
         directory = self._directory[line]
-        found: set[int] = set()
+        found: Collection[int] = ()
         for address in addresses:
             if address in directory:
-                found |= directory[address]
+                found = directory[address] if not found else {*found, *directory[address]}
         return found
 
     def _serve_dirty(self) -> None:
@@ -475,8 +453,3 @@ class Network:
 @lru_cache(1024)
 def _reception(level: float | None, alternate: bool) -> mac.Reception:
     return mac.Reception(level, (level or 0.0) - _FULL_SCALE_DB, alternate)
-
-
-def _remark(frame: SentFrame) -> str:
-    path = "secondary" if frame.alternate else "primary"
-    return f"node {frame.sender}, line {frame.line}, {path} frequency" + (", collided" if frame.collided else "")

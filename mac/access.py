@@ -22,6 +22,7 @@ from typing import Final
 from .access_rule import AccessRule
 from .access_states import (
     ACCEPTED,
+    AFTER,
     AREA_BEGINS,
     BETA1,
     BUSY,
@@ -151,7 +152,8 @@ class ChannelAccess:
 
     def set_ready(self, ready: bool, priority_ready: bool, now: float) -> None:
         """Tell which packets wait: any at all, and one that may use the priority slot."""
-        self.on_timer(now)
+        if self.state is not BUSY:
+            self.on_timer(now)
         self._ready, self._priority_ready = ready, priority_ready
         if ready and self.state is RANDOM_IDLE:
             self._draw(now)
@@ -164,7 +166,8 @@ class ChannelAccess:
             return
         if busy and not (self._ready or self._transmitting or self._rule) and self._busy_quickly(now):
             return
-        self.on_timer(now)
+        if self.state is not BUSY:
+            self.on_timer(now)
         self._carrier = busy
         if self._rule is not None:
             self._rule.on_channel(busy, now)
@@ -178,7 +181,8 @@ class ChannelAccess:
 
     def on_frame(self, delta_backlog: int | None, now: float) -> None:
         """A frame was received; delta_backlog is None when its CRC was bad."""
-        self.on_timer(now)
+        if self.state is not BUSY:
+            self.on_timer(now)
         self._set_received_last()
         if delta_backlog is not None:
             self.backlog.packet_on_line(delta_backlog)
@@ -327,7 +331,8 @@ class ChannelAccess:
 
     def transmission_done(self, delta_backlog: int, now: float) -> None:
         """The frame has left the line completely."""
-        self.on_timer(now)
+        if self.state is not BUSY:
+            self.on_timer(now)
         self.backlog.packet_on_line(delta_backlog)
         self._restart_cycle(now)
         if self._rule is not None:
@@ -356,7 +361,10 @@ class ChannelAccess:
                 self._cycle_left = cycles(at - self._since, self._cycle_left, self._cycle)[1]
         if event is not SLOT_REACHED:  # waiting goes on being counted at START_TX
             self._since, self._counted = at, 0
-        self.state = next_state(state, event)
+        try:
+            self.state = AFTER[event][state]
+        except KeyError:
+            next_state(state, event)  # says what is wrong
         self._due_at = due_at
 
     def _begin_idle(self, at: float) -> None:

@@ -63,12 +63,12 @@ TRANSITIONS: Final[dict[tuple[AccessState, AccessEvent], AccessState]] = {
 }
 
 
-_AFTER: Final = {event: {state: after for (state, what), after in TRANSITIONS.items() if what is event} for event in AccessEvent}
+AFTER: Final = {event: {state: after for (state, what), after in TRANSITIONS.items() if what is event} for event in AccessEvent}
 
 
 def next_state(state: AccessState, event: AccessEvent) -> AccessState:
     """State after `event`; refuses pairs that the table does not hold."""
     try:
-        return _AFTER[event][state]
+        return AFTER[event][state]
     except KeyError:
         raise LocalProtocolError(f"{event.name} while {state.name}") from None

@@ -105,6 +105,9 @@ class Forwarder:
     Args:
         network, records, session, control: layers of the node.    statistics: counters to keep.
         handles: next free handle of the node's messages.
+
+    Attributes:
+        stalled: messages that wait for a buffer.
     """
 
     def __init__(
@@ -123,7 +126,7 @@ class Forwarder:
         self._statistics = statistics
         self._handles = handles
         self._under_way: dict[int, Order] = {}
-        self._stalled: deque[_Stalled] = deque()
+        self.stalled: deque[_Stalled] = deque()
         self._sent: dict[tuple[object, ...], _Sent] = {}
 
     def accept(self, order: Order, now: float) -> None:
@@ -135,24 +138,24 @@ class Forwarder:
             self._answer(order, failure_answer(order.count), now)
         elif self._has_buffer(order.priority):
             self._start(order, message, now)
-        elif len(self._stalled) < STALLED_LIMIT:
-            self._stalled.append(_Stalled(order, now + BUFFER_WAIT))
+        elif len(self.stalled) < STALLED_LIMIT:
+            self.stalled.append(_Stalled(order, now + BUFFER_WAIT))
         else:
             self._give_up(order, now)
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`."""
-        return self._stalled[0].give_up_at if self._stalled else None
+        return self.stalled[0].give_up_at if self.stalled else None
 
     def on_timer(self, now: float) -> None:
         """Give up what has waited too long for a buffer."""
-        while self._stalled and self._stalled[0].give_up_at <= now:
-            self._give_up(self._stalled.popleft().order, now)
+        while self.stalled and self.stalled[0].give_up_at <= now:
+            self._give_up(self.stalled.popleft().order, now)
 
     def reset(self) -> None:
         """Forget everything."""
         self._under_way.clear()
-        self._stalled.clear()
+        self.stalled.clear()
         self._sent.clear()
 
     def _message(self, order: Order) -> OutgoingMessage | None:
@@ -238,7 +241,7 @@ class Forwarder:
 
     def _use_free_buffer(self, now: float) -> None:
         """Start the oldest message that waits and may start; those whose sender has moved on are dropped."""
-        waiting, self._stalled = self._stalled, deque()
+        waiting, self.stalled = self.stalled, deque()
         for stalled in waiting:
             order = stalled.order
             if order.request_id is not None and self._records.by_request_id(order.request_id, now) is None:
@@ -246,7 +249,7 @@ class Forwarder:
                 continue
             message = self._message(order) if self._has_buffer(order.priority) else None
             if message is None:
-                self._stalled.append(stalled)
+                self.stalled.append(stalled)
             else:
                 self._start(order, message, now)
 

@@ -179,6 +179,10 @@ class LinkLayer:
             return None
         self._statistics.l2_received += 1
         self.access.on_frame(LpduHeader.decode(octets).delta_backlog, now)
+        return self.decode(octets)
+
+    def decode(self, octets: bytes) -> Lpdu | None:
+        """A good frame, or None when it was dropped."""
         try:
             return decode_lpdu(octets)
         except DecodeError as error:

@@ -10,7 +10,7 @@ from typing import Final
 
 from . import timers
 from .access import LineState
-from .access_states import AccessState
+from .access_states import START_TX, AccessState
 from .address import NO_ADDRESS, Broadcast, Destination, DomainId, SubnetNode, check_range
 from .apdu import Apdu
 from .application import ApplicationLayer
@@ -23,7 +23,7 @@ from .events import Event, NodeState, ResponseReceived, Service, TransactionDone
 from .forwarding import Forwarder
 from .implicit_addressing import ImplicitAddressing
 from .link import LinkLayer, OutgoingFrame
-from .lpdu import LpduHeader
+from .lpdu import Lpdu, LpduHeader
 from .network import SERVICE_MESSAGE_CODE, Arrival, NetworkLayer, Overheard
 from .outbox import Outbox, check_apdu
 from .proxy import ProxyLayer
@@ -122,7 +122,7 @@ class Node:
         self._application = ApplicationLayer(
             self._responder, proxy, self._session, self.variables, self.statistics, self._events
         )
-        self._control.own_registers = self._own_registers
+        self._control.own_registers = self._responder.own_registers
 
     # --- state -------------------------------------------------------------------------------------------------
 
@@ -201,11 +201,15 @@ class Node:
     def receive_frame(self, octets: bytes, now: float) -> None:
         """A frame with good CRC ended. Whatever is in it, this does not raise."""
         self.statistics.frames += 1
-        lpdu = self._link.receive(octets, now)
+        self._take_lpdu(self._link.receive(octets, now), now)
+
+    def take_frame(self, octets: bytes, now: float) -> None:
+        """The rest of `receive_frame` for a frame that `join` has counted already."""
+        self._take_lpdu(self._link.decode(octets), now)
+
+    def _take_lpdu(self, lpdu: Lpdu | None, now: float) -> None:
         arrival = None if lpdu is None else self._network.receive(lpdu)
-        if arrival is None:
-            return
-        delivery = self._take(arrival, now)
+        delivery = None if arrival is None else self._take(arrival, now)
         if delivery is not None:
             self._carry_out(self._application.receive(delivery, now), now)
 
@@ -280,19 +284,22 @@ class Node:
         """The same, without the steps of channel access that end in nothing because nothing waits; see `ChannelAccess`."""
         return self._first(self._link.access.next_start_timer())
 
-    def _first(self, access: float | None) -> float | None:
-        first = access
-        for at in (self._control.next_timer(), self._forwarder.next_timer(), self._responder.next_timer()):
-            if at is not None and (first is None or at < first):
-                first = at
-        return first
+    def _first(self, first: float | None) -> float | None:
+        at = self._control.next_timer()
+        if at is not None and (first is None or at < first):
+            first = at
+        if not self._forwarder.stalled and self._responder.checksum_check_at is None:
+            return first
+        times = first, self._forwarder.next_timer(), self._responder.next_timer()
+        return min((at for at in times if at is not None), default=None)
 
     def on_timer(self, now: float) -> None:
         """Work off the timers that ran out."""
         self._control.on_timer(now)
         self._forwarder.on_timer(now)
         self._link.access.on_timer(now)
-        self._carry_out(self._responder.on_timer(now), now)
+        if self._responder.checksum_check_at is not None:
+            self._carry_out(self._responder.on_timer(now), now)
 
     # --- messages ----------------------------------------------------------------------------------------------
 
@@ -310,7 +317,7 @@ class Node:
     @property
     def has_news(self) -> bool:
         """Whether `next_event` or `frames_to_send` would return something now."""
-        return bool(self._events) or self._link.access.may_transmit
+        return bool(self._events) or self._link.access.state is START_TX
 
     def send_request(
         self,
@@ -490,6 +497,3 @@ class Node:
         if not record.arrival.authenticated:
             self._responder.node.log_error(ErrorLog.AUTHENTICATION_MISMATCH)
         return self._session.deliver(record) if isinstance(record.pdu, Spdu) else self._transport.deliver(record, now)
-
-    def _own_registers(self) -> bytes:
-        return b"" if self.last_reception is None else self.last_reception.encode()

@@ -35,7 +35,7 @@ class ManagementResponder:
     """Answers management requests.
 
     Attributes:
-        node: what they read and change.
+        node: what they read and change.    checksum_check_at: when a wrong configuration checksum will be noticed, if any.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ManagementResponder:
     ) -> None:
         self.node: Final = ManagedNode(config, timing, network, records, statistics, events)
         self._statistics = statistics
-        self._checksum_check_at: float | None = None
+        self.checksum_check_at: float | None = None
 
     @property
     def state(self) -> NodeState:
@@ -69,6 +69,10 @@ class ManagementResponder:
     @last_reception.setter
     def last_reception(self, reception: Reception | None) -> None:
         self.node.last_reception = reception
+
+    def own_registers(self) -> bytes:
+        """Transceiver registers of the newest reception, empty when nobody knows."""
+        return b"" if self.last_reception is None else self.last_reception.encode()
 
     def execute(self, apdu: bytes, arrival: Arrival, is_request: bool, now: float) -> Reply:
         """Carry out a message of the management or diagnostic family."""
@@ -104,13 +108,13 @@ class ManagementResponder:
 
     def next_timer(self) -> float | None:
         """When to call `on_timer`: a wrong configuration checksum is noticed then."""
-        return self._checksum_check_at
+        return self.checksum_check_at
 
     def on_timer(self, now: float) -> Reset:
         """Check the configuration checksum where that is due; a configured node with a wrong one must reset."""
-        if self._checksum_check_at is None or now < self._checksum_check_at:
+        if self.checksum_check_at is None or now < self.checksum_check_at:
             return Reset.NONE
-        self._checksum_check_at = None
+        self.checksum_check_at = None
         if not self.configured or self.node.checksum == self.node.computed_checksum():
             return Reset.NONE
         self.node.log_error(ErrorLog.CONFIGURATION_CHECKSUM)
@@ -122,9 +126,9 @@ class ManagementResponder:
 
     def _watch_checksum(self, now: float) -> None:
         if not self.configured or self.node.checksum == self.node.computed_checksum():
-            self._checksum_check_at = None
-        elif self._checksum_check_at is None:
-            self._checksum_check_at = now + CHECKSUM_PERIOD_S
+            self.checksum_check_at = None
+        elif self.checksum_check_at is None:
+            self.checksum_check_at = now + CHECKSUM_PERIOD_S
 
 
 def _refuse(apdu: bytes) -> Reply:

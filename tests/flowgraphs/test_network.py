@@ -167,6 +167,21 @@ def test_lazy_nodes_are_exact_on_a_line_that_is_overloaded(seed, line, looks):
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize("line", ["all hear all", "lossy", "hidden"])
+def test_history_is_forgotten_without_a_trace(line, monkeypatch):
+    def run():
+        network = build(12, paths=LINES[line](), seed=6)
+        traffic(network, 7, 80, 12.0)
+        network.run(15.0)
+        return network, everything(network)
+
+    _, whole = run()
+    monkeypatch.setattr("flowgraphs.network._HISTORY", 6)
+    network, cut = run()
+    assert cut == whole
+    assert len(network.lines[0].history.entries) < 12 < 2 * len(network.frames)
+
+
 def test_same_seed_gives_the_same_run_and_another_seed_another():
     def run(seed):
         network = build(8, paths=LINES["lossy"](), seed=seed)

@@ -342,10 +342,10 @@ def test_flood_of_messages_does_not_pile_up():
     for index in range(500):
         station.ask(REPEAT + bytes([index & 255, index >> 8]), index % 15 + 1, 20 + index % 3)
     forwarder = station.node._forwarder
-    assert len(forwarder._under_way) <= 4 and len(forwarder._stalled) <= 16
+    assert len(forwarder._under_way) <= 4 and len(forwarder.stalled) <= 16
     assert station.node.frames_waiting <= 32
     station.run(100.0)
-    assert not forwarder._under_way and not forwarder._stalled
+    assert not forwarder._under_way and not forwarder.stalled
     assert station.node.next_timer() is None
 
 
