@@ -28,7 +28,7 @@ from .mbus_slot import SLOTS, Slot
 from .mbus_types import DEFAULT_ENTRIES, find_value, read_types
 from .mep_clients import MepClients
 from .profiling import Profiling
-from .signals import Alarm, ClockChanged, LogEntry, PowerUp, Signal
+from .signals import Alarm, ClockChanged, LogEntry, PowerDown, PowerUp, Signal
 from .subsystem import Host, Procedure, ProcedureResult, Subsystem
 from .timekeeping import MS_PER_S, to_ms, to_seconds
 
@@ -90,8 +90,9 @@ class MbusDevices(Subsystem):
         for slot in range(SLOTS):
             store[f"ET13.devices[{slot}].frequency"] = 1
         profile = host.find(Profiling)
+        self._channels = MbusChannels(self, host, profile)
         if profile is not None:
-            profile.provide(MbusChannels(self, host).value)
+            profile.provide(self._channels.value)
 
     def start(self, now: float) -> None:
         self.refresh("ET45", now)
@@ -292,6 +293,8 @@ class MbusDevices(Subsystem):
         at_ms = to_ms(now)
         for number in self._used():
             slot = self.slot(number)
+            if slot.next_poll_ms is not None and at_ms >= slot.next_poll_ms:
+                self._channels.go_on(number, now)
             if slot.due_ms is not None and at_ms >= slot.due_ms:
                 late, slot.late = slot.late, False
                 status_ms = slot.status_ms
@@ -313,11 +316,14 @@ class MbusDevices(Subsystem):
         instants = [self._look_ms]
         for slot in self.slots:
             if slot is not None:
-                instants += [slot.due_ms, slot.status_ms]
+                instants += [slot.due_ms, slot.status_ms, slot.next_poll_ms]
         return min((to_seconds(one) for one in instants if one is not None), default=None)
 
     def on_signal(self, signal: Signal, now: float) -> None:
-        if isinstance(signal, PowerUp):
+        if isinstance(signal, PowerDown):
+            for number in self._used():
+                self._channels.give_up(number)
+        elif isinstance(signal, PowerUp):
             for number in self._used():
                 slot = self.slot(number)
                 slot.late = slot.due_ms is not None and slot.due_ms < to_ms(now)

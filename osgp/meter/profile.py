@@ -14,14 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from .profile_status import ChannelStatus, CommonStatus, combined, pack_status
+from .profile_status import ChannelStatus, CommonStatus, combined, pack_status, put_status
 from .settings import DAILY_CODE, ProfileSettings
-from .timekeeping import MS_PER_MINUTE, moment
+from .timekeeping import MS_PER_MINUTE, milliseconds, moment
 
 TIME_OCTETS: Final = 5
 VALUE_OCTETS: Final = 4
 DAY_MS: Final = 86_400_000
 _INT32: Final = 1 << 31
+
+WAITING_KEPT: Final = 64  # placeholders that may still be filled: four channels for a quarter of an hour; grade D
 
 # Values and statuses of the channels, now.
 Reader = Callable[[], tuple[Sequence[int], Sequence[ChannelStatus]]]
@@ -95,6 +97,8 @@ class ProfileSet:
 
     Attributes:
         octets: the table.    state: counters.    anchor_ms: UTC of a block start.
+        waiting: placeholders for values that may still arrive: own status of the interval by its UTC end in ms and channel.
+            A restart forgets them: those values never arrive.
     """
 
     settings: ProfileSettings
@@ -104,6 +108,7 @@ class ProfileSet:
     anchor_ms: int = field(init=False)
     geometry: Geometry = field(init=False)
     interval_ms: int = field(init=False)
+    waiting: dict[tuple[int, int], ChannelStatus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -135,6 +140,11 @@ class ProfileSet:
         end_ms = self.state.end_ms
         common = CommonStatus(self.state.common) | (CommonStatus.DST if dst(end_ms) else CommonStatus.NONE)
         self._store(end_ms, common, values, [combined(own, code) for code in codes])
+        for channel, code in enumerate(codes):
+            if code is ChannelStatus.PLACEHOLDER:
+                self.waiting[end_ms, channel] = own
+        while len(self.waiting) > WAITING_KEPT:
+            del self.waiting[next(iter(self.waiting))]
 
     def power_back(self, down_ms: int, utc_ms: int, dst: Daylight, read: Reader, skipped: ChannelStatus) -> bool:
         """The power is back; what is missing is filled in. False: too much is missing, a new block begins (event 79).
@@ -193,6 +203,40 @@ class ProfileSet:
         self.state.common |= int(common)
         self.state.code = int(combined(ChannelStatus(self.state.code), code))
 
+    def fill(self, source: int, found: tuple[int, ChannelStatus] | None) -> bool:
+        """A value of a source arrived late: it goes where placeholders wait for it. None: it will never arrive.
+
+        Returns whether octets changed. Intervals that have left the newest two blocks are not touched any more.
+        """
+        changed = False
+        for (end_ms, channel), own in tuple(self.waiting.items()):
+            if self.settings.channels[channel] != source:
+                continue
+            del self.waiting[end_ms, channel]
+            place = self._place(end_ms)
+            if found is None or place is None:
+                continue
+            value, code = found
+            put_status(self.octets, place, channel, combined(own, code), self.settings.ansi)
+            at = place + self.geometry.status_size + VALUE_OCTETS * channel
+            struct.pack_into("<i", self.octets, at, _int32(value))
+            changed = True
+        return changed
+
+    def _place(self, end_ms: int) -> int | None:
+        """Where the interval with that end lies; None: not in the newest two blocks any more."""
+        state, geometry = self.state, self.geometry
+        number, interval = divmod((end_ms - self.anchor_ms) // self.interval_ms - 1, geometry.intervals)
+        if state.block_number is None or not 0 <= state.block_number - number < min(2, state.valid_blocks):
+            return None
+        base = (state.last_block - (state.block_number - number)) % geometry.blocks * geometry.block_size
+        year, month, day, hour, minute = self.octets[base : base + TIME_OCTETS]
+        newest = moment(end_ms).replace(year=2000 + year, month=month, day=day, hour=hour, minute=minute)
+        there = (milliseconds(newest) - self.anchor_ms) // self.interval_ms - 1
+        if there // geometry.intervals != number:
+            return None  # another stretch of time lies there: blocks need not follow each other
+        return base + geometry.header_size + interval * geometry.interval_size
+
     # octets
 
     def _store(
@@ -208,7 +252,7 @@ class ProfileSet:
         self.octets[base + TIME_OCTETS + interval // 8] |= 1 << interval % 8
         place = base + geometry.header_size + interval * geometry.interval_size
         record = pack_status(common, codes, self.settings.ansi)
-        record += struct.pack(f"<{geometry.channels}i", *((value + _INT32) % (2 * _INT32) - _INT32 for value in values))
+        record += struct.pack(f"<{geometry.channels}i", *map(_int32, values))
         self.octets[place : place + geometry.interval_size] = record
         state.last_interval, state.valid_intervals, state.recorded_ms = interval, interval + 1, end_ms
         if state.valid_intervals == geometry.intervals:
@@ -244,3 +288,7 @@ class ProfileSet:
         """BP05: a host has read so many blocks."""
         self.state.unread = max(0, self.state.unread - blocks)
         self.state.overflow = False
+
+
+def _int32(value: int) -> int:
+    return (value + _INT32) % (2 * _INT32) - _INT32

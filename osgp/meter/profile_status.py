@@ -66,6 +66,13 @@ def combined(one: ChannelStatus, other: ChannelStatus) -> ChannelStatus:
     return one if PRECEDENCE[one] > PRECEDENCE[other] else other
 
 
+def put_status(octets: bytearray, at: int, channel: int, code: ChannelStatus, ansi: bool = False) -> None:
+    """Change the status of one channel (from 0) in status octets that begin at `at`."""
+    nibble = channel + 1
+    place, shift = at + nibble // 2, 0 if nibble % 2 else 4
+    octets[place] = octets[place] & ~(0xF << shift) & 0xFF | int(ANSI.get(code, code) if ansi else code) << shift
+
+
 def pack_status(common: CommonStatus, channels: Sequence[ChannelStatus], ansi: bool = False) -> bytes:
     """Status octets of an interval: channels/2 + 1 of them, high nibble first: common, channel 0, channel 1, ..."""
     codes = [ANSI.get(code, code) for code in channels] if ansi else channels

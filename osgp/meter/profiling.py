@@ -102,6 +102,12 @@ class Profiling(Subsystem):
         """Another subsystem (M-Bus, demand) has values for channels."""
         self._providers.append(provider)
 
+    def arrived(self, source: int, found: tuple[int, ChannelStatus] | None) -> None:
+        """A value that a provider had to wait for (it gave a placeholder), None: it will never come."""
+        for one in self.sets:
+            if one is not None and one.fill(source, found):
+                self.touch()
+
     # time
 
     def _utc_ms(self, now: float) -> int:

@@ -384,3 +384,44 @@ def test_profiling_needs_a_clock():
     with pytest.raises(ConfigurationError):
         Meter(MeterConfig(), [Profiling()])
     assert metering().find(Timing) is not None
+
+
+PLACEHOLDER = ([7, 0, -7], [ChannelStatus.NONE, ChannelStatus.PLACEHOLDER, ChannelStatus.NONE])
+
+
+@given(
+    late=st.lists(st.booleans(), min_size=14, max_size=14), lag=st.integers(1, 4), ansi=st.booleans(),
+    code=st.sampled_from((ChannelStatus.NONE, ChannelStatus.DECRYPTION_FAILURE, ChannelStatus.DEVICE_MISSING)),
+)  # fmt: skip
+def test_values_that_arrive_late_lie_where_those_in_time_would(late, lag, ansi, code):
+    """Two data sets that live the same life; one of them gets the values of channel 73 up to four intervals later."""
+    started = milliseconds(START) + 3 * MINUTE  # the first interval is not whole, and says so
+    prompt, tardy = (ProfileSet(ProfileSettings((0, 73, 1), 15, 4, 3, ansi=ansi), started) for _ in range(2))
+    whole = ([7, 4321, -7], [ChannelStatus.NONE, code, ChannelStatus.NONE])
+    for number, waits in enumerate(late):
+        prompt.end_interval(lambda _: False, lambda: whole)
+        tardy.end_interval(lambda _: False, (lambda: PLACEHOLDER) if waits else (lambda: whole))
+        if (number + 1) % lag == 0:
+            assert tardy.fill(73, (4321, code)) is any(late[number + 1 - lag : number + 1])
+    tardy.fill(73, (4321, code))
+    assert tardy.octets == prompt.octets and not tardy.waiting
+
+
+def test_a_value_that_comes_too_late_or_never_changes_nothing():
+    one = ProfileSet(ProfileSettings((0, 73, 1), 15, 4, 3), milliseconds(START))
+    one.end_interval(lambda _: False, lambda: PLACEHOLDER)
+    before = bytes(one.octets)
+    assert not one.fill(74, (1, ChannelStatus.NONE)) and one.waiting
+    assert not one.fill(73, None) and not one.waiting and one.octets == before
+    one.end_interval(lambda _: False, lambda: PLACEHOLDER)
+    utc_ms = one.state.end_ms
+    one.clock_moved(utc_ms, utc_ms + 40 * 15 * MINUTE, lambda _: False, lambda: PLACEHOLDER, ChannelStatus.SKIPPED)
+    before = bytes(one.octets)
+    assert not one.fill(73, (1, ChannelStatus.NONE)) and one.octets == before
+
+
+def test_not_more_is_waited_for_than_can_be_remembered():
+    one = ProfileSet(ProfileSettings((73,), 1, 1440, 2), milliseconds(START))
+    for _ in range(200):
+        one.end_interval(lambda _: False, lambda: ([0], [ChannelStatus.PLACEHOLDER]))
+    assert len(one.waiting) == 64 and min(one.waiting)[0] == one.state.recorded_ms - 63 * MINUTE

@@ -257,6 +257,68 @@ def test_polls_follow_their_rate_and_a_silent_device_leaves_a_mark():
     assert [int.from_bytes(row[1:], "little") for row in rows[3:7]] == [water.counter(3600.0)] * 4
 
 
+def waiting_home(wait, retries=0, retry_wait=0, interval=15):
+    meter = home(water_meter(1), profile=(ProfileSettings(channels=(0, 73), interval_time=interval, intervals=96, blocks=2),))
+    meter.advance(5.0)
+    settings = {"lp_poll_wait": wait, "lp_poll_retries": retries, "lp_poll_retry_wait": retry_wait}
+    for name, value in {"lp_poll_rate": 0, **settings}.items():
+        meter.store[f"ET34.devices[0].{name}"] = value
+    return meter
+
+
+def profile_rows(meter, now, count):
+    """(status of channel 0, of channel 1, value of channel 1) of the first intervals."""
+    block = meter.table_octets("BT64", now)
+    rows = [block[17 + 10 * n : 27 + 10 * n] for n in range(count)]
+    return [(row[0] & 15, row[1] >> 4, int.from_bytes(row[6:], "little")) for row in rows]
+
+
+def test_a_poll_waits_and_the_value_goes_into_its_interval():
+    meter = waiting_home(30)
+    water = meter.config.mbus[0]
+    assert profile_rows(meter, 929.9, 1) == [(0, 15, 0)]  # since 900 s
+    assert profile_rows(meter, 930.0, 1) == [(0, 0, water.counter(930.0))]
+    assert profile_rows(meter, 1829.0, 2)[1] == (0, 15, 0)
+    assert profile_rows(meter, 1830.0, 2)[1] == (0, 0, water.counter(1830.0))
+
+
+def test_retries_go_on_until_the_device_answers():
+    meter = waiting_home(10, retries=5, retry_wait=7)
+    bus, water = meter.find(MbusDevices).bus, meter.config.mbus[0]
+    meter.advance(1000.0)
+    bus.slaves[0].silent = True
+    meter.advance(1812.0)  # asked at 1810
+    asked = meter.store["ET14.devices[0].read_attempts"]
+    assert profile_rows(meter, 1823.0, 2)[1] == (0, 15, 0) and meter.store["ET14.devices[0].read_attempts"] == asked + 1
+    bus.slaves[0].silent = False
+    assert profile_rows(meter, 1824.0, 2)[1] == (0, 0, water.counter(1824.0))
+
+
+def test_a_device_that_never_answers_leaves_a_placeholder_and_is_asked_one_time_more_than_there_are_retries():
+    meter = waiting_home(0, retries=254, retry_wait=0)
+    meter.advance(1000.0)
+    meter.find(MbusDevices).bus.slaves[0].silent = True
+    before = meter.store["ET14.devices[0].read_attempts"]
+    assert profile_rows(meter, 2699.0, 2)[1] == (0, 15, 0)
+    assert meter.store["ET14.devices[0].read_attempts"] == before + 255
+
+
+def test_what_is_waited_for_when_the_power_goes_never_arrives():
+    meter = waiting_home(60)
+    meter.advance(1810.0)
+    meter.power_down(1820.0)
+    meter.power_up(1840.0)
+    assert profile_rows(meter, 1900.0, 2)[1] == (0, 15, 0)
+
+
+def test_one_poll_serves_all_intervals_that_end_while_it_goes_on():
+    meter = waiting_home(150, interval=1)
+    water = meter.config.mbus[0]
+    meter.advance(209.0)
+    assert [code for _, code, _ in profile_rows(meter, 209.0, 3)] == [15, 15, 15]  # ends at 60, 120, 180 s; asked at 210
+    assert [value for *_, value in profile_rows(meter, 211.0, 3)] == [water.counter(210.0)] * 3
+
+
 def test_removal_frees_the_slot_and_sets_the_address():
     meter = home()
     meter.advance(5.0)
