@@ -98,6 +98,8 @@ class PacketDecoder:
             for wave in (plan_wave(profile, self._fine.plan, sample_rate), plan.wave)
         )
         self._narrow = BankFilter(plan, plan.narrow_bank)
+        # From an end word that is nearly a code word, too, nobody sees where the data end; only the CRC knows.
+        self._end_is_clear = bool(profile.end_words) and int((profile.code.table != profile.end_word).sum(axis=1).min()) > 1
 
     def is_complete(self, tracker: PacketTracker) -> bool:
         """Whether the words before the last one are an LPDU with a good CRC; after a few tries in vain, no more."""
@@ -282,15 +284,13 @@ class PacketDecoder:
         Of a word that was sent the energy is worth more than it costs, of noise behind the packet less; a length's own end word
         counts as a word. words: (W, n) soft bits in units of the amplitude, + means 0.
         """
-        if len(lengths) <= _LENGTHS:
+        if len(lengths) <= _LENGTHS or not self._end_is_clear:
             return lengths
         soft = np.concatenate((words, tracker.soft[len(words) : max(lengths) + 1]))
         cost = 0.5 * soft.shape[1]
         sent = np.concatenate(([0.0], np.cumsum(self.profile.code.best(soft)[1] - cost)))
-        worth = sent[lengths]
-        if self.profile.end_words:
-            ends = np.append(soft @ (1.0 - 2.0 * self.profile.end_word) - cost, 0.0)
-            worth = worth + ends[np.minimum(lengths, len(soft))]
+        ends = np.append(soft @ (1.0 - 2.0 * self.profile.end_word) - cost, 0.0)
+        worth = sent[lengths] + ends[np.minimum(lengths, len(soft))]
         # The first one is where an end word was seen, if one was: a packet may go on behind it that is another one.
         return list(dict.fromkeys((lengths[0], *(lengths[k] for k in np.argsort(-worth, kind="stable")))))[:_LENGTHS]
 

@@ -85,8 +85,8 @@ class PacketTracker:
     Attributes:
         candidate: as given. raw: (B,) complex64 filtered bits; turned: without their carrier. phases: (B,) carrier phase, rad.
         positions: (B,) narrow sample of each bit's centre. soft: (W, n) float32, + means 0, in units of the amplitude.
-        ending: Ending. ends_tried: end words that turned out to be none, counted by whoever checks them. complete: what the words before the
-            last one are when their CRC holds, and how many bits were changed; written by whoever checks it.
+        ending: Ending. ends_tried: end words that turned out to be none, counted by whoever checks them. complete: what the
+        words before the last one are when their CRC holds, and how many bits were changed; written by whoever checks it.
     """
 
     def __init__(
