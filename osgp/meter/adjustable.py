@@ -69,6 +69,15 @@ class AdjustableLog:
         place = self.last * self.entry_size
         return bytes(self.octets[place : place + self.entry_size]) if self.valid else b""
 
+    def take_unread(self) -> bytes:
+        """The oldest unread record, which is read by that; empty when there is none."""
+        if not self.unread:
+            return b""
+        place = (self.last - self.unread + 1) % self.entries * self.entry_size
+        self.unread -= 1
+        self.overflow = False
+        return bytes(self.octets[place : place + self.entry_size])
+
     def acknowledge(self, count: int) -> None:
         """A host has read so many of the unread records."""
         self.unread = max(0, self.unread - count)
@@ -90,6 +99,11 @@ class AdjustableLog:
         flags = (OVERFLOW if self.overflow else 0) | (CIRCULAR if self.entries else 0)
         head = struct.pack("<BBBHB", flags, self.valid & 0xFF, self.last & 0xFF, self.sequence, self.unread & 0xFF)
         return head + bytes(self.octets)
+
+    def wide_table(self) -> bytes:
+        """Octets of a table with a header of 9 octets: ET74, whose last count is of entries not yet moved to ET45; grade A."""
+        flags = (OVERFLOW if self.overflow else 0) | (CIRCULAR if self.entries else 0)
+        return struct.pack("<BHHHH", flags, self.valid, self.last, self.sequence, self.unread) + bytes(self.octets)
 
     def snapshot(self) -> bytes:
         """For a saved state."""

@@ -41,6 +41,8 @@ LOGS: Final = {
 WITH_TABLE: Final = ("ET31", "ET41", "ET75", "ET81")  # logs that this meter keeps itself
 GENERATION_4_CHANGES: Final = 159  # octets of an ET75 entry from firmware 4.0; grade A
 SEQUENCE_KEPT_FROM: Final = (3, 70)  # firmware that never resets sequence numbers; grade A
+SPARED: Final = "ET45"  # the log in front of which ET74 lies
+OVERFLOW_READS_FROM: Final = (3, 60)  # firmware with ET74; grade A
 WARN_ONE_IN: Final = 10  # the overflow warning comes when a tenth of the log is left: grade D
 SEQUENCES: Final = 1 << 32
 CLOCK_ERROR: Final = 1 << 6  # bit of octet 1 of BT03; grade A
@@ -49,7 +51,7 @@ _VERSION: Final = 1
 
 
 class Journal(Subsystem):
-    """BT70, BT71, BT74, ET31, ET36, ET41, ET75, ET79, ET81; BP04, BP05, BP07, BP08, EP03, EP06, EP26, EP37.
+    """BT70, BT71, BT74, ET31, ET36, ET41, ET74, ET75, ET79, ET81; BP04, BP05, BP07, BP08, EP03, EP06, EP26, EP37.
 
     Attributes:
         history, alternate: the event logs.    logs: the adjustable logs by table id.    self_reads: BT26, set by billing.
@@ -75,6 +77,9 @@ class Journal(Subsystem):
         if config.firmware[:2] >= (4, 0):
             self.logs["ET75"].resize(0, GENERATION_4_CHANGES)
         self.logs["ET81"].resize(settings.outage_log, 12)
+        # In front of ET45 while that is full of unread records; from firmware 3.60, grade A. How it is used: grade D.
+        spare = settings.overflow_reads if config.firmware[:2] >= OVERFLOW_READS_FROM else 0
+        self._spare = AdjustableLog(self.logs[SPARED].entry_size, spare)
         if settings.welmec:
             self.logs["ET75"].resize(10, self.logs["ET75"].entry_size)
         self._sequence = 0
@@ -90,11 +95,14 @@ class Journal(Subsystem):
 
     def _tables(self) -> tuple[str, ...]:
         alternate = ("ET79",) if self.alternate.entries else ()
-        return ("BT74", "ET36", *WITH_TABLE, *alternate)
+        spare = ("ET74",) if self._spare.entries else ()
+        return ("BT74", "ET36", *WITH_TABLE, *alternate, *spare)
 
-    live = frozenset(("BT74", "ET36", "ET79", *WITH_TABLE))
+    live = frozenset(("BT74", "ET36", "ET74", "ET79", *WITH_TABLE))
 
     def start(self, now: float) -> None:
+        if self._spare.entries and "ET54" in self._host.store:
+            self._host.store.update("ET54", {"et74_entries": self._spare.entries})
         for name in self._tables():
             self.refresh(name, now)
 
@@ -105,6 +113,8 @@ class Journal(Subsystem):
                 store.put("BT74", self.history.table())
             case "ET79":
                 store.put("ET79", self.alternate.table())
+            case "ET74":
+                store.put("ET74", self._spare.wide_table())
             case "ET36":
                 store.put("ET36", self._dimensions())
             case _:
@@ -147,10 +157,19 @@ class Journal(Subsystem):
 
     def append(self, identifier: str, record: bytes, now: float) -> bool:
         """Add a record to an adjustable log; False when that log keeps none."""
-        if not self.logs[identifier].append(record):
+        log = self.logs[identifier]
+        if identifier == SPARED and self._spare.entries and log.entries and (log.unread == log.entries or self._spare.unread):
+            log = self._spare
+        if not log.append(record):
             return False
         self._follow_logs(now)
         return True
+
+    def _move(self) -> None:
+        """ET45 has room: what waits in ET74 goes there, oldest first."""
+        log = self.logs[SPARED]
+        while self._spare.unread and log.unread < log.entries:
+            log.append(self._spare.take_unread())
 
     def _follow_logs(self, now: float) -> None:
         """The alarm of the adjustable logs, while any of them has unread records."""
@@ -282,6 +301,7 @@ class Journal(Subsystem):
         if len(parameters) < 3 or parameters[0] >= len(self.logs):
             return ProcedureResult.INVALID_PARAMETER, b""
         tuple(self.logs.values())[parameters[0]].acknowledge(int.from_bytes(parameters[1:3], "little"))
+        self._move()
         self._follow_logs(now)
         return ProcedureResult.COMPLETED, b""
 
@@ -299,6 +319,7 @@ class Journal(Subsystem):
         for index, entries, _ in rows:
             log = self.logs[names[index]]
             log.resize(entries, log.entry_size)
+        self._move()
         self._follow_logs(now)
         self._host.signal(DimensionsChanged(tuple(names[index] for index, _, _ in rows)), now)
         return ProcedureResult.COMPLETED, b""
@@ -306,7 +327,8 @@ class Journal(Subsystem):
     # what must survive
 
     def snapshot(self) -> bytes:
-        parts = [self.history.snapshot(), self.alternate.snapshot(), *(log.snapshot() for log in self.logs.values())]
+        logs = (self.history, self.alternate, *self.logs.values(), *((self._spare,) if self._spare.entries else ()))
+        parts = [log.snapshot() for log in logs]
         return bytes((_VERSION, self._unread_logs)) + struct.pack("<I", self._sequence) + b"".join(parts)
 
     def restore(self, octets: bytes, now: float) -> None:
@@ -319,6 +341,8 @@ class Journal(Subsystem):
             place += event_log.restore(octets[place:])
         for log in self.logs.values():
             place += log.restore(octets[place:])
+        if self._spare.entries and place < len(octets):
+            self._spare.restore(octets[place:])
 
 
 def _level_mask(size: int) -> bytes:

@@ -135,6 +135,8 @@ class MeteringSettings:
         profile: up to four data sets.    demand: None: no demand metering.
         history_entries: of BT74.    alternate_entries: of ET79, 0: off.    alternate_events: events that go there.
         critical_events: up to 10 sets of events.    outage_log, demand_log, one_time_log: entries of ET81, ET41, ET31.
+        overflow_reads: entries of ET74, 0..255, which takes scheduled reads of sub-meters and MEP clients while ET45 is full of
+            unread ones; 0: there is none, the oldest are lost. Firmware 3.60 and later.
         quality, configuration: values of ET09 and ET55 that differ from the defaults.
         welmec: load profile changes are logged in ET75 and refused when that is full.
     """
@@ -161,12 +163,15 @@ class MeteringSettings:
     critical_events: tuple[frozenset[int], ...] = ()
     outage_log: int = 10
     demand_log: int = 12
+    overflow_reads: int = 0
     one_time_log: int = 2
     quality: Mapping[str, Any] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     welmec: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.overflow_reads <= 255:
+            raise ConfigurationError(f"overflow_reads must be 0..255, got {self.overflow_reads}")
         if not 1 <= self.self_reads <= 253:
             raise ConfigurationError(f"self_reads must be 1..253, got {self.self_reads}")
         if not 0 <= self.self_read_minute < 1440:

@@ -257,6 +257,29 @@ def test_polls_follow_their_rate_and_a_silent_device_leaves_a_mark():
     assert [int.from_bytes(row[1:], "little") for row in rows[3:7]] == [water.counter(3600.0)] * 4
 
 
+def test_scheduled_reads_wait_in_et74_while_et45_is_full_and_nothing_is_lost():
+    meter = home(water_meter(1), overflow_reads=4)
+    meter.advance(5.0)
+    meter.store["ET13.devices[0].frequency"] = 0  # hourly
+    assert run(meter, 37, struct.pack("<BHH", 4, 3, 0), 6.0)[0] == 0  # three entries in ET45
+    meter.find(MbusDevices)._plan(0, 6.0)
+
+    def counts(now):
+        small, wide = (table(name).decode(meter.table_octets(name, now), meter.store.context) for name in ("ET45", "ET74"))
+        return small["number_unread"], small["last_sequence"], wide["number_pending"], wide["last_sequence"], wide["overflow"]
+
+    assert counts(3 * 3600.0 + 60.0) == (3, 3, 0, 0, False)
+    assert counts(5 * 3600.0 + 60.0) == (3, 3, 2, 2, False)
+    again = type(meter)(meter.config, saved=meter.saved())
+    assert again.table_octets("ET74", again.now) == meter.table_octets("ET74", meter.now)
+    assert run(meter, 26, struct.pack("<BH", 4, 1), 5 * 3600.0 + 70.0)[0] == 0  # one was read: one moves up
+    assert counts(5 * 3600.0 + 80.0) == (3, 4, 1, 2, False)
+    assert counts(8 * 3600.0 + 80.0) == (3, 4, 4, 5, False)
+    assert counts(9 * 3600.0 + 80.0)[2:] == (4, 6, True)  # one too many: the oldest of ET74 is lost, and it says so
+    run(meter, 26, struct.pack("<BH", 4, 3), 9 * 3600.0 + 90.0)
+    assert counts(9 * 3600.0 + 100.0)[:3] == (3, 7, 1)
+
+
 def waiting_home(wait, retries=0, retry_wait=0, interval=15):
     meter = home(water_meter(1), profile=(ProfileSettings(channels=(0, 73), interval_time=interval, intervals=96, blocks=2),))
     meter.advance(5.0)
