@@ -22,9 +22,10 @@ import mac
 import osgp
 from mac import management
 
+from .channel_timing import timing_of
 from .errors import GraphError
 from .events import Event, Finished, Reading, StationEvent
-from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, channel_of, station_random
+from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, station_random
 from .protection import entropy, meter_keys
 from .repeating import RepeatedRequests
 
@@ -52,7 +53,7 @@ def make_node(graph: Graph, spec: AnyStation, rng: random.Random, now: float) ->
     )
     # On a real line nobody may foresee a challenge; in a simulation the same seed gives the same run.
     challenges = secrets.token_bytes if graph.frontend is not None else None
-    return mac.Node(config, mac.ChannelTiming.load(channel_of(graph)), rng, challenges)
+    return mac.Node(config, timing_of(graph), rng, challenges)
 
 
 class _Reports:

@@ -32,9 +32,6 @@ Security = Literal["aes", "oma", "rc4", "auto"]  # osgp.SecurityMode
 Subnet = Annotated[int, Meta(ge=1, le=255)]
 NodeNumber = Annotated[int, Meta(ge=1, le=127)]
 
-# ISO/IEC 14908 channel parameters by profile; the OSGP system's own set is the one without priority slots.
-CHANNELS: Final = {"pl20c": "pl20c"}
-DEFAULT_CHANNEL: Final = "pl20a_nes"
 DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:5570"  # loopback only; where a line is that no graph and no option places elsewhere
 # Test keys: 12 x DF, and A0 to AF. Real devices get their own; a graph may name other ones.
 TEST_OMAK: Final = "df" * 12
@@ -155,6 +152,7 @@ class Graph(Part, frozen=True):
     heartbeat_s: after this many seconds a station that answers nothing is left behind; left out = 2 s in real time, 5 s otherwise
     (a peer whose process ends is noticed at once in any case).
     channel: 14908 channel timing by name; left out = the one of the profile.
+    access_rule: the band's own rule in front of every frame (EN 50065-1); left out = on where the channel has one, false = off.
     domain: 14908 domain id in hex, 0, 1, 3 or 6 octets.
     security: what protects messages, for meters that name none: aes (the project's profile), oma (weak), rc4 (broken), auto.
     omak, psk: keys for meters that name none, 12 octets (oma, rc4) and 16 (aes), hex; labelled test keys.
@@ -168,6 +166,7 @@ class Graph(Part, frozen=True):
     name: Name = "graph"
     profile: str = "pl20a"
     channel: str | None = None
+    access_rule: bool | None = None
     sample_rate: Annotated[float, Meta(ge=1000, le=100e6)] = 400_000.0
     block: Annotated[int, Meta(ge=8, le=100_000)] = 200
     latency: Annotated[int, Meta(ge=1, le=16)] = 1
@@ -288,11 +287,6 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
         raise _translate(located, str(error)) from None
     _check(graph, located)
     return graph
-
-
-def channel_of(graph: Graph) -> str:
-    """Name of the 14908 channel timing."""
-    return graph.channel or CHANNELS.get(graph.profile, DEFAULT_CHANNEL)
 
 
 def dump_graph(graph: Graph) -> str:

@@ -154,37 +154,25 @@ def _repeated(node: mac.Node, it: Repeated, now: float) -> tuple[int, ...]:
     return (handle,)
 
 
+def _options(it: Acknowledged) -> dict[str, Any]:
+    return {
+        "domain": it.domain,
+        "retries": it.retries,
+        "transmit_time": mac.transmit_time(it.timer),
+        "backlog": it.backlog,
+        "priority": it.priority,
+        "alternate": it.alternate,
+        "authenticated": it.authenticated,
+    }
+
+
 def _acknowledged(node: mac.Node, it: Acknowledged, now: float) -> tuple[int, ...]:
-    handle = node.send_acknowledged(
-        parse_destination(it.to),
-        _octets(it.apdu),
-        now,
-        domain=it.domain,
-        retries=it.retries,
-        transmit_time=mac.transmit_time(it.timer),
-        backlog=it.backlog,
-        priority=it.priority,
-        alternate=it.alternate,
-        authenticated=it.authenticated,
-    )
-    return (handle,)
+    return (node.send_acknowledged(parse_destination(it.to), _octets(it.apdu), now, **_options(it)),)
 
 
 def _request(node: mac.Node, it: Request, now: float) -> tuple[int, ...]:
-    handle = node.send_request(
-        parse_destination(it.to),
-        _octets(it.apdu),
-        now,
-        domain=it.domain,
-        retries=it.retries,
-        transmit_time=mac.transmit_time(it.timer),
-        max_responses=it.max_responses,
-        backlog=it.backlog,
-        priority=it.priority,
-        alternate=it.alternate,
-        authenticated=it.authenticated,
-    )
-    return (handle,)
+    options = _options(it) | {"max_responses": it.max_responses}
+    return (node.send_request(parse_destination(it.to), _octets(it.apdu), now, **options),)
 
 
 def _respond(node: mac.Node, it: Respond, now: float) -> tuple[int, ...]:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 import mac
 from phy import ConfigurationError, Packet, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 
+from .channel_timing import timing_of
 from .errors import GraphError
 from .events import Event, FrameSent, PacketReceived, StationEvent
-from .graph import AnyStation, Graph, channel_of
+from .graph import AnyStation, Graph
 from .messages import Samples
 
 CRC_OCTETS: Final = 2
@@ -89,7 +90,7 @@ class Station:
         self._promised = 0  # see decided_until
         self._own_tail_end = 0  # a carrier before this index is our own
         self._own: deque[tuple[int, int]] = deque(maxlen=4)  # our latest packets: first sample, end
-        timing = mac.ChannelTiming.load(channel_of(graph))
+        timing = timing_of(graph)
         self._beta1 = math.floor(min(timing.beta1_post_rx, timing.beta1_post_tx) * graph.sample_rate)
         self._slot = timing.beta2 * graph.sample_rate if on_slots else 0.0
         self._tail = round(OWN_TAIL_BITS * self.profile.bit_time * graph.sample_rate)

@@ -182,24 +182,40 @@ class _WideIndexed:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateVariableRow:
-    """60 11: index(16) row[4] of the network variable table in its extended form."""
+class _WideRow(_WideIndexed):
+    """Sub-command of the index of a row in 16 bits, and the row itself in its extended form."""
 
-    CODE: ClassVar[int] = EXPANDED
-    SUBCODE: ClassVar[int] = 0x11
-
-    index: int
-    config: VariableConfig
+    row: VariableConfig | AliasConfig
 
     def encode(self) -> bytes:
         """The whole APDU."""
-        return bytes([self.CODE, self.SUBCODE]) + self.index.to_bytes(2, "big") + self.config.encode(extended=True)
+        return bytes([self.CODE, self.SUBCODE]) + self.index.to_bytes(2, "big") + self.row.encode(extended=True)
 
     @classmethod
     def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU; a row of 3 octets is accepted as well, as the stack read for this does (grade B)."""
-        need(apdu, 4, "Update NV table row")
-        return cls(int.from_bytes(apdu[2:4], "big"), VariableConfig.decode(apdu[4:]))
+        """From the whole APDU."""
+        need(apdu, 4, cls.__name__)
+        return cls(int.from_bytes(apdu[2:4], "big"), cls._row(apdu[4:]))
+
+    @staticmethod
+    def _row(octets: bytes) -> VariableConfig | AliasConfig:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateVariableRow(_WideRow):
+    """60 11: index(16) row[4] of the network variable table in its extended form.
+
+    A row of 3 octets is accepted as well, as the stack read for this does (grade B).
+    """
+
+    SUBCODE = 0x11
+
+    row: VariableConfig
+
+    @staticmethod
+    def _row(octets: bytes) -> VariableConfig:
+        return VariableConfig.decode(octets)
 
 
 class QueryVariableRow(_WideIndexed):
@@ -210,24 +226,16 @@ class QueryVariableRow(_WideIndexed):
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateAliasRow:
+class UpdateAliasRow(_WideRow):
     """60 13: index(16) row[6] of the alias table in its extended form; the index counts from its first row."""
 
-    CODE: ClassVar[int] = EXPANDED
-    SUBCODE: ClassVar[int] = 0x13
+    SUBCODE = 0x13
 
-    index: int
-    alias: AliasConfig
+    row: AliasConfig
 
-    def encode(self) -> bytes:
-        """The whole APDU."""
-        return bytes([self.CODE, self.SUBCODE]) + self.index.to_bytes(2, "big") + self.alias.encode(extended=True)
-
-    @classmethod
-    def decode(cls, apdu: bytes) -> Self:
-        """From the whole APDU."""
-        need(apdu, 4, "Update alias row")
-        return cls(int.from_bytes(apdu[2:4], "big"), AliasConfig.decode_extended(apdu[4:]))
+    @staticmethod
+    def _row(octets: bytes) -> AliasConfig:
+        return AliasConfig.decode_extended(octets)
 
 
 class QueryAliasRow(_WideIndexed):

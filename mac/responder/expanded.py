@@ -92,7 +92,7 @@ def _update_row(node: ManagedNode, request: UpdateVariableRow, arrival: Arrival)
     if request.index >= len(node.variables.configs):
         node.log_error(ErrorLog.INVALID_VARIABLE_INDEX)
         return _refused(request.SUBCODE)
-    node.variables.set_config(request.index, request.config)
+    node.variables.set_config(request.index, request.row)
     node.changed()
     return _done(request.SUBCODE)
 
@@ -108,7 +108,7 @@ def _update_alias(node: ManagedNode, request: UpdateAliasRow, arrival: Arrival) 
     if request.index >= len(node.variables.aliases):
         node.log_error(ErrorLog.INVALID_VARIABLE_INDEX)
         return _refused(request.SUBCODE)
-    node.variables.aliases[request.index] = request.alias
+    node.variables.aliases[request.index] = request.row
     node.changed()
     return _done(request.SUBCODE)
 
