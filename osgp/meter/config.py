@@ -32,9 +32,9 @@ class MeterConfig:
         unique_node_id: 6 octets of the transceiver.    program_id: 8 octets, ET04.
         manufacturer, model: BT01, at most 4 and 8 characters.    serial: BT01, up to 16 digits.
         utility_serial: ET03, at most 30 characters.    hardware: (version, revision).
-        firmware: (x, yy, zz). It decides on tables and quirks, not on the suite: the fields that name the suite (ET04.security_mode,
-            ET54.supported_security) came with 3.13/3.80 (grade A), so the default meter speaks AES and has none that says so; one
-            of 3.80 and later has (grade D).
+        firmware: (x, yy, zz). It decides on tables and quirks, not on the suite: the fields that name the suite
+            (ET04.security_mode, ET54.supported_security) came with 3.13/3.80 (grade A), so the default meter speaks AES and has
+            none that says so; one of 3.80 and later has (grade D).
         security: what protects messages on the power line, see `SecurityMode`; the project's AES profile.
         key: the OMAK, unicast key of the power line for the OMA digest.    psk: the same for AES.
         broadcast_key: for secure broadcasts, None: the meter takes none.
