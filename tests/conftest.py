@@ -1,9 +1,13 @@
 """Settings of all tests."""
 
 import os
+import sys
 
 from hypothesis import settings
 
+# The tests start hundreds of processes: without bytecode each would compile every module anew, half a second of its second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # The first example of a test may load a kernel: how long one takes says nothing.
 settings.register_profile("no deadline", deadline=None)
 # Continuous integration tries the same examples every time: what it says does not depend on luck. At home they are new ones.
