@@ -14,6 +14,14 @@ import pytest
 
 from flowgraphs.cli import ANSWER_IS_NO, DONE, INTERRUPTED, USAGE, run
 
+GRAPH = """\
+block: 400
+domain: "4f5347"
+line: {couplers: 3, gain_db: -30, noise: [{kind: white, rms_v: 0.002}]}
+stations:
+  - {name: concentrator, kind: concentrator, coupler: 0, unique_node_id: "0002a1000001"}
+  - {name: meter, kind: meter, coupler: 1, unique_node_id: "0002a1001001"}
+"""
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 
@@ -70,7 +78,9 @@ def test_ctrl_c_while_waiting_for_a_line_leaves_a_complete_file(tmp_path):
 def test_running_line_is_heard_and_ctrl_c_leaves_a_complete_file(tmp_path):
     """What the listener writes into its pipe are packets of the line, and the line goes on without having noticed it."""
     endpoint = f"ipc://{tmp_path}/line"
-    graph = subprocess.Popen(command("run", "demo", "--endpoint", endpoint, "--json"), stdout=subprocess.PIPE, text=True)
+    (tmp_path / "one.yaml").write_text(GRAPH)
+    arguments = command("run", str(tmp_path / "one.yaml"), "--endpoint", endpoint, "--json")
+    graph = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
     listener = subprocess.Popen(command("capture", "--endpoint", endpoint), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert listener.stdout is not None

@@ -74,12 +74,13 @@ def test_a_killed_meter_is_reported_while_the_other_is_read_and_found_again_when
     running, log = run
     wait_for(running, lambda: log.readings("meter-1") and log.readings("meter-2"))
     os.kill(child(running, "meter-2").process.pid, signal.SIGKILL)
+    wait_for(running, lambda: any("meter-2 was killed by SIGKILL" in text for text in log.reports), 5)
+    # At once: it has forgotten everything, and does not answer to its old address either.
+    running.spawn("meter-2", ["station", f"{running.graph_file}#meter-2", "--endpoint", running.endpoint])
     wait_for(running, lambda: log.named("meter_silent", "meter-2"))
     silent_at = log.named("meter_silent", "meter-2")[0].sample
-    assert any("meter-2 was killed by SIGKILL" in text for text in log.reports)
     wait_for(running, lambda: log.readings("meter-1", after=silent_at))
     assert not log.named("meter_silent", "meter-1")
-    running.spawn("meter-2", ["station", f"{running.graph_file}#meter-2", "--endpoint", running.endpoint])
     wait_for(running, lambda: log.named("meter_back", "meter-2") and log.readings("meter-2", after=silent_at))
     assert len(log.named("meter_found", "meter-2")) >= 2
     addresses = {event.values["address"] for event in log.named("meter_commissioned", "meter-2")}
