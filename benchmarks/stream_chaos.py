@@ -20,6 +20,7 @@ from subprocess import Popen
 import numpy as np
 from numpy.typing import NDArray
 
+from flowgraphs.across_gaps import GapReceiver
 from flowgraphs.frontends.contract import Block, SourceStatistics, open_source
 from flowgraphs.frontends.gnuradio_messages import encode_tagged
 from flowgraphs.frontends.zeromq_source import Stream
@@ -33,8 +34,8 @@ SWAPPED, DELAYED = 2, 30  # blocks that overtake one
 FATES = ("drop", "burst", "twice", "swap", "delay")
 CHANCES = (0.004, 0.0008, 0.006, 0.006, 0.004)
 LONGEST_BURST = 60
+DEAF_AT_S, DEAF_S = 12.0, 4.2  # once the reader does not read for so long: memory is looked at when the queue has been full
 MARGIN = BLOCK  # samples on either side of a packet that have to be there, too
-FILLED_S = 0.1  # a shorter hole is filled with silence, after a longer one the receiver begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ class Verdict:
     packets_lost: int = 0
     packets_false: int = 0
     packets: int = 0
+    packets_failed: int = 0  # with holes, and those found where a hole begins or ends
+    packets_torn: int = 0  # of these: their check sequence held all the same
     segments: int = 0
     missing_blocks: int = 0
     delayed_blocks: int = 0  # of these: sent long after their time, and before the sender died
@@ -128,7 +131,7 @@ class Watcher:
         self._places = {line.block(k)[:8].tobytes(): k for k in range(CYCLE)}
         self._decoded: list[tuple[int, bytes]] = []
         self._next: int | None = None
-        self._receiver, self._origin = Receiver(Profile.load("pl20a"), RATE), 0
+        self._receiver = GapReceiver(Receiver(Profile.load("pl20a"), RATE))
 
     def take(self, block: Block, run: int) -> None:
         """The next block of the source. `run`: counts the senders that were seen, from 0 on."""
@@ -142,26 +145,17 @@ class Watcher:
         if rest or not np.array_equal(block.samples, self.line.block(number)):
             self.verdict.wrong_samples += 1
         self._segment.delivered.add(number)
-        self._decode(block)
+        self._note(self._receiver.push(block.first_sample, block.samples))
         self._next = block.end
 
     def finish(self) -> Verdict:
-        self._decode(None)
         self._close()
+        self.verdict.packets_torn = self._receiver.torn
         return self.verdict
 
-    def _decode(self, block: Block | None) -> None:
-        if block is None or block.missing_before > FILLED_S * RATE or self._next is None:
-            self._note(self._receiver.flush())
-            self._receiver.reset()
-            self._origin = 0 if block is None else block.first_sample
-        elif block.missing_before:
-            self._note(self._receiver.push(np.zeros(block.missing_before, np.float32)))
-        if block is not None:
-            self._note(self._receiver.push(block.samples))
-
     def _note(self, packets: list) -> None:
-        self._decoded += [(self._origin + packet.start_sample, packet.lpdu) for packet in packets if packet.crc_ok]
+        self._decoded += [(packet.start_sample, packet.lpdu) for packet in packets if packet.crc_ok]
+        self.verdict.packets_failed += sum(not packet.crc_ok for packet in packets)
 
     def _close(self) -> None:
         """Judge a segment: only what the schedule took away may be missing, and each whole packet has to be there."""
@@ -183,7 +177,8 @@ class Watcher:
         verdict.unexplained_gaps += sum(sent_at.get(number) == number for number in lost)
         verdict.overtaken_blocks += sum(sent_at.get(number) == number + SWAPPED for number in lost)
         verdict.delayed_blocks += sum(sent_at.get(number) == number + DELAYED <= last for number in lost)
-        self._receiver_end()
+        if self._next is not None:
+            self._note(self._receiver.begin(self._next))
         decoded, self._decoded = self._decoded, []
         for cycle in range(first // CYCLE, last // CYCLE + 1):
             for start, end, lpdu in self.line.packets:
@@ -196,11 +191,6 @@ class Watcher:
                 verdict.packets_lost += not any(octets == lpdu and abs(place - index) < BLOCK for place, octets in decoded)
         known = {lpdu for _, _, lpdu in self.line.packets}
         verdict.packets_false += sum(octets not in known for _, octets in decoded)
-
-    def _receiver_end(self) -> None:
-        self._note(self._receiver.flush())
-        self._receiver.reset()
-        self._origin = self._next or 0
 
 
 def in_virtual_time(seconds: float, seed: int, tagged: bool = False) -> tuple[Verdict, SourceStatistics]:
@@ -267,9 +257,12 @@ def in_real_time(
     command = [sys.executable, __file__, "--send", endpoint, "--seed", str(seed), "--run"]
     sender, run, seen, told = Popen([*command, "0"]), 0, 0, 0
     end = time.monotonic() + seconds
-    kill_at, look_at = time.monotonic() + 8.0, time.monotonic() + 5.0
+    kill_at, look_at, deaf_at = (time.monotonic() + after for after in (8.0, 5.0, DEAF_AT_S))
     try:
         while (now := time.monotonic()) < end:
+            if now > deaf_at:
+                time.sleep(DEAF_S)
+                deaf_at, kill_at = end, max(kill_at, now + 2 * DEAF_S)
             block = source.read(0.05)
             if block is not None:
                 # Each sender lives long enough to be heard: the n-th restart that is seen is the n-th sender.

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from phy import Carrier, Packet, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 
+from .across_gaps import GapReceiver
 from .errors import FrontEndError
 from .frontends.contract import DUPLEX, Address, Block, SampleSource, open_duplex, open_source
 from .frontends.round_trip import measure_round_trip
@@ -36,13 +37,12 @@ class Heard:
     """A packet of a live line.
 
     Attributes:
-        packet: as the receiver gave it; its places count from `base`.    profile: it was received with.
-        base: absolute index of the receiver's sample 0.    sample_rate: Hz.
+        packet: as the receiver gave it, its places as indices of the source.    profile: it was received with.
+        sample_rate: Hz.
     """
 
     packet: Packet = field(repr=False)
     profile: Profile = field(repr=False)
-    base: int
     sample_rate: float
 
     @property
@@ -58,12 +58,12 @@ class Heard:
     @property
     def start_sample(self) -> int:
         """Absolute index at which bit 0 begins."""
-        return self.packet.start_sample + self.base
+        return self.packet.start_sample
 
     @property
     def end_sample(self) -> int:
         """Absolute index at which the last word ends."""
-        return self.packet.end_sample + self.base
+        return self.packet.end_sample
 
     @property
     def start_s(self) -> float:
@@ -102,7 +102,7 @@ class Line:
             self.source = open_source(url)
         try:
             self.sample_rate = self.source.sample_rate
-            self.receivers = [Receiver(item, self.sample_rate, options) for item in self.profiles]
+            self.receivers = [GapReceiver(Receiver(item, self.sample_rate, options)) for item in self.profiles]
             if transmit:
                 self._open_sink(sink, level_v, duty_cycle, report)
         except BaseException:
@@ -112,8 +112,7 @@ class Line:
         self._blocks: deque[Block] = deque()
         self._held = 0
         self._waiting: deque[Heard] = deque()
-        self._next: int | None = None
-        self._base = 0
+        self._first: int | None = None
         self._flushed = False
 
     def __enter__(self) -> Self:
@@ -127,7 +126,7 @@ class Line:
     @property
     def busy(self) -> bool:
         """A carrier is on the line."""
-        busy = [receiver.channel_busy for receiver in self.receivers]  # each listens on, whatever the others hear
+        busy = [one.receiver.channel_busy for one in self.receivers]  # each listens on, whatever the others hear
         return any(busy)
 
     @property
@@ -148,19 +147,13 @@ class Line:
                 for receiver, profile in zip(self.receivers, self.profiles, strict=True):
                     self._add(receiver.flush(), profile)
             return None
-        if block.first_sample != self._next:  # never join what was not together
-            if self._next is not None:
-                for receiver, profile in zip(self.receivers, self.profiles, strict=True):
-                    self._add(receiver.flush(), profile)
-                    receiver.reset()
-            self._base = block.first_sample
-        self._next = block.end
+        self._first = block.first_sample if self._first is None else self._first
         self._blocks.append(block)
         self._held += block.samples.size
         while self._held > self._keep and len(self._blocks) > 1:
             self._held -= self._blocks.popleft().samples.size
         for receiver, profile in zip(self.receivers, self.profiles, strict=True):
-            self._add(receiver.push(block.samples), profile)
+            self._add(receiver.push(block.first_sample, block.samples), profile)
         return block
 
     def receive(self, timeout_s: float = math.inf, crc_ok: bool = True) -> Heard | None:
@@ -178,7 +171,7 @@ class Line:
 
     def packets(self, seconds: float = math.inf, crc_ok: bool = True) -> Iterator[Heard]:
         """Packets until the source ends or `seconds` of it have passed."""
-        first = self._next
+        first = self._blocks[-1].end if self._blocks else None
         while True:
             while self._waiting:
                 heard = self._waiting.popleft()
@@ -187,8 +180,8 @@ class Line:
             if self.source.ended and self._flushed:
                 return
             self.step()
-            first = self._base if first is None and self._next is not None else first
-            past = 0 if first is None or self._next is None else self._next - first
+            first = self._first if first is None else first
+            past = 0 if first is None else self._blocks[-1].end - first
             if past >= seconds * self.sample_rate and not self._waiting:
                 return
 
@@ -247,7 +240,7 @@ class Line:
 
     def _add(self, packets: Sequence[Packet], profile: Profile) -> None:
         for packet in packets:
-            self._waiting.append(Heard(packet, profile, self._base, self.sample_rate))
+            self._waiting.append(Heard(packet, profile, self.sample_rate))
 
 
 def carriers_of(profile: Profile, sample_rate: float) -> list[Carrier]:

@@ -87,11 +87,12 @@ class RotatingRecorder:
 
     def annotate(self, first_sample: int, count: int, lower_hz: float, upper_hz: float, label: str, lpdu: str, carrier: str,
                  start_sample: int) -> None:  # fmt: skip
-        """A packet; samples are absolute."""
+        """A packet; samples are absolute. It belongs to the piece in which its bit 0 begins."""
         for piece in (self._piece, self._previous):
-            if piece is not None and piece.first_sample <= first_sample < piece.end:
-                count = min(count, piece.end - first_sample)
-                first, start = first_sample - piece.first_sample, start_sample - piece.first_sample
+            if piece is not None and piece.first_sample <= start_sample < piece.end:
+                end = min(first_sample + count, piece.end)
+                first = max(first_sample, piece.first_sample) - piece.first_sample
+                count, start = end - piece.first_sample - first, start_sample - piece.first_sample
                 self._annotate(piece, Annotation(first, count, lower_hz, upper_hz, label, lpdu, carrier, start))
                 return
 

@@ -129,7 +129,7 @@ def _annotate(recorder: "RotatingRecorder", heard: "Heard", line: "Line") -> Non
     from ..airtime import carrier_edges
 
     ramp = round(heard.profile.ramp_bits * heard.profile.bit_time * line.sample_rate)
-    first = max(heard.base, heard.start_sample - ramp)
+    first = heard.start_sample - ramp
     low, high = carrier_edges(heard.profile, heard.packet.carrier)
     recorder.annotate(
         first, heard.end_sample + ramp - first, low, high, "LPDU" if heard.crc_ok else "LPDU, CRC bad", heard.lpdu.hex(),

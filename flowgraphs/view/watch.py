@@ -15,6 +15,7 @@ from phy import Carrier, Packet, Profile, Receiver, ReceiverOptions
 from phy.errors import PhyError
 from phy.profile import CARRIERS
 
+from ..across_gaps import GapReceiver
 from ..airtime import carrier_edges
 from ..decoding import AUTO, AUTO_PROFILES, carriers_held, decode_recording
 from ..errors import FlowgraphError
@@ -210,15 +211,14 @@ class LiveWatch:
         self.noted = 0
         chosen, carriers = _fitting(rate, profile, self.name)
         self._painter = Painter(rate, chosen, self.ring.read, 0.0, rate / 2)
-        self._receiver = Receiver(chosen, rate, options=options, carriers=carriers)
+        self._receiver = GapReceiver(Receiver(chosen, rate, options=options, carriers=carriers))
         self._pieces = PacketSamples()
         self._state = "live"
         self._stop = threading.Event()
-        self._gaps: deque[int] = deque()  # indices at which the receiver has to begin anew
-        self._begun = False
+        self._holes: deque[tuple[int, int]] = deque()  # first missing sample and the one behind the last, still to be received
+        self._expected: int | None = None  # the next sample to be read, None before the first
         self._received = 0
         self._skipped = 0
-        self._base: int | None = None
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for name, work in (("read", self._read), ("receive", self._receive))
@@ -293,12 +293,14 @@ class LiveWatch:
                         self._state = "ended"
                         return
                     continue
-                if block.missing_before or not self._begun:
-                    self._begun = True
-                    self._gaps.append(block.first_sample)
+                if self._expected is None:
+                    self._received = block.first_sample
+                elif block.first_sample > self._expected:
+                    self._holes.append((self._expected, block.first_sample))
                 self.ring.append(block.first_sample, block.samples)
+                self._expected = max(block.end, self._expected or 0)
                 # Whoever sends faster than it can be received is slowed down, where the source allows it.
-                while block.end - self._received > most and self._base is not None and not self._stop.wait(0.005):
+                while block.end - self._received > most and not self._stop.wait(0.005):
                     pass
         except FlowgraphError as error:
             self._state = f"ended: {error}"
@@ -316,47 +318,35 @@ class LiveWatch:
     def _follow(self) -> None:
         at_once = round(AT_ONCE_S * self.ring.sample_rate)
         while not self._stop.is_set():
-            if self._base is None:
-                if not self._gaps:
-                    self._stop.wait(0.02)
-                    continue
-                self._begin(self._gaps.popleft())
-            if self._gaps and self._received >= self._gaps[0]:
-                self._take(self._receiver.flush())
-                self._begin(self._gaps.popleft())
+            if self._expected is None:
+                self._stop.wait(0.02)
                 continue
+            end = self.ring.end  # asked before the holes: those in what comes later may not be known yet
+            while self._holes and self._received >= self._holes[0][0]:
+                self._received = max(self._received, self._holes.popleft()[1])
             ended = self._state != "live"  # asked first: what comes before the end is received, too
-            limit = self._gaps[0] if self._gaps else self.ring.end
+            limit = self._holes[0][0] if self._holes else end
             if self._received >= limit:
-                if ended:
+                if ended and self._received >= self.ring.end:
                     self._take(self._receiver.flush())
                     return
                 self._stop.wait(0.01)
                 continue
             if self._received < self.ring.oldest:
                 self._skipped += self.ring.oldest - self._received
-                self._take(self._receiver.flush())
-                self._begin(self.ring.oldest)
+                self._received = self.ring.oldest
                 continue
             count = min(at_once, limit - self._received)
-            x = self.ring.read(self._received, count)
+            first, x = self._received, self.ring.read(self._received, count)
             self._received += count
-            self._take(self._receiver.push(x))
+            self._take(self._receiver.push(first, x))
             self.clocks.mark(RECEIVER)
 
-    def _begin(self, first: int) -> None:
-        """The receiver starts anew at a sample."""
-        self._receiver.reset()
-        self._base = self._received = first
-
     def _take(self, packets: list[Packet]) -> None:
-        base = self._base or 0
+        profile = self._receiver.receiver.profile
         for packet in packets:
-            placed = dataclasses.replace(
-                packet, start_sample=int(packet.start_sample) + base, end_sample=int(packet.end_sample) + base
-            )
-            entry = self.log.add(placed, self._receiver.profile)
-            first, count = stretch(placed, self._receiver.profile, self.ring.sample_rate)
+            entry = self.log.add(packet, profile)
+            first, count = stretch(packet, profile, self.ring.sample_rate)
             self._pieces.keep(entry.number, first, self.ring.read(first, count))
 
 

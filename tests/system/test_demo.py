@@ -1,4 +1,4 @@
-"""The demo itself: it reads every meter; its line with one meter repeats exactly; recordings and captures say the same as the log."""
+"""The demo reads every meter; its line with one meter repeats exactly; recording and capture say the same as the log."""
 
 import json
 import shutil
