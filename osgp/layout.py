@@ -196,6 +196,13 @@ class Layout:
             return new
         return bytes(n & ~m | o & m for n, o, m in zip(new, old, mask.ljust(len(new), b"\0"), strict=True))
 
+    def records(self, name: str, octets: bytes) -> tuple[Block, list[bytes]]:
+        """Layout and octets of each record of a top-level array whose records are alike; TableError when there is none."""
+        item = self.block.items.get(name)
+        if not isinstance(item, Repeated) or item.end > len(octets):
+            raise TableError(f"{self.table} has no records {name!r} in {len(octets)} octets")
+        return item.element, [octets[at : at + item.stride] for at in range(item.at, item.end, item.stride)]
+
     # single fields
 
     def find(self, parts: tuple[Part, ...]) -> Found | None:
@@ -249,6 +256,11 @@ class Layout:
     def walk(self) -> Iterator[tuple[tuple[Part, ...], int, Slot]]:
         """Every single field: path, offset from the start of the table, slot."""
         return _walk(self.block, 0, ())
+
+
+def read_record(block: Block, octets: bytes) -> dict[str, Any]:
+    """Values of one record."""
+    return _read(block, octets, 0)
 
 
 def any_fixed(specs: tuple[FieldSpec, ...]) -> bool:

@@ -12,10 +12,11 @@ import datetime
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
+from ..layout import Block, Layout, read_record
 from ..types import AnsiDate, RecurringDate
-from ..value import TableValue
 from .recurring import DAY, dates_of, days_of_year, one_off
 
 DST_ON: Final = 1  # actions of BT54; grade A
@@ -153,26 +154,22 @@ class Calendar:
         self._known: dict[datetime.date, tuple[int, DaySchedule]] = {}  # season and schedule of days asked for lately
 
     @classmethod
-    def of(cls, value: TableValue) -> Calendar:
-        """From a decoded BT54; numbers that lead nowhere are taken as 0 (grade D)."""
-        dates = [
-            CalendarDate(row["date"], row["action"], row["demand_reset"], row["self_read"])
-            for kind in ("non_recurring", "recurring")
-            for row in value.get(kind, ())
-        ]
-        rows = value["tier_switches"]
-        count = len(rows) // SWITCHES_PER_SCHEDULE
-        groups = (rows[i * SWITCHES_PER_SCHEDULE : (i + 1) * SWITCHES_PER_SCHEDULE] for i in range(count))
-        schedules = tuple(
-            _schedule([(row["hour"] * 60 + row["minute"], row["tier"]) for row in group]) for group in groups
-        )
-        seasons = tuple(
-            SeasonSchedules(
-                (row["sunday"], *(row["weekday"],) * 5, row["saturday"]), (row["special_0"], row["special_1"])
-            )
-            for row in value["seasons"]
-        )
-        return cls(dates, schedules, seasons, value["calendar_id"])
+    def of(cls, octets: bytes, layout: Layout) -> Calendar:
+        """From the octets of BT54; numbers that lead nowhere are taken as 0 (grade D).
+
+        Records that were understood before are not looked at again: writing one octet of a calendar must not cost the whole.
+        """
+        dates = []
+        for kind in ("non_recurring", "recurring"):
+            if kind in layout.block.items:
+                element, rows = layout.records(kind, octets)
+                dates += [_date_of(element, row) for row in rows]
+        element, rows = layout.records("tier_switches", octets)
+        groups = range(0, len(rows) - SWITCHES_PER_SCHEDULE + 1, SWITCHES_PER_SCHEDULE)
+        schedules = tuple(_schedule_of(element, tuple(rows[at : at + SWITCHES_PER_SCHEDULE])) for at in groups)
+        element, rows = layout.records("seasons", octets)
+        seasons = tuple(_season_of(element, row) for row in rows)
+        return cls(dates, schedules, seasons, layout.resolve(("calendar_id",), octets))
 
     def plan(self, date: datetime.date) -> DayPlan:
         """What the dates say about a local day."""
@@ -242,13 +239,29 @@ def _day_of_year(date: datetime.date) -> int:
     return date.timetuple().tm_yday - 1
 
 
-def _schedule(rows: list[tuple[int, int]]) -> DaySchedule:
+@lru_cache(maxsize=4096)
+def _date_of(element: Block, octets: bytes) -> CalendarDate:
+    row = read_record(element, octets)
+    return CalendarDate(row["date"], row["action"], row["demand_reset"], row["self_read"])
+
+
+@lru_cache(maxsize=1024)
+def _schedule_of(element: Block, octets: tuple[bytes, ...]) -> DaySchedule:
     """The records of one day; those that are not later than the one before are unused (grade D)."""
-    switches = [(0, rows[0][1])] if rows else [(0, 0)]
-    for minute, tier in rows[1:]:
+    rows = [read_record(element, one) for one in octets]
+    switches = [(0, rows[0]["tier"])]
+    for row in rows[1:]:
+        minute = row["hour"] * 60 + row["minute"]
         if switches[-1][0] < minute < MINUTES_PER_DAY:
-            switches.append((minute, tier))
+            switches.append((minute, row["tier"]))
     return DaySchedule(tuple(switches))
+
+
+@lru_cache(maxsize=1024)
+def _season_of(element: Block, octets: bytes) -> SeasonSchedules:
+    row = read_record(element, octets)
+    weekdays = (row["sunday"], *(row["weekday"],) * 5, row["saturday"])
+    return SeasonSchedules(weekdays, (row["special_0"], row["special_1"]))
 
 
 @dataclass(frozen=True, slots=True)

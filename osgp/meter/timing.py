@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Final
 
 from ..access import AccessLevel, Session
 from ..errors import TableError
-from ..table import table
 from ..types import LtimeDate, TimeOfDay
 from .calendar import Calendar, LocalClock, LocalTime, midnight
 from .identity import put
@@ -104,7 +103,7 @@ class Timing(Subsystem):
         hour, minute, _, adjustment, zone = struct.unpack("<BBBBh", octets[0][:6])
         off_delta, read_hour, read_minute = struct.unpack("<hBB", octets[2])
         rule = LocalTime(max(-720, min(840, zone)), adjustment, hour * 60 + minute, off_delta)
-        self._local = LocalClock(calendar or Calendar.of(table("BT54").decode(octets[1], store.context)), rule)
+        self._local = LocalClock(calendar or Calendar.of(octets[1], store.context.layout("BT54")), rule)
         self._read_after = datetime.timedelta(minutes=min(read_hour, 23) * 60 + min(read_minute, 59))
 
     # the clock of the meter
