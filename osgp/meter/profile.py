@@ -97,6 +97,7 @@ class ProfileSet:
 
     Attributes:
         octets: the table.    state: counters.    anchor_ms: UTC of a block start.
+        dst_until: UTC ms up to which daylight saving stays what it is in the interval with that end; None: not known.
         waiting: placeholders for values that may still arrive: own status of the interval by its UTC end in ms and channel.
             A restart forgets them: those values never arrive.
     """
@@ -108,6 +109,7 @@ class ProfileSet:
     anchor_ms: int = field(init=False)
     geometry: Geometry = field(init=False)
     interval_ms: int = field(init=False)
+    dst_until: Callable[[int], int] | None = None
     waiting: dict[tuple[int, int], ChannelStatus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -186,12 +188,24 @@ class ProfileSet:
             return False
         if skipped is ChannelStatus.SKIPPED:
             values = [0] * len(values)
-        for _ in range(missing):
-            state.end_ms += self.interval_ms
-            daylight = CommonStatus.DST if dst(state.end_ms) else CommonStatus.NONE
-            self._store(state.end_ms, common | daylight, values, [skipped] * len(values))
+        self._skip(missing, dst, common, values, [skipped] * len(values))
         self._open(utc_ms, common)
         return True
+
+    def _skip(
+        self, missing: int, dst: Daylight, common: CommonStatus, values: Sequence[int], codes: Sequence[ChannelStatus]
+    ) -> None:
+        """Fill in so many intervals from the begin of the open one on; a month of minutes must not hold up a request."""
+        state = self.state
+        while missing:
+            end_ms = state.end_ms + self.interval_ms
+            daylight = CommonStatus.DST if dst(end_ms) else CommonStatus.NONE
+            alike = 1
+            if self.dst_until is not None:
+                alike = max(1, min(missing, (self.dst_until(end_ms) - end_ms) // self.interval_ms + 1))
+            stored = self._store(end_ms, common | daylight, values, codes, alike)
+            state.end_ms += stored * self.interval_ms
+            missing -= stored
 
     def _restart(self, utc_ms: int, common: CommonStatus) -> None:
         """Go on in a new block, whatever stretch the newest one covers."""
@@ -240,23 +254,30 @@ class ProfileSet:
     # octets
 
     def _store(
-        self, end_ms: int, common: CommonStatus, values: Sequence[int], codes: Sequence[ChannelStatus]
-    ) -> None:
+        self, end_ms: int, common: CommonStatus, values: Sequence[int], codes: Sequence[ChannelStatus], alike: int = 1
+    ) -> int:
+        """Write the interval with that end and, up to the end of its block, those behind it; returns how many."""
         state, geometry = self.state, self.geometry
         number, interval = divmod((end_ms - self.anchor_ms) // self.interval_ms - 1, geometry.intervals)
         if number != state.block_number:
             self._begin_block(number)
+        count = min(alike, geometry.intervals - interval)
+        end_ms += (count - 1) * self.interval_ms
         base = state.last_block * geometry.block_size
         when = moment(end_ms)
         self.octets[base : base + TIME_OCTETS] = bytes((when.year - 2000 & 0xFF, when.month, when.day, when.hour, when.minute))
-        self.octets[base + TIME_OCTETS + interval // 8] |= 1 << interval % 8
+        bits = slice(base + TIME_OCTETS, base + geometry.header_size)
+        processed = int.from_bytes(self.octets[bits], "little") | ((1 << count) - 1) << interval
+        self.octets[bits] = processed.to_bytes(geometry.simple_size, "little")
         place = base + geometry.header_size + interval * geometry.interval_size
         record = pack_status(common, codes, self.settings.ansi)
         record += struct.pack(f"<{geometry.channels}i", *map(_int32, values))
-        self.octets[place : place + geometry.interval_size] = record
+        self.octets[place : place + count * geometry.interval_size] = record * count
+        interval += count - 1
         state.last_interval, state.valid_intervals, state.recorded_ms = interval, interval + 1, end_ms
         if state.valid_intervals == geometry.intervals:
             self._complete()
+        return count
 
     def _begin_block(self, number: int) -> None:
         state, geometry = self.state, self.geometry

@@ -95,7 +95,7 @@ class Profiling(Subsystem):
         if not any(self.sets):
             utc_ms = self._utc_ms(now)
             for number, settings in enumerate(self._settings):
-                self.sets[number] = ProfileSet(settings, utc_ms)
+                self.sets[number] = ProfileSet(settings, utc_ms, dst_until=self._dst_until)
         self._describe()
 
     def provide(self, provider: ChannelProvider) -> None:
@@ -136,6 +136,10 @@ class Profiling(Subsystem):
     def _dst(self, end_ms: int) -> bool:
         """Daylight saving in the last instant of an interval: grade D."""
         return self._timing.dst_at(moment(end_ms - 1))
+
+    def _dst_until(self, end_ms: int) -> int:
+        """UTC ms of the first instant after an interval at which daylight saving may change."""
+        return milliseconds(self._timing.dst_until(moment(end_ms - 1)))
 
     def _skipped(self) -> ChannelStatus:
         """ET04.lp_use_skipped: whether skipped intervals say so; without it they repeat the registers (grade D)."""
@@ -261,7 +265,7 @@ class Profiling(Subsystem):
         sources = before.settings.channels if before is not None else ()
         if number == self.primary and not self.guard(ProfileChanged(sources, self._host.clock.utc(now))):
             return ProcedureResult.CONFLICTS_WITH_SETUP, b""
-        self.sets[number] = ProfileSet(settings, self._utc_ms(now)) if settings is not None else None
+        self.sets[number] = ProfileSet(settings, self._utc_ms(now), dst_until=self._dst_until) if settings is not None else None
         self._config_id += 1
         self._after(number, now)
         self._describe()
@@ -381,7 +385,7 @@ class Profiling(Subsystem):
                     continue
                 channels, interval, intervals, blocks, start, ansi = row[0]
                 settings = ProfileSettings(tuple(channels), interval, intervals, blocks, tuple(start), ansi)
-                one = self.sets[number] = ProfileSet(settings, row[1], state=RingState())
+                one = self.sets[number] = ProfileSet(settings, row[1], state=RingState(), dst_until=self._dst_until)
                 one.state = RingState(*row[2])
                 size = one.geometry.size
                 if len(octets) < place + size:

@@ -124,6 +124,10 @@ class Timing(Subsystem):
         """Whether daylight saving is on at a UTC instant, by the calendar in force."""
         return self._local.dst(utc)
 
+    def dst_until(self, utc: datetime.datetime) -> datetime.datetime:
+        """UTC instant up to which daylight saving stays what it is at an instant, at least."""
+        return self._local.next_change(utc)
+
     def local_of(self, utc: datetime.datetime) -> datetime.datetime:
         """Local time of a UTC instant, by the calendar in force."""
         return self._local.local(utc)

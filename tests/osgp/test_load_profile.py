@@ -1,5 +1,6 @@
 """Load profile: arithmetic of the guide, statuses, outages, clock moves, procedures; octets are read by hand here."""
 
+import bisect
 import datetime as dt
 import struct
 
@@ -425,3 +426,37 @@ def test_not_more_is_waited_for_than_can_be_remembered():
     for _ in range(200):
         one.end_interval(lambda _: False, lambda: ([0], [ChannelStatus.PLACEHOLDER]))
     assert len(one.waiting) == 64 and min(one.waiting)[0] == one.state.recorded_ms - 63 * MINUTE
+
+
+@given(
+    changes=st.lists(st.integers(0, 400), max_size=6, unique=True).map(sorted), jump=st.integers(1, 130),
+    before=st.integers(0, 5), intervals=st.integers(1, 9),
+)  # fmt: skip
+def test_intervals_filled_in_at_once_are_those_filled_in_one_by_one(changes, jump, before, intervals):
+    """Daylight saving that changes at odd quarters of an hour, or several times in a block."""
+    started = milliseconds(START)
+    edges = [started + one * 7 * MINUTE for one in changes]
+
+    def dst(end_ms):
+        return bisect.bisect_right(edges, end_ms - 1) % 2 == 1
+
+    def dst_until(end_ms):
+        return next((one for one in edges if one > end_ms - 1), end_ms + 10**9)
+
+    slow, fast = (ProfileSet(ProfileSettings((0, 1), 15, intervals, 40), started) for _ in range(2))
+    fast.dst_until = dst_until
+    for one in (slow, fast):
+        for _ in range(before):
+            one.end_interval(dst, lambda: ([5, 6], [ChannelStatus.NONE] * 2))
+        now_ms = one.state.end_ms - 14 * MINUTE
+        moved = now_ms + jump * 13 * MINUTE
+        one.clock_moved(now_ms, moved, dst, lambda: ([7, 8], [ChannelStatus.NONE] * 2), ChannelStatus.SKIPPED)
+    assert fast.octets == slow.octets and fast.state == slow.state
+
+
+def test_a_month_of_minutes_is_filled_in_without_holding_up_a_request():
+    calls = []
+    one = ProfileSet(ProfileSettings((0,), 1, 1440, 32), milliseconds(START), dst_until=lambda end_ms: end_ms + 10**12)
+    was, dst = one.state.end_ms, lambda end_ms: bool(calls.append(end_ms))
+    assert one.clock_moved(was, was + 30 * 1440 * MINUTE, dst, lambda: ([1], [ChannelStatus.NONE]), ChannelStatus.SKIPPED)
+    assert one.state.valid_blocks == 31 and len(calls) < 100  # once for a block, not once for a minute
