@@ -199,7 +199,9 @@ class ChannelAccess:
                 frame with good CRC; when in s.
         """
         first = 0
-        if not (self._ready or self._transmitting or self._rule):
+        if self._ready and not (self._transmitting or self._rule):
+            first = self._overhear_quickly(changes, 0)  # until the line is idle, nobody asks what waits
+        elif not (self._transmitting or self._rule):
             # From the first busy line on, idle stretches are worked off without the machine.
             last = len(changes)
             while first < last and not (changes[first][0] == BECAME_BUSY or self._carrier):
@@ -278,7 +280,7 @@ class ChannelAccess:
 
     def _overhear_quickly(self, changes: Sequence[tuple[int, float]], first: int) -> int:
         """Changes from `first` on, the line being busy now; returns the index of the first one not worked off."""
-        if self.state is not BUSY:
+        if self.state is not BUSY or not self._carrier:
             return first
         beta1, area, cycle, left = self._beta1[False], self._area[False], self._cycle, self._cycle_left
         backlog, busy, since = self.backlog, True, self._since
@@ -292,6 +294,8 @@ class ChannelAccess:
                 left = cycle
             elif what == BECAME_BUSY:
                 if not busy:
+                    if self._ready:
+                        break
                     busy, idle, since = True, at - (since + beta1 + area), at
                     if idle >= 0.0:
                         expired, left = cycles(idle, left, cycle)

@@ -18,8 +18,8 @@ line_changes = st.lists(
 )
 
 
-@given(line_changes, st.sampled_from([NES, SLOTTED, RULED]), st.booleans(), st.integers(0, 5))
-def test_overhearing_is_exactly_what_one_by_one_would_have_done(changes, timing, sends_first, seed):
+@given(line_changes, st.sampled_from([NES, SLOTTED, RULED]), st.booleans(), st.booleans(), st.integers(0, 5))
+def test_overhearing_is_exactly_what_one_by_one_would_have_done(changes, timing, sends_first, waits, seed):
     """Every attribute of the machine, floats included, however the changes are cut into pieces."""
     machines = [ChannelAccess(timing, Random(seed), Statistics()) for _ in range(2)]
     now = 0.0
@@ -32,6 +32,7 @@ def test_overhearing_is_exactly_what_one_by_one_would_have_done(changes, timing,
             access.set_ready(False, False, 0.5)
             access.transmission_done(9, 0.6)
             now = 0.6
+        access.set_ready(waits, False, now)
     one_by_one, at_once = machines
     piece = []
     for what, wait, cut in changes:
