@@ -192,7 +192,7 @@ class Draw:
         flow = [0] * SIZE
         for piece in self.pieces(start_ms, end_ms):
             duration = piece.end_ms - piece.start_ms
-            for place, rate in enumerate(_rates(piece.power, self._voltage, phases_on)):
+            for place, rate in enumerate(flow_of(piece.power, self._voltage, phases_on)):
                 flow[place] += rate * duration
         return tuple(flow)
 
@@ -235,9 +235,9 @@ class Draw:
         total: Flow = tuple(day.sums[-SIZE:])
         for place in range(done, count):
             duration = day.end(place) - day.starts[place]
-            rate = _rates(day.power(place, self.load.phases), self._voltage)
+            rate = flow_of(day.power(place, self.load.phases), self._voltage, ALL_ON)
             total = tuple([one + each * duration for one, each in zip(total, rate, strict=True)])
             day.sums.extend(total)
 
 
-_rates = lru_cache(maxsize=4096)(rates)  # homes take the same powers again and again
+flow_of = lru_cache(maxsize=4096)(rates)  # homes take the same powers again and again

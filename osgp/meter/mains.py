@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -49,6 +50,18 @@ class Mains:
         for (amplitude, period), p in zip(_VOLTAGE_WAVES, phases, strict=True):
             wandering += amplitude * math.sin(_TURN * (at / period + p))
         return self.nominal_voltage + wandering - self.resistance * current
+
+    def voltages(self, times: Sequence[float], phase: int, currents: Sequence[float]) -> list[float]:
+        """As `voltage` for many instants and their currents."""
+        phases = _phases(f"voltage/{self.seed}/{phase}", len(_VOLTAGE_WAVES))
+        (a, ta), (b, tb), (c, tc) = _VOLTAGE_WAVES
+        pa, pb, pc = phases
+        nominal, resistance, sin = self.nominal_voltage, self.resistance, math.sin
+        return [
+            nominal + (a * sin(_TURN * (at / ta + pa)) + b * sin(_TURN * (at / tb + pb)) + c * sin(_TURN * (at / tc + pc)))
+            - resistance * current
+            for at, current in zip(times, currents, strict=True)
+        ]  # fmt: skip
 
     def mean_voltage(self, start: float, end: float, phase: int, mean_current: float) -> float:
         """Mean of `voltage` from one instant to a later one, by the integral of the waves."""

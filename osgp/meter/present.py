@@ -21,10 +21,10 @@ from .draw import (
     QUADRANT,
     REVERSE,
     SIGNED_CURRENT,
+    Columns,
     Flow,
-    Piece,
+    flow_of,
     quadrant,
-    rates,
 )
 from .gated import GatedDraw
 from .load import Power
@@ -180,27 +180,35 @@ class Readings:
         values = dict.fromkeys(EXTREMES, 0)
         lowest: dict[int, int] = {}
         for start, end, state in self.states(start_ms, end_ms):
-            for piece, mask in self._gated.pieces(start, end):
-                self._voltages(piece, mask, state, values, lowest)
-                _powers(rates(piece.power, self._mains.nominal_voltage, mask), ratio, values)
+            for columns in self._gated.columns(start, end):
+                self._voltages(columns, state, values, lowest)
+                self._powers(columns, ratio, values)
         return values | lowest
 
-    def _voltages(
-        self, piece: Piece, mask: int, state: SupplyState, values: dict[int, int], lowest: dict[int, int]
-    ) -> None:
-        """Voltages at both ends of a piece."""
-        first, last = (self._origin + piece.start_ms) / 1000, (self._origin + piece.end_ms - 1) / 1000
+    def _voltages(self, columns: Columns, state: SupplyState, values: dict[int, int], lowest: dict[int, int]) -> None:
+        """Voltages at both ends of each piece."""
+        bounds = columns.bounds
+        times = [(self._origin + start) / 1000 for start in bounds[:-1]] + [(self._origin + end - 1) / 1000 for end in bounds[1:]]
         for phase in range(self._phases):
-            p, q = (piece.power.active[phase], piece.power.reactive[phase]) if mask >> phase & 1 else (0.0, 0.0)
-            current = math.copysign(math.hypot(p, q), p) / self._mains.nominal_voltage
-            for at in (first, last):
-                volts = round(10 * self._mains.voltage(at, phase, current) * state.percent[phase])
-                lowest[164 + phase] = min(lowest.get(164 + phase, volts), volts)
-                _raise(values, 167 + phase, volts)
+            currents = [0.0] * (len(bounds) - 1)
+            if columns.mask >> phase & 1:
+                powers = zip(columns.active[phase], columns.reactive[phase], strict=True)
+                currents = [math.copysign(math.hypot(p, q), p) / self._mains.nominal_voltage for p, q in powers]
+            volts = self._mains.voltages(times, phase, currents + currents)
+            low, high = (round(10 * one * state.percent[phase]) for one in (min(volts), max(volts)))
+            lowest[164 + phase] = min(lowest.get(164 + phase, low), low)
+            _raise(values, 167 + phase, high)
+
+    def _powers(self, columns: Columns, ratio: int, values: dict[int, int]) -> None:
+        """Largest powers of the pieces."""
+        count = len(columns.active)
+        different = set(zip(*columns.active, *columns.reactive, strict=True))
+        flows = [flow_of(Power(one[:count], one[count:]), self._mains.nominal_voltage, columns.mask) for one in different]
+        _largest(tuple(map(max, zip(*flows, strict=True))), ratio, values)
 
 
-def _powers(flow: Flow, ratio: int, values: dict[int, int]) -> None:
-    """Powers of a piece."""
+def _largest(flow: Flow, ratio: int, values: dict[int, int]) -> None:
+    """Powers of a flow that are larger than before."""
     forward, reverse = flow[FORWARD], flow[REVERSE]
     for source, value in ((170, forward), (171, reverse), (177, forward * ratio), (178, reverse * ratio)):
         _raise(values, source, value)
