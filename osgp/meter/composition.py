@@ -19,7 +19,7 @@ from .measuring import Measuring
 from .mep_clients import MepClients
 from .mep_port import MepNumbers
 from .on_demand import OnDemand
-from .one_time_reads import OneTimeReads
+from .one_time_reads import MbusOneTimeReads, OneTimeReads
 from .port_tables import PortTables
 from .prepayment import Prepayment
 from .profiling import Profiling
@@ -35,5 +35,5 @@ def default_subsystems(config: MeterConfig) -> Sequence[Subsystem]:
     return (
         Journal(), Measuring(), Billing(), Quality(), Profiling(), Timing(), Consumption(), OneTimeReads(), InterfaceDefinition(),
         MepClients(), MepNumbers(), PortTables(), ControlOutputs(), Contactor(), Relays(), Prepayment(),
-        MbusDevices(), OnDemand(), Download(), FaultInjection(), Display(),
+        MbusDevices(), MbusOneTimeReads(), OnDemand(), Download(), FaultInjection(), Display(),
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """Sub-meters behind the meter: found on the M-Bus, given a slot, read on schedule and on demand, watched.
 
     bus --> discovery --> slot of ET13, ET14 with a handle --> first read: ET16, event 96
-    ET13 schedule --> read --> ET45        EP19 --> read --> ET16        status, serial number --> alarms, event 81
+    ET13 schedule --> read --> ET45        EP19 --> read --> ET16        ET20 --> read --> ET32
+    status, serial number --> alarms, event 81
     load profile channel --> poll --> value by its data type (ET57)
 
 An exchange on the bus takes no time here; what a read needs is done at one instant (grade D).
@@ -44,25 +45,28 @@ ALARMS_AT: Final = 14  # in an element of ET14
 STATUS_ALARMS: Final = 0xFC  # of the status octet of a telegram; EN 13757-3
 CLEAR: Final = 2048 + 18  # EP18
 REMOVE: Final = 2048 + 17  # EP17
-FIRST_READ, SCHEDULED, ON_DEMAND = range(3)
+FIRST_READ, SCHEDULED, ON_DEMAND, ONE_TIME = range(4)
+LOG_OF: Final = {SCHEDULED: "ET45", ONE_TIME: "ET32"}  # the others go to ET16; grade A
 KEY_AT, HIDDEN, KEY_OCTETS = 30, 8, 32  # in an element of ET13; the first eight octets are write only; grade A
 RECORD_HEADER: Final = 7  # octets of an ET16 element in front of the telegrams
 OSGP_NAMESPACE: Final = 2 << 11
 DELAYED, SUCCESS = 2, 4  # ET45 execution_status and result; grade A
 LOOK_AGAIN_MS: Final = 3_600_000  # discovery in the background, and schedules while local time may jump: grade D
-LOG_ENTRIES: Final = 24  # of ET45 when there are devices: grade D
+LOG_ENTRIES: Final = {"ET45": 24, "ET32": 8}  # when there are devices; grade D for ET45, A for ET32
 _VERSION: Final = 1
 
 
 class MbusDevices(Subsystem):
-    """Slots 0 to 3 of ET13, ET14, ET16, ET34 and ET58; ET45, ET57; EP17 and EP18.
+    """Slots 0 to 3 of ET13, ET14, ET16, ET34 and ET58; ET32, ET45, ET57; EP17 and EP18.
+
+    The layout of ET32 is not published; as its entries are as long as those of ET45, they are taken to be the same (grade D).
 
     Attributes:
         bus: the wires with the simulated devices.    slots: commissioned devices, None: free.    types: ET57.
     """
 
     name: ClassVar[str] = "mbus"
-    live = frozenset(("ET45",))
+    live = frozenset(("ET32", "ET45"))
     watches = frozenset(("ET13", "ET57"))
 
     def attach(self, host: Host) -> None:
@@ -85,8 +89,10 @@ class MbusDevices(Subsystem):
         if "et57_entries" in dimensions:
             put(store, "ET57", {"entries": DEFAULT_ENTRIES[: int(dimensions["et57_entries"])]})
             put(store, "ET58", {})
-        journal.logs["ET45"].resize(LOG_ENTRIES if devices else 0, journal.logs["ET45"].entry_size)
-        store.put("ET45", b"")
+        for name, entries in LOG_ENTRIES.items():
+            journal.logs[name].resize(entries if devices else 0, journal.logs[name].entry_size)
+        for name in self._logs():
+            store.put(name, b"")
         for slot in range(SLOTS):
             store[f"ET13.devices[{slot}].frequency"] = 1
         profile = host.find(Profiling)
@@ -94,8 +100,12 @@ class MbusDevices(Subsystem):
         if profile is not None:
             profile.provide(self._channels.value)
 
+    def _logs(self) -> tuple[str, ...]:
+        return ("ET45", "ET32") if self.bus.slaves else ("ET45",)
+
     def start(self, now: float) -> None:
-        self.refresh("ET45", now)
+        for name in self._logs():
+            self.refresh(name, now)
         self.types = read_types(self._host.store)
         if self.bus.slaves and self._look_ms is None:
             self._look_ms = to_ms(now) + MS_PER_S
@@ -103,7 +113,7 @@ class MbusDevices(Subsystem):
             self._plan(slot, now)
 
     def refresh(self, identifier: str, now: float) -> None:
-        self._host.store.put("ET45", self._journal.logs["ET45"].table())
+        self._host.store.put(identifier, self._journal.logs[identifier].table())
 
     def _used(self) -> list[int]:
         return [number for number, slot in enumerate(self.slots) if slot is not None]
@@ -243,7 +253,7 @@ class MbusDevices(Subsystem):
             self._log(COMMAND_EVENT, number << 13, now)
 
     def billing_read(self, number: int, now: float, kind: int, *, delayed: bool = False) -> bool:
-        """Read a device into ET16 (first or on demand) or ET45 (scheduled); whether it answered."""
+        """Read a device into ET16 (first or on demand), ET45 (scheduled) or ET32 (once); whether it answered."""
         answers = self.read(number, now)
         if not answers:
             return False
@@ -255,10 +265,11 @@ class MbusDevices(Subsystem):
         flags = (not isinstance(last, Variable)) << 1 | (key is not None) << 2 | closed << 5
         record = LtimeDate.of(self._host.clock.local(now)).encode() + bytes((flags,)) + telegrams
         store[f"ET14.devices[{number}].billing_length"] = len(telegrams)
-        if kind == SCHEDULED and self._journal.logs["ET45"].entries:
+        log = LOG_OF.get(kind)
+        if log is not None and self._journal.logs[log].entries:
             head = OSGP_NAMESPACE.to_bytes(2, "little") + self.slot(number).handle.to_bytes(2, "little")
             body = head + bytes((DELAYED if delayed else 0, SUCCESS)) + record + b"\0"
-            self._journal.append("ET45", (len(body).to_bytes(2, "little") + body)[: self._journal.logs["ET45"].entry_size], now)
+            self._journal.append(log, (len(body).to_bytes(2, "little") + body)[: self._journal.logs[log].entry_size], now)
         else:
             store[f"ET16.devices[{number}]"] = record.ljust(size, b"\0")
         self._raise(number, 1 << COLLECTED | overflow << OVERFLOW, now)

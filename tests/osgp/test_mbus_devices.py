@@ -26,9 +26,11 @@ from osgp.meter import MbusDevices, ProcedureResult, ProfileSettings
 from osgp.meter.journal import Journal
 from osgp.meter.mbus_schedule import Schedule
 from osgp.meter.profile_status import ChannelStatus
+from osgp.types import LtimeDate
 
 MAK = Session(AccessLevel.MAK, Port.MEP1)
 MBK = Session(AccessLevel.MBK, Port.MEP1)
+MK = Session(AccessLevel.MK, Port.OPTICAL)
 MIDNIGHT = datetime.datetime(2024, 3, 4)
 KEY = bytes(range(16))
 
@@ -278,6 +280,41 @@ def test_scheduled_reads_wait_in_et74_while_et45_is_full_and_nothing_is_lost():
     assert counts(9 * 3600.0 + 80.0)[2:] == (4, 6, True)  # one too many: the oldest of ET74 is lost, and it says so
     run(meter, 26, struct.pack("<BH", 4, 3), 9 * 3600.0 + 90.0)
     assert counts(9 * 3600.0 + 100.0)[:3] == (3, 7, 1)
+
+
+def test_a_sub_meter_is_read_once_when_et20_asks_for_it():
+    meter = home(water_meter(1), heat_meter(2))
+    meter.advance(5.0)
+    bus = meter.find(MbusDevices).bus
+    later = LtimeDate.of(MIDNIGHT + datetime.timedelta(seconds=3600)).encode()
+    at_once = bytes(6)
+
+    def request(transaction, when, kind, handle):
+        return struct.pack("<H", transaction) + when + struct.pack("<BBH5x", kind, 0, handle)
+
+    rows = (request(7, at_once, 1, 1), request(8, later, 1, 2), request(9, at_once, 1, 77), request(10, at_once, 5, 1))
+    assert meter.serve(FullWrite(2068, b"".join(rows)).encode(), MK, 10.0).result is ResultCode.OK
+
+    def results(now):
+        octets = meter.table_octets("ET20", now)
+        return [octets[17 * row + 9] for row in range(4)]
+
+    def log(now):
+        octets = meter.table_octets("ET32", now)
+        return octets[1], octets[5], [octets[6 + 525 * k :][:525] for k in range(octets[1])]
+
+    assert results(10.0) == [1, 0, 3, 2] and log(10.0)[:2] == (1, 1)
+    bus.slaves[1].silent = True
+    assert results(3600.0) == [1, 4, 3, 2] and log(3600.0)[0] == 1
+    bus.slaves[1].silent = False
+    meter.serve(PartialWrite(2068, 17, rows[1]).encode(), MK, 3700.0)  # its time has passed: at once
+    assert results(3700.0) == [1, 1, 3, 2]
+    entries = log(3700.0)[2]
+    assert [struct.unpack_from("<H", one, 4)[0] for one in entries] == [1, 2] and all(one[7] == 4 for one in entries)
+    again = type(meter)(meter.config, saved=meter.saved())
+    assert again.table_octets("ET32", again.now) == meter.table_octets("ET32", meter.now)
+    assert run(meter, 26, struct.pack("<BH", 1, 2), 3710.0)[0] == 0 and log(3710.0)[1] == 0
+    assert "ET20" not in Meter().store and "ET32" not in Meter().store  # without sub-meters
 
 
 def waiting_home(wait, retries=0, retry_wait=0, interval=15):
