@@ -1,4 +1,4 @@
-"""A node of ISO/IEC 14908-1 on LON/IP: the engine, its sockets, the clock, its state file and its application."""
+"""A node of ISO/IEC 14908-1 on UDP: the engine, its sockets, the clock, its state file and its application."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .lifetime import Lifetime
 from .lonip_sockets import LonIpSockets
 from .node_commands import Quit, Status, carry_out, parse_command
 from .state_file import save_state
+from .virtual_line import VirtualLine
 
 RECEIVE_CODE: Final = 8  # receive timer code: 2048 ms, as a live independent stack on LON/IP has it (grade L)
 NODE_PRIORITY: Final = 1  # as that stack's configuration data say
@@ -79,7 +80,7 @@ class LonIpNode:
 
     Args:
         config: identity and tables.    address: 4 octets of its IPv4 address.
-        sockets: opened on that address.    application: takes its events.
+        sockets: opened on that address; or a virtual line, which is link and sockets in one.    application: takes its events.
         output: where to report.
         state_file: keeps what survives a restart; None: nothing is kept.
         commands: file descriptor to read commands from, one JSON object a line.
@@ -90,7 +91,7 @@ class LonIpNode:
         self,
         config: mac.NodeConfig,
         address: bytes,
-        sockets: LonIpSockets,
+        sockets: LonIpSockets | VirtualLine,
         application: Application,
         output: NodeOutput,
         state_file: Path | None = None,
@@ -101,9 +102,13 @@ class LonIpNode:
         self._started = clock()
         channel = mac.ChannelTiming.load(lonip.lonip_channel())
         self.node = mac.Node(config, channel, random.Random(secrets.randbits(64)), secrets.token_bytes)
-        self.node.managed.ip = IpIdentity(address)
         self._address = address
-        self._link = lonip.LonIpLink(address)
+        self._link: lonip.LonIpLink | VirtualLine
+        if isinstance(sockets, VirtualLine):
+            self._link = sockets
+        else:
+            self._link = lonip.LonIpLink(address)
+            self.node.managed.ip = IpIdentity(address)
         self._sockets = sockets
         self._application = application
         self._output = output
@@ -153,6 +158,7 @@ class LonIpNode:
             self.node.statistics.drops[error.reason] += 1
             return
         if lpdu is None:
+            assert isinstance(self._link, lonip.LonIpLink)
             self.node.managed.ip = IpIdentity(self._address, self._link.mapping)
             return
         self.node.receive_frame(lpdu, now)

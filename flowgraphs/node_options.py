@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import mac
-from mac import lonip
+from mac import cnip, lonip
+from mac.management import Capability
 from mac.variable_entry import NO_ADDRESS_ROW
 
 from .errors import NodeOptionError
@@ -26,7 +27,8 @@ class NodeOptions:
     """Options as they were given, empty where they were not.
 
     Args:
-        lonip: IPv4 address.    unique_id, program_id, domain: hexadecimal.    address: subnet/node.
+        lonip: IPv4 address; on a virtual line that of the interface.    line: GROUP[:PORT] of a virtual line.
+        unique_id, program_id, domain: hexadecimal.    address: subnet/node.
         key: hexadecimal, or @FILE.    unconfigured: start without domain and address.
         variables: descriptions of network variables.    self_identification: hexadecimal.
         firmware: VERSION or VERSION.MINOR.BUILD.    model, receive_code: numbers.    silence_s: after start, s.
@@ -47,6 +49,18 @@ class NodeOptions:
     receive_code: int = RECEIVE_CODE
     silence_s: float = mac.RESET_SILENCE
     state_file: Path | None = None
+    line: str = ""
+
+    def place(self) -> tuple[str, int]:
+        """Multicast address and port of the virtual line."""
+        group, _, port = self.line.partition(":")
+        try:
+            is_group = 224 <= socket.inet_pton(socket.AF_INET, group)[0] <= 239
+        except OSError:
+            is_group = False
+        if not is_group or not (port or "1").isdecimal() or not 1 <= int(port or 1) <= 65535:
+            raise NodeOptionError(f"--line: {self.line!r} is no multicast address and port such as 239.1.2.3:1628")
+        return group, int(port or cnip.PORT)
 
     def ip(self) -> bytes:
         """Octets of the IPv4 address."""
@@ -61,7 +75,7 @@ class NodeOptions:
     def config(self) -> mac.NodeConfig:
         """What makes the node; raises `NodeOptionError` or `StateFileError`."""
         ip = self.ip()
-        unique_id = _octets("--unique-id", self.unique_id, 6) if self.unique_id else _OWN_ID_PREFIX + ip
+        unique_id = _octets("--unique-id", self.unique_id, 6) if self.unique_id else self._own_id(ip)
         version, minor, build = self._firmware()
         try:
             config = mac.NodeConfig(
@@ -78,11 +92,16 @@ class NodeOptions:
                 reset_silence=self.silence_s,
                 variables=tuple(map(parse_variable, self.variables)),
                 self_identification=_octets("--self-identification", self.self_identification),
-                capabilities=CAPABILITIES,
+                capabilities=CAPABILITIES | Capability.PROXY if self.line else CAPABILITIES,
             )
         except mac.ConfigurationError as error:
             raise NodeOptionError(f"node: {error}") from None
         return config if self.state_file is None else self._with_saved(config, self.state_file)
+
+    def _own_id(self, ip: bytes) -> bytes:
+        if self.line:
+            raise NodeOptionError("--unique-id is needed on a virtual line: nothing else tells the stations apart")
+        return _OWN_ID_PREFIX + ip
 
     def _with_saved(self, config: mac.NodeConfig, path: Path) -> mac.NodeConfig:
         saved = load_state(path)
@@ -96,6 +115,8 @@ class NodeOptions:
 
     def _domain_row(self, ip: bytes) -> mac.DomainEntry:
         """Of the options, or of the IPv4 address where they are silent; then the address came "by DHCP", as a flag says."""
+        if self.line and self.domain is None:
+            raise NodeOptionError("--domain is needed on a virtual line")
         domain, address = lonip.domain_of(ip), lonip.subnet_node_of(ip)
         if self.domain is not None:
             try:
@@ -107,8 +128,8 @@ class NodeOptions:
             if match is None or not 1 <= int(match[1]) <= 255 or not 1 <= int(match[2]) <= 127:
                 raise NodeOptionError(f"--address: {self.address!r} is no subnet 1..255 and node 1..127, such as 35/12")
             address = mac.SubnetNode(int(match[1]), int(match[2]))
-        elif address.subnet == 0 or address.node == 0:
-            raise NodeOptionError(f"--address is needed: {self.lonip} stands for no subnet and node")
+        elif self.line or address.subnet == 0 or address.node == 0:
+            raise NodeOptionError(f"--address is needed: {self.line or self.lonip} stands for no subnet and node")
         from_ip = not (self.domain is not None or self.address)
         return mac.DomainEntry(domain, address.subnet, address.node, self._key(), dhcp=from_ip)
 

@@ -1,7 +1,8 @@
-"""`osgp-sdr node`: a node of ISO/IEC 14908-1 on LON/IP."""
+"""`osgp-sdr node`: a node of ISO/IEC 14908-1 on LON/IP, or on a line of UDP multicast."""
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,6 +13,8 @@ from ..cli import DONE, INTERRUPTED, debug_option
     epilog="Example: osgp-sdr node --lonip 127.0.35.12 --app echo",
     help="""Run a node on LON/IP (UDP port 2541) that peers can query, commission and message.
 
+    With --line it is on a virtual power line instead, where every station hears whole link frames: CN/IP on 239.1.2.3:1628.
+
     Domain, subnet and node follow from the address unless they are given: 10.81.35.12 is node 35/12 of domain 51,
     127.0.35.12 is node 35/12 of domain 7f0000. Ctrl-C or SIGTERM ends it.
 
@@ -19,7 +22,11 @@ from ..cli import DONE, INTERRUPTED, debug_option
     {"do": "request", "to": "35/15", "apdu": "51"}; "do" is one of request, acknowledged, repeated, unacknowledged, respond,
     service_message, write, poll, status, quit.""",
 )
-@click.option("--lonip", "address", required=True, metavar="ADDRESS", help="IPv4 address of this machine to be a node on.")
+@click.option("--lonip", "address", default="", metavar="ADDRESS", help="IPv4 address of this machine to be a node on.")
+@click.option("--line", default="", metavar="GROUP[:PORT]",
+              help="Virtual power line, such as 239.1.2.3; with --lonip: on the interface of that address.")  # fmt: skip
+@click.option("--encapsulation", type=click.Choice(["cnip", "raw"]), default="cnip", show_default=True,
+              help="Of frames on the line; raw: the frame and its CRC alone.")  # fmt: skip
 @click.option("--unique-id", default="", metavar="HEX", help="48-bit unique node id; default: 024c and the address.")
 @click.option("--program-id", default="", metavar="HEX", help="64-bit program id; default: zero.")
 @click.option("--domain", metavar="HEX", help="Domain id of 0, 1, 3 or 6 octets; default: from the address.")
@@ -45,6 +52,8 @@ from ..cli import DONE, INTERRUPTED, debug_option
 @debug_option
 def command(
     address: str,
+    line: str,
+    encapsulation: Literal["cnip", "raw"],
     unique_id: str,
     program_id: str,
     domain: str | None,
@@ -69,9 +78,12 @@ def command(
     from ..lonip_sockets import LonIpSockets
     from ..node_events import event_line, event_object
     from ..node_options import NodeOptions
+    from ..virtual_line import VirtualLine
 
+    if not (address or line):
+        raise click.UsageError("--lonip or --line is needed: where to be a node")
     options = NodeOptions(
-        address,
+        address or "127.0.0.1",
         unique_id,
         program_id,
         domain,
@@ -85,6 +97,7 @@ def command(
         receive_timer,
         silence,
         state_file,
+        line,
     )
     config = options.config()
 
@@ -103,7 +116,10 @@ def command(
         else:
             click.echo(f"{name}: {', '.join(f'{key} {value}' for key, value in values.items())}", err=name != "listening")
 
-    with Lifetime() as lifetime, LonIpSockets(options.ip()) as sockets:
+    def opened() -> LonIpSockets | VirtualLine:
+        return VirtualLine(*options.place(), options.ip(), encapsulation) if line else LonIpSockets(options.ip())
+
+    with Lifetime() as lifetime, opened() as sockets:
         output = NodeOutput(on_event, on_note)
         node = LonIpNode(config, options.ip(), sockets, APPLICATIONS[app], output, state_file, 0 if commands else None)
         node.run(lifetime)
