@@ -19,6 +19,7 @@ import mac
 from phy import ConfigurationError, Packet, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 
 from .channel_timing import timing_of
+from .across_gaps import GapReceiver
 from .errors import GraphError
 from .events import Event, FrameSent, PacketReceived, StationEvent
 from .graph import AnyStation, Graph
@@ -79,11 +80,12 @@ class Station:
         except (TypeError, ConfigurationError) as error:
             raise GraphError(f"{graph.name}: station {spec.name}: receiver: {error}") from None
         self.receiver = Receiver(self.profile, graph.sample_rate, options=options)
+        self._heard = GapReceiver(self.receiver)
         self.transmitter = Transmitter(
             self.profile, graph.sample_rate, level_v=spec.level_v, clock_ppm=spec.clock_ppm
         )
         self._emit = emit
-        self._next = self._base = first_sample  # next sample expected; where the receiver counts from
+        self._next = first_sample  # next sample expected
         self._busy = False
         self._idle_since = first_sample  # when the last carrier went
         self._sending: tuple[int, NDArray[np.float32]] | None = None  # first sample on the line, waveform
@@ -104,7 +106,7 @@ class Station:
         """
         if first_sample != self._next:
             self._skip(first_sample)
-        packets = self.receiver.push(x)
+        packets = self._heard.push(first_sample, x)
         self._next = end = first_sample + x.size
         now = end / self.sample_rate
         for packet in packets:
@@ -166,15 +168,12 @@ class Station:
             self._emit(report)
 
     def _skip(self, first_sample: int) -> None:
-        """Samples are missing: never join what was not together."""
         self._emit(StationEvent(self.name, first_sample, "gap", f"{first_sample - self._next} samples are missing"))
-        self.receiver.reset()
-        self._base = first_sample
         if self._sending is not None and self._sending[0] + self._sending[1].size <= first_sample:
             self._finish_sending(first_sample, first_sample / self.sample_rate)
 
     def _receive(self, packet: Packet, now: float) -> None:
-        first, end = int(packet.start_sample) + self._base, int(packet.end_sample) + self._base
+        first, end = packet.start_sample, packet.end_sample
         if any(first < own_end and end > own_first for own_first, own_end in self._own):
             return
         self._emit(
