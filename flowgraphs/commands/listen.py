@@ -55,10 +55,12 @@ def command(
     from ..level_meter import LevelMeter
     from ..lifetime import Lifetime
     from ..live import Line
+    from ..readiness import load_kernels
     from ..rotation import RotatingRecorder
 
     options = receiver_options(settings)
     ensure_compiled()
+    load_kernels()
     found = 0
     with Lifetime() as lifetime, Line(url, profiles, options=options) as line:
         recorder = None
