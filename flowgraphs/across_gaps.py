@@ -2,7 +2,8 @@
 
     hole shorter than FILLED_S   silence takes its place: time goes on, noise floors and whoever is being received stay
     longer, or time goes back    the receiver ends what was open and begins anew
-    a packet with a hole in it   is not believed: what is missing cannot be right, and its check sequence holds by chance
+    a packet without a word      is not believed: what is missing cannot be right, and its check sequence holds by chance
+                                 (a hole in its header is no loss: nobody reads it)
 
 Never is joined what was not together.
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from phy import Packet, Receiver
 
 FILLED_S: Final = 0.1
-# A packet misses so many bit times: a whole word, which nothing can tell any more. Fewer can be what a decoder mends.
+# A packet's words miss so many bit times: as many as a word has, which nothing can tell any more. Fewer a decoder can mend.
 TORN_BITS: Final = 11
 HOLES_KEPT: Final = 64
 
@@ -39,7 +40,9 @@ class GapReceiver:
         self.torn = 0
         self._holes: deque[tuple[int, int]] = deque(maxlen=HOLES_KEPT)  # filled ones: first sample, end
         self._filled = round(FILLED_S * receiver.sample_rate)
-        self._torn = TORN_BITS * receiver.profile.bit_time * receiver.sample_rate
+        samples_per_bit = receiver.profile.bit_time * receiver.sample_rate
+        self._header = round(receiver.profile.header_bits.size * samples_per_bit)
+        self._torn = TORN_BITS * samples_per_bit
 
     def push(self, first_sample: int, x: NDArray[np.float32]) -> list[Packet]:
         """Samples -> packets that ended, their places as absolute indices.
@@ -76,7 +79,7 @@ class GapReceiver:
         placed = []
         for packet in packets:
             first, end = int(packet.start_sample) + self.base, int(packet.end_sample) + self.base
-            believed = packet.crc_ok and not self._is_torn(first, end)
+            believed = packet.crc_ok and not self._is_torn(first + self._header, end)
             self.torn += packet.crc_ok and not believed
             placed.append(dataclasses.replace(packet, start_sample=first, end_sample=end, crc_ok=believed))
         return placed

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 import mac
 from phy import ConfigurationError, Packet, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 
-from .channel_timing import timing_of
 from .across_gaps import GapReceiver
+from .channel_timing import timing_of
 from .errors import GraphError
 from .events import Event, FrameSent, PacketReceived, StationEvent
 from .graph import AnyStation, Graph

@@ -116,8 +116,8 @@ def run_front_end(
         port = LivePort(endpoint, couplers, graph.sample_rate, graph.block, latency, graph.heartbeat, report)
         port.most_ahead = math.ceil(2 * profile.airtime(profile.max_octets) * graph.sample_rate / graph.block)
         try:
-            report(f"the front end is at {port.endpoint} and waits for {', '.join(s.name for s in graph.stations)}")
             settle()
+            report(f"the front end is at {port.endpoint} and waits for {', '.join(s.name for s in graph.stations)}")
             if port.start([station.name for station in graph.stations], lifetime.stopped):
                 _Loop(graph, port, source, run, lifetime, report).go(record_to, monitor)
         finally:

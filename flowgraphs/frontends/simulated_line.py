@@ -153,9 +153,9 @@ def run_line(
     writer: RecordingWriter | None = None
     try:
         names = [station.name for station in graph.stations]
-        report(f"the line is at {port.endpoint} and waits for {', '.join(names)}")
         mixer.work(port.index, {})  # loads its kernels
         settle()
+        report(f"the line is at {port.endpoint} and waits for {', '.join(names)}")
         if not port.start(names, lifetime.stopped):
             return 0
         report(f"the line starts at sample {port.index}")

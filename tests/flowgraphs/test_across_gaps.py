@@ -82,6 +82,12 @@ def test_a_stream_that_starts_over_begins_anew(line):
         assert abs(found[0].start_sample - start - line[1][0][0]) < 2000
 
 
+def test_a_hole_in_the_header_is_no_loss(line, whole):
+    first = line[1][1][0] // BLOCK * BLOCK
+    found, receiver = receive(line[0], [(first, first + 2 * BLOCK)])  # 18 bits of the 35
+    assert same(good(found), whole) and receiver.torn == 0
+
+
 def test_a_packet_with_a_hole_is_reported_as_failed_and_its_neighbours_are_received(line, whole):
     first, end = line[1][1]
     middle = (first + end) // 2 // BLOCK * BLOCK
