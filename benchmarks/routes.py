@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 
 from harness import verdict
 
-from flowgraphs.binding import ConcentratorBinding, make_application, make_node
+from flowgraphs.binding import make_application, make_node
+from flowgraphs.concentrator_binding import ConcentratorBinding
 from flowgraphs.events import StationEvent
 from flowgraphs.graph import ConcentratorStation, Graph, Line, MeterStation
 from flowgraphs.network import Network

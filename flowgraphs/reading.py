@@ -15,7 +15,7 @@ import mac
 import osgp
 from mac import management
 
-from .binding import ConcentratorBinding
+from .concentrator_binding import ConcentratorBinding
 from .errors import FlowgraphError, GraphError, StationError
 from .events import Event, Finished, StationEvent
 from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, station_random

@@ -2,6 +2,8 @@
 
     start --> Discover round --> Commission each new node --> Discover round ... --> nothing new
                                                                                         |
+              with repeaters: Discover behind each meter in the same way, then Measure how well the new ones are heard
+                                                                                        |
     PassDone <-- every meter read, or silent after its turns <-- Request, Request, ... <+
        +--> after `period`: the next pass, with a discovery when it is due or a meter is silent
 """

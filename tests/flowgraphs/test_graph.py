@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowgraphs.binding import concentrator_config
 from flowgraphs.commands.security_option import with_security
+from flowgraphs.concentrator_binding import concentrator_config
 from flowgraphs.errors import GraphError
 from flowgraphs.graph import GRAPHS, MeterStation, dump_graph, load_graph, parse_graph
 from flowgraphs.protection import meter_keys, weaknesses
