@@ -15,7 +15,7 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -23,11 +23,13 @@ import fuzz_chunks
 from port_generators import BROADCAST_KEY, KEYS, OMAK, PSK, MepFuzz, OpticalFuzz, PlcFuzz
 
 import osgp
-from osgp import Meter, MeterConfig, ResultCode, SecurityMode
+from osgp import Meter, MeterConfig, MeteringSettings, ResultCode, SecurityMode
 from osgp.access import AccessLevel, Port
+from osgp.mbus import heat_meter, water_meter
 from osgp.mep import MepConfig, MepTiming
 from osgp.meter import MepPort, OpticalPort
 from osgp.meter.device import MAX_RESPONSE
+from osgp.meter.settings import DemandSettings
 from osgp.optical import OpticalConfig, Packet
 from osgp.optical.services import Logon
 from osgp.security import Link, MepSuite
@@ -36,6 +38,13 @@ from osgp.security.modes import client_security
 GROWTH_MIB = 8.0  # what an interpreter's own caches may add
 PORTS = ("plc", "optical", "mep")
 PLC_MODES = (SecurityMode.AES, SecurityMode.RC4, SecurityMode.AUTO)  # by seed
+KINDS = (  # of meters, by seed: a plain one, and one of the fourth generation with everything behind it
+    MeterConfig(),
+    MeterConfig(
+        firmware=(4, 50, 0), phases=3, pv_peak=3000.0, mbus=(water_meter(1), heat_meter(2)),
+        metering=MeteringSettings(tiers=8, demand=DemandSettings((8, 9), ((8, 0),)), alternate_entries=20, overflow_reads=4),
+    ),
+)  # fmt: skip
 DOMAIN, NODE = b"\x01\x02\x03", b"\x02\0\0\0\0\x05"
 SPECS = Path(osgp.__file__).parent / "spec"
 RESTORED = ("ET13", "ET51", "ET55", "ET97")  # tables with which a client that may write switches a port off
@@ -130,10 +139,10 @@ class PortFuzz:
     def __init__(self, port: str, seed: int, keys: bool, outcome: Outcome) -> None:
         self.port, self.outcome, self.text = port, outcome, ""
         self.now, self._number, self._rng = 0.0, 0, Random(seed + 1)
-        mode = PLC_MODES[seed // 2 % len(PLC_MODES)]
-        self.meter = Meter(MeterConfig(
-            seed=seed & 0xFFFF, entropy=Random(seed + 2).randbytes, security=mode, key=OMAK, psk=PSK, unique_node_id=NODE,
-            broadcast_key=BROADCAST_KEY, groups=frozenset((0x0101,)),
+        mode, kind = PLC_MODES[seed // 2 % len(PLC_MODES)], seed // 2 % len(KINDS)
+        self.meter = Meter(replace(
+            KINDS[kind], seed=seed & 0xFFFF, entropy=Random(seed + 2).randbytes, security=mode, key=OMAK, psk=PSK,
+            unique_node_id=NODE, broadcast_key=BROADCAST_KEY, groups=frozenset((0x0101,)),
         ))  # fmt: skip
         self.watch = Watch(self.meter, outcome)
         self.watch.knows_keys = keys
@@ -143,9 +152,10 @@ class PortFuzz:
             self.generator = OpticalFuzz(seed, keys)
             self.server = OpticalPort(self.meter, KEYS).server(OpticalConfig(channel_timeout=60.0))
         else:
-            self.generator = MepFuzz(seed, keys)
+            self.generator = MepFuzz(seed, keys, rc4=bool(kind))
             timing = MepTiming(between_requests=0.0, pause=0.0, segment=10_000)
-            self.server = MepPort(self.meter, KEYS).server(MepConfig(timing=timing, entropy=Random(seed + 3).randbytes))
+            config = MepConfig(timing=timing, entropy=Random(seed + 3).randbytes, accepts_rc4=bool(kind))
+            self.server = MepPort(self.meter, KEYS).server(config)
         self._tables = {name: self.meter.store.octets(name) for name in RESTORED if name in self.meter.store}
         self._ask = {"plc": self._plc, "optical": self._optical, "mep": self._mep}[port]
         self._restore()

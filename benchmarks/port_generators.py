@@ -1,6 +1,7 @@
 """Octets for the ports of a meter: noise, grammar and damage, by clients with and without keys; for port_fuzz.py."""
 
 import random
+import warnings
 from collections import deque
 
 from meter_fuzz import Requests
@@ -9,7 +10,7 @@ import osgp
 from osgp.errors import DecodeError
 from osgp.optical import Packet
 from osgp.optical.services import Logon, Negotiate, add_checksum
-from osgp.security import Key, KeyRing, Link, MepSuite
+from osgp.security import Key, KeyRing, Link, MepExchange, MepSuite, WeakSecurityWarning
 from osgp.security.aes import AesSuite
 from osgp.security.broadcast import BroadcastSuite
 from osgp.security.modes import DirectClient, SecurityMode, client_security
@@ -18,6 +19,7 @@ from osgp.security.rc4 import Rc4Suite
 from osgp.security.tls_psk import TlsPskClient, mep_identity
 from osgp.security.tls_record import TlsError
 
+warnings.simplefilter("ignore", WeakSecurityWarning)  # the weak suites are attacked here, too
 KEYS = KeyRing.from_text(
     {"MK": "MASTERKEY00000000001", "PK": "PROVISION00000000001", "RK": "READONLY000000000001", "MAK": "hex:" + 16 * "01",
      "MBK": "BASICKEY000000000001"}
@@ -137,16 +139,17 @@ class OpticalFuzz(Generator):
 
 
 class MepFuzz(Generator):
-    """Octets for the MEP port, in RC4 mode and in TLS mode."""
+    """Octets for the MEP port, in RC4 mode (with `rc4` half of them encrypted) and in TLS mode."""
 
-    def __init__(self, seed: int, keys: bool) -> None:
+    def __init__(self, seed: int, keys: bool, *, rc4: bool = False) -> None:
         super().__init__(seed)
         known = [KEYS.mak, KEYS.mbk] if keys else [Key(b"\x07" * 16, "MAK"), Key(b"\x09" * 16, "MBK")]
-        self._keys, self._suites = known, [MepSuite((key,)) for key in known]
+        ways = (False, True) if rc4 else (False,)
+        self._keys, self._suites = known, [MepSuite((key,), encrypts) for key in known for encrypts in ways]
         self.number = 0
         self._tls: TlsPskClient | None = None
         self._kept: deque[bytes] = deque(maxlen=KEPT)  # accepted ones
-        self._asked: tuple[int, bytes, bytes] | None = None  # number, octets and PDU of the request on its way
+        self._asked: MepExchange | None = None  # the request on its way
         self.replays = False  # whether the octets were accepted before: they must not be served
 
     def body(self) -> bytes:
@@ -160,10 +163,8 @@ class MepFuzz(Generator):
             self.replays = True
             return rng.choice(self._kept)
         number = (self.number + (1 if rng.random() < 0.9 else rng.choice((0, 2, 8, 9, -1, rng.randrange(1 << 32))))) % (1 << 32)
-        pdu = self.pdu()
-        body = rng.choice(self._suites).seal_request(pdu, number).octets
-        self._asked = number, body, pdu
-        return body
+        self._asked = rng.choice(self._suites).seal_request(self.pdu(), number)
+        return self._asked.octets
 
     def _tls_body(self) -> bytes:
         rng = self.rng
@@ -179,10 +180,17 @@ class MepFuzz(Generator):
     def heard(self, octets: bytes) -> None:
         """What the meter said."""
         self.said = octets
-        if len(octets) >= 7 and octets[2] == 0x0C:
-            self.number = int.from_bytes(octets[3:7], "big")
-        elif self._asked is not None and len(octets) > 8 and octets[2] not in (0x0A, 0x0B):
-            self.number = self._asked[0]
+        if self._asked is not None and len(octets) > 8:
+            pdu = octets[2:]
+            if self._asked.encrypted:
+                try:
+                    pdu = self._asked.open_response(pdu)
+                except DecodeError:
+                    return
+            if pdu[0] == 0x0C:
+                self.number = int.from_bytes(pdu[1:5], "big")
+            elif pdu[0] not in (0x0A, 0x0B):
+                self.number = self._asked.sequence
         if self._tls is not None and len(octets) > 8 and octets[2] == 0 and octets[4:6] == b"\x03\x03":
             try:
                 self._tls.receive(octets[3:])
@@ -191,8 +199,8 @@ class MepFuzz(Generator):
 
     def keep(self, served: list[bytes]) -> None:
         """These PDUs were served: a request that was must never be again."""
-        if self._asked is not None and self._asked[2] in served:
-            self._kept.append(self._asked[1])
+        if self._asked is not None and self._asked.pdu in served:
+            self._kept.append(self._asked.octets)
 
     def octets(self) -> bytes:
         """What goes over the line next."""

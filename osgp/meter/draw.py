@@ -34,6 +34,8 @@ CURRENT: Final = 16  # 16..18: mA at nominal voltage
 SIGNED_CURRENT: Final = 19  # 19..21: the same, negative while the phase feeds in
 SIZE: Final = 22
 ALL_ON: Final = 0b111  # phases
+FEW: Final = 8  # pieces that are summed up one by one
+CATCH_UP: Final = 48  # pieces summed up beside
 DAYS_KEPT: Final = 3  # a look back and ahead from anywhere in a day touches three
 NO_FLOW: Final = (0,) * SIZE
 
@@ -154,12 +156,32 @@ class Draw:
         if end_ms <= start_ms:
             return NO_FLOW
         first, last = start_ms // DAY_MS, end_ms // DAY_MS
+        if first == last and (few := self._few(first, start_ms - first * DAY_MS, end_ms - first * DAY_MS)) is not None:
+            return few
         flow = [-one for one in self._until(first, start_ms - first * DAY_MS)]
         for number in range(first, last):
             day = self._day(number)
             self._sum_up(day, len(day.starts))
             flow = [a + b for a, b in zip(flow, day.sums[-SIZE:], strict=True)]
         return tuple(a + b for a, b in zip(flow, self._until(last, end_ms - last * DAY_MS), strict=True))
+
+    def _few(self, number: int, start_ms: int, end_ms: int) -> Flow | None:
+        """The flow of a few pieces of a day whose sums are not there yet; None: they are, or there are too many.
+
+        A meter that is switched on in the evening would have to sum up the day first; it catches up a little at a time.
+        """
+        day = self._day(number)
+        first, last = bisect_right(day.starts, start_ms) - 1, bisect_left(day.starts, end_ms)
+        done = len(day.sums) // SIZE - 1
+        if last <= done or last - first > FEW:
+            return None
+        self._sum_up(day, min(last, done + CATCH_UP))
+        total = [0] * SIZE
+        for place in range(first, last):
+            duration = min(end_ms, day.end(place)) - max(start_ms, day.starts[place])
+            for at, rate in enumerate(flow_of(day.power(place, self.load.phases), self._voltage, ALL_ON)):
+                total[at] += rate * duration
+        return tuple(total)
 
     def pieces(self, start_ms: int, end_ms: int) -> Iterator[Piece]:
         """Stretches of constant power from one instant to another, cut at both ends."""

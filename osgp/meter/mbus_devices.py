@@ -81,6 +81,7 @@ class MbusDevices(Subsystem):
         self._keys = [bytearray(HIDDEN) for _ in range(SLOTS)]
         self._next_handle = HANDLES[0]
         self._look_ms: int | None = None
+        self._found = 0  # by the discovery that is going on; a restart begins another one
         store = host.store
         found = store.context.peek("ET11")
         dimensions: Mapping[str, Any] = {} if found is None else found
@@ -136,31 +137,39 @@ class MbusDevices(Subsystem):
 
     def discover(self, now: float, *, quietly: bool = False) -> int:
         """Look for devices without an address; how many were found. `quietly`: say so only when there were some."""
-        store, found = self._host.store, 0
-        store["ET14.mode"] = 1
-        speeds = [DEFAULT_BAUD]
-        if "ET97" in store and "mbus_300_baud" in (store.context.peek("ET97") or ()) and store["ET97.mbus_300_baud"]:
-            speeds.append(300)
-        for baud in speeds:
-            found += self._find(self.master(now, baud), baud, now)
-        store["ET14.mode"] = 0
+        while self._find_one(now):
+            pass
+        return self._discovered(now, quietly)
+
+    def _discovered(self, now: float, quietly: bool) -> int:
+        found, self._found = self._found, 0
         if found or not quietly:
             self._host.signal(Alarm("mbus_autodiscovery_complete"), now)
             self._log(DISCOVERY_EVENT, 0, now)
         self.touch()
         return found
 
-    def _find(self, master: Master, baud: int, now: float) -> int:
-        """Commission devices without an address one after another; several at once are told apart by their identification."""
-        found = 0
-        while master.reset(UNCONFIGURED):
-            answer = master.first(UNCONFIGURED)
-            if answer is None or not _alone(master, answer):  # what several say at once may look like an answer
-                answer = next((one for one in master.search() if one.address == UNCONFIGURED), None)
-            if answer is None or not self._commission(master, answer, baud, now):
-                break
-            found += 1
-        return found
+    def _find_one(self, now: float) -> bool:
+        """Commission one device without an address, at any speed; whether there was one and a slot for it."""
+        store = self._host.store
+        store["ET14.mode"] = 1
+        speeds = [DEFAULT_BAUD]
+        if "ET97" in store and "mbus_300_baud" in (store.context.peek("ET97") or ()) and store["ET97.mbus_300_baud"]:
+            speeds.append(300)
+        done = any(self._find(self.master(now, baud), baud, now) for baud in speeds)
+        store["ET14.mode"] = 0
+        self._found += done
+        self.touch()
+        return done
+
+    def _find(self, master: Master, baud: int, now: float) -> bool:
+        """Commission a device without an address; several at once are told apart by their identification."""
+        if not master.reset(UNCONFIGURED):
+            return False
+        answer = master.first(UNCONFIGURED)
+        if answer is None or not _alone(master, answer):  # what several say at once may look like an answer
+            answer = next((one for one in master.search() if one.address == UNCONFIGURED), None)
+        return answer is not None and self._commission(master, answer, baud, now)
 
     def _commission(self, master: Master, answer: Answer, baud: int, now: float) -> bool:
         """Give the selected device an address and a slot."""
@@ -318,8 +327,10 @@ class MbusDevices(Subsystem):
                 self.read(number, now)
         if self._look_ms is not None and at_ms >= self._look_ms:
             self._look_ms = at_ms + LOOK_AGAIN_MS
-            if None in self.slots:
-                self.discover(now, quietly=True)
+            if (None in self.slots or self._found) and self._find_one(now):
+                self._look_ms = at_ms + MS_PER_S  # one device a second: what a real bus can do at most; grade D
+            else:
+                self._discovered(now, quietly=True)
 
     def next_timer(self) -> float | None:
         if self._look_ms is None and not any(self.slots):
