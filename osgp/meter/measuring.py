@@ -42,14 +42,14 @@ class _Kinds:
     present: bool
     continuous: bool
     averages: bool
-    extremes: bool
+    extremes: frozenset[int]
 
 
 @lru_cache(maxsize=256)
 def _kinds(sources: tuple[int, ...]) -> _Kinds:
     registers = tuple(one for one in sources if one in REGISTERS)
     rest = frozenset(sources) - REGISTERS
-    return _Kinds(registers, bool(rest), bool(rest & CONTINUOUS), bool(rest & AVERAGES), bool(rest & EXTREMES))
+    return _Kinds(registers, bool(rest), bool(rest & CONTINUOUS), bool(rest & AVERAGES), rest & EXTREMES)
 
 
 class Measuring(Subsystem):
@@ -224,7 +224,7 @@ class Measuring(Subsystem):
         if kinds.averages:
             groups |= self._averages()
         if kinds.extremes:
-            groups |= self.readings.extremes(since_ms, self._at_ms, self.registers.ratio)
+            groups |= self.readings.extremes(since_ms, self._at_ms, self.registers.ratio, kinds.extremes)
         for source in kinds.registers:
             groups[source] = self.registers.value(source) or 0
         return groups

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -44,6 +44,7 @@ _POST: Final = (81, 82, 83, 84)
 AVERAGES: Final = frozenset((*range(205, 216), *range(233, 236)))
 CONTINUOUS: Final = frozenset(range(202, 205))
 EXTREMES: Final = frozenset((*range(164, 176), *range(177, 185)))
+_VOLTAGES: Final = frozenset(range(164, 170))  # lowest and highest
 RMS_CYCLES: Final = 15  # ET55.rms_cycles; grade A
 ON_PERCENT: Final = 50  # appliances stop below that part of the voltage; grade D
 
@@ -175,21 +176,29 @@ class Readings:
             total += self._mains.mean_voltage(first, last, phase, current) * state.percent[phase] * (end - start)
         return round(10 * total / (end_ms - start_ms))
 
-    def extremes(self, start_ms: int, end_ms: int, ratio: int = 1) -> dict[int, int]:
-        """Sources 164..175 and 177..184 of a stretch: voltages and powers at the begin of each piece, and at its end."""
+    def extremes(self, start_ms: int, end_ms: int, ratio: int = 1, wanted: frozenset[int] = EXTREMES) -> dict[int, int]:
+        """Sources 164..175 and 177..184 of a stretch: voltages and powers at the begin of each piece, and at its end.
+
+        Only those `wanted` are sure to be worked out: a day of them takes milliseconds.
+        """
+        phases = [phase for phase in range(self._phases) if {164 + phase, 167 + phase} & wanted]
+        powers = not wanted <= _VOLTAGES
         values = dict.fromkeys(EXTREMES, 0)
         lowest: dict[int, int] = {}
         for start, end, state in self.states(start_ms, end_ms):
             for columns in self._gated.columns(start, end):
-                self._voltages(columns, state, values, lowest)
-                self._powers(columns, ratio, values)
+                self._voltages(columns, phases, state, values, lowest)
+                if powers:
+                    self._powers(columns, ratio, values)
         return values | lowest
 
-    def _voltages(self, columns: Columns, state: SupplyState, values: dict[int, int], lowest: dict[int, int]) -> None:
-        """Voltages at both ends of each piece."""
+    def _voltages(
+        self, columns: Columns, phases: Sequence[int], state: SupplyState, values: dict[int, int], lowest: dict[int, int]
+    ) -> None:
+        """Voltages of some phases at both ends of each piece."""
         bounds = columns.bounds
         times = [(self._origin + start) / 1000 for start in bounds[:-1]] + [(self._origin + end - 1) / 1000 for end in bounds[1:]]
-        for phase in range(self._phases):
+        for phase in phases:
             currents = [0.0] * (len(bounds) - 1)
             if columns.mask >> phase & 1:
                 powers = zip(columns.active[phase], columns.reactive[phase], strict=True)

@@ -63,6 +63,16 @@ def test_listed_values_are_those_by_source(kind):
     assert measuring.listed(sources, 5000.0) == tuple(by_source.get(source, 0) for source in sources)
 
 
+@pytest.mark.parametrize("wanted", [{164}, {169}, {170}, {165, 178}, {184}, set(range(164, 176))])
+def test_extremes_that_are_wanted_are_those_among_all(wanted):
+    meter = Meter(METERS["fourth generation"])
+    meter.advance(40_000.0)
+    readings = meter.find(Measuring).readings
+    every, some = readings.extremes(5_000, 39_000_000, 3), readings.extremes(5_000, 39_000_000, 3, frozenset(wanted))
+    assert {one: some[one] for one in wanted} == {one: every[one] for one in wanted}
+    assert all(every[one] for one in (164, 167, 170))
+
+
 def test_the_benchmark_looks_at_every_table():
     meter = Meter(MeterConfig())
     times = read_times(meter, rounds=2)
