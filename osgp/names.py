@@ -65,6 +65,7 @@ def table_number(identifier: str) -> int:
 
 
 @lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def normal_id(text: str) -> str:
     """The id that a user means: `bt23`, `BT3`, `23`, `0x17`, `4150` and the old `ST23`, `MT55` are understood.
 

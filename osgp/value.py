@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .errors import TableError
@@ -17,6 +18,7 @@ MISSING: Final = object()
 _PATH: Final = re.compile(r"(?:^|\.)([A-Za-z_]\w*|\d+)|\[(\d+)\]")
 
 
+@lru_cache(maxsize=4096)
 def parse_path(path: str, table: str = "") -> tuple[Part, ...]:
     """`total[0].summations` -> ("total", 0, "summations"); a leading table id is dropped, `BT21.0.2` -> (0, 2)."""
     parts: list[Part] = []
