@@ -118,6 +118,6 @@ def test_full_reads_may_be_limited_and_cut():
 
 def test_a_table_of_more_than_65535_octets_is_read_in_pieces():
     meter = Meter(MeterConfig())
-    meter.store.put("ET32", bytes(range(256)) * 300)
-    assert meter.serve(b"\x30\x08\x20", MAK, 1.0).result is ResultCode.OPERATION_NOT_POSSIBLE
-    assert meter.serve(b"\x3f\x08\x20\x01\x2b\xfe\x00\x04", MAK, 1.0).data == b"\xfe\xff\0\0"
+    meter.store.put("ET38", bytes(range(256)) * 300)
+    assert meter.serve(b"\x30\x08\x26", MAK, 1.0).result is ResultCode.OPERATION_NOT_POSSIBLE
+    assert meter.serve(b"\x3f\x08\x26\x01\x2b\xfe\x00\x04", MAK, 1.0).data == b"\xfe\xff\0\0"
