@@ -7,12 +7,15 @@
 2. A ladder: two meters at every step, each hears those of the steps beside it. Then a repeater that is used dies: all others
    must be read in the next pass, and the dead one must be silent.
 3. A lossy street of 20 meters: the farther, the weaker, out of reach from 6 places on.
+4. Towns with 30 meters at random places: whoever can be reached over links of 6 dB and more must be read, also after two
+   of the meters have died.
 
 Times are virtual: until the end of the first pass, with the search, and the length of a later one, with frames on the line of
 each. Everything runs on the modem's measured error curves (`flowgraphs.network`) with the shipped timing of an A-band line.
 """
 
 import argparse
+import math
 import random
 import sys
 from collections.abc import Callable
@@ -28,6 +31,7 @@ from flowgraphs.network import Network
 from flowgraphs.paths import Paths
 
 CLEAR_DB = 25.0
+WELL_DB = 6.0  # from here on about one frame in a hundred is lost
 TABLES = ["BT01", "BT23"]  # as much as shows that a meter is reached
 PERIOD_S = 7200.0
 LIMIT_S = 10 * PERIOD_S
@@ -64,7 +68,7 @@ class Town:
         )
         meters = [MeterStation(f"m{k}", k, f"02{k:010x}", serial=str(k), load_seed=k) for k in range(1, self.meters + 1)]
         graph = Graph(Line(couplers=self.meters + 1), [concentrator, *meters], seed=self.seed)
-        self.network = Network(paths=Paths(rule=self._level), seed=self.seed, keep=False)
+        self.network = Network(paths=Paths(rule=self.level), seed=self.seed, keep=False)
         for index, spec in enumerate(graph.stations):
             node = make_node(graph, spec, random.Random(f"{self.seed}/{index}"), 0.0)
             application = make_application(graph, spec, node)
@@ -74,7 +78,8 @@ class Town:
         self.frames = 0
         self.network.on_frame = self._count
 
-    def _level(self, sender: int, receiver: int, alternate: bool) -> float | None:
+    def level(self, sender: int, receiver: int, alternate: bool = False) -> float | None:
+        """Es/N0 between two stations now, dB."""
         return None if sender in self.dead or receiver in self.dead else self.hears(sender, receiver)
 
     def _count(self, frame: object) -> None:
@@ -88,6 +93,11 @@ class Town:
             pass
         values = self.told("pass_done")[number].values
         return Pass(self.network.now - begun, int(values["read"] or 0), int(values["silent"] or 0), self.frames - frames)
+
+    def read(self) -> set[int]:
+        """Numbers of the meters that answer."""
+        stations = self.concentrator.stations.items()
+        return {int.from_bytes(i[2:], "big") for i, station in stations if station.commissioned and not station.silent}
 
     def told(self, name: str) -> list[StationEvent]:
         """Events of the concentrator of that name so far."""
@@ -113,6 +123,29 @@ def ladder(steps: int, seed: int = 1) -> Town:
 def street(meters: int, seed: int = 1, reach: int = 5) -> Town:
     """The level falls with the distance; at the end of the reach about one frame in ten is lost."""
     return Town(meters, lambda a, b: 30.0 - (25.0 / reach) * abs(a - b) if abs(a - b) <= reach else None, 8, seed)
+
+
+def scattered(meters: int, seed: int = 1, loss_db: float = 110.0) -> Town:
+    """At random places on a square, the concentrator in the middle; the level falls by `loss_db` over the length of a side."""
+    rng = random.Random(seed)
+    places = [(0.5, 0.5)] + [(rng.random(), rng.random()) for _ in range(meters)]
+
+    def hears(a: int, b: int) -> float | None:
+        level = 28.0 - loss_db * math.dist(places[a], places[b])
+        return level if level > 0.0 else None
+
+    return Town(meters, hears, 8, seed)
+
+
+def well_reached(town: Town) -> set[int]:
+    """Meters that can be reached over links of at least `WELL_DB`."""
+    found, front = {0}, [0]
+    while front:
+        at = front.pop()
+        near = {k for k in range(1, town.meters + 1) if (town.level(at, k) or 0.0) >= WELL_DB} - found
+        found |= near
+        front += near
+    return found - {0}
 
 
 def line(name: str, run: Pass) -> str:
@@ -150,6 +183,16 @@ def main() -> int:
     print(line("lossy street of 20, search and reading", first), flush=True)
     print(line("lossy street of 20, reading", later), verdict(good))
     print("repeaters on the way:", *(town.repeaters(k) for k in range(1, 21)))
+    for seed in range(options.seed, options.seed + 3):
+        town = scattered(30, seed)
+        print(line(f"town {seed}, search and reading", town.next_pass()), flush=True)
+        for what in ("reading", "two meters have died"):
+            later = town.next_pass()
+            wanted = well_reached(town)
+            good = wanted <= town.read()
+            passed &= good
+            print(line(f"town {seed}, {what}", later), f"  {len(wanted)} well reached", verdict(good), flush=True)
+            town.dead |= set(sorted(wanted)[:2])
     return 0 if passed else 1
 
 

@@ -53,6 +53,20 @@ def test_link_is_travelled_on_the_carrier_that_works():
     assert {sender for sender, alternate in on_secondary if alternate} <= {2, 3}
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_everybody_in_a_town_who_can_be_reached_is_read_whoever_dies(seed):
+    """The benchmark in small."""
+    town = routes.scattered(12, seed, loss_db=65.0)
+    town.next_pass()
+    town.next_pass()
+    wanted = routes.well_reached(town)
+    assert len(wanted) >= 8
+    assert wanted <= town.read()
+    town.dead.add(min(wanted))
+    town.next_pass()
+    assert routes.well_reached(town) <= town.read()
+
+
 class Line:
     """A node that takes what it is to send, and nothing else."""
 
