@@ -40,7 +40,7 @@ test: lint
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/python -m pytest -n auto --nbmake --no-header notebooks; fi
 
 BENCHMARKS := channel_speed symbol_level_speed receiver_speed gnuradio_ratio awgn_loss missed_and_false class_a mains_impulses \
-	identify_profiles stack_speed csma network_speed repeating meter_speed meter_year latency view_load
+	identify_profiles stack_speed csma network_speed repeating routes meter_speed meter_year latency view_load
 # Millions of messages, frames, requests and kills: an hour and more.
 ENDURANCE := stack_faults stack_noise meter_fuzz port_fuzz store_kill stream_chaos
 
