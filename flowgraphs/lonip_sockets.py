@@ -4,18 +4,17 @@ import contextlib
 import selectors
 import socket
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from mac import lonip
 
+from .datagram_sockets import MAX_BURST, DatagramSockets
 from .errors import SocketError
 
 _MAX_DATAGRAM: Final = 2048
-_MAX_BURST: Final = 64  # datagrams taken at a time, so that a flood does not keep the node from its timers
 
 
-class LonIpSockets:
+class LonIpSockets(DatagramSockets):
     """Sends from its own address and hears what is for that address or for one of the multicast addresses joined.
 
     Peers take the sender's domain, subnet and node from its IP address, so everything leaves from the one socket that is
@@ -28,21 +27,9 @@ class LonIpSockets:
 
     def __init__(self, address: bytes, port: int = lonip.UDP_PORT) -> None:
         self._address = address
-        self._port = port
-        self._selector = selectors.DefaultSelector()
         self._groups: dict[bytes, socket.socket] = {}
-        self._own = self._bind(socket.inet_ntoa(address), shared=False)
-        self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
-        self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, lonip.MULTICAST_TTL)
-        self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(self._bind(socket.inet_ntoa(address), port, shared=False), port, address)
+        self._selector.register(self._own, selectors.EVENT_READ, self._own)
 
     @property
     def joined(self) -> frozenset[bytes]:
@@ -62,34 +49,13 @@ class LonIpSockets:
                 problems.append(str(error))
         return problems
 
-    def send(self, datagram: lonip.LonIpDatagram) -> str | None:
-        """Send; returns the reason when the system refuses, which is no more than a lost packet."""
-        try:
-            self._own.sendto(datagram.payload, (socket.inet_ntoa(datagram.to), self._port))
-        except OSError as error:
-            return f"{socket.inet_ntoa(datagram.to)}: {error.strerror}"
-        return None
-
-    def register(self, file: int) -> None:
-        """Wake up for another readable file descriptor too."""
-        self._selector.register(file, selectors.EVENT_READ, None)
-
-    def unregister(self, file: int) -> None:
-        """Do so no longer."""
-        self._selector.unregister(file)
-
-    def wait(self, timeout_s: float | None) -> list[int]:
-        """Wait for something to read; returns the registered descriptors that are ready, `receive` reads the sockets."""
-        ready = self._selector.select(timeout_s)
-        return [key.fd for key, _ in ready if key.data is None]
-
     def receive(self) -> Iterator[tuple[bytes, bytes]]:
         """Datagrams waiting, each with the 4 octets of its sender's address, our own left out."""
         for key, _ in self._selector.select(0):
             if key.data is None:
                 continue
             listener: socket.socket = key.data
-            for _ in range(_MAX_BURST):
+            for _ in range(MAX_BURST):
                 try:
                     octets, sender = listener.recvfrom(_MAX_DATAGRAM)
                 except (BlockingIOError, InterruptedError):
@@ -107,7 +73,7 @@ class LonIpSockets:
         self._groups.clear()
         self._selector.close()
 
-    def _bind(self, name: str, shared: bool = True) -> socket.socket:
+    def _bind(self, name: str, port: int, shared: bool = True) -> socket.socket:
         try:
             listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         except OSError as error:
@@ -115,22 +81,22 @@ class LonIpSockets:
         listener.setblocking(False)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
         try:
-            listener.bind((name, self._port))
+            listener.bind((name, port))
         except OSError as error:
             listener.close()
             hint = "; is it an address of this machine?" if name == socket.inet_ntoa(self._address) else ""
-            raise SocketError(f"{name}:{self._port} cannot be bound: {error.strerror}{hint}") from None
-        self._selector.register(listener, selectors.EVENT_READ, listener)
+            raise SocketError(f"{name}:{port} cannot be bound: {error.strerror}{hint}") from None
         return listener
 
     def _join(self, group: bytes) -> socket.socket:
         name = socket.inet_ntoa(group)
-        listener = self._bind(name)
+        listener = self._bind(name, self._port)
         try:
             listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + self._address)
         except OSError as error:
-            self._drop(listener)
+            listener.close()
             raise SocketError(f"multicast {name} cannot be joined: {error.strerror}") from None
+        self._selector.register(listener, selectors.EVENT_READ, listener)
         return listener
 
     def _drop(self, listener: socket.socket) -> None:

@@ -10,21 +10,20 @@ import selectors
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import mac
 from mac import cnip, lonip
 
+from .datagram_sockets import MAX_BURST, DatagramSockets
 from .errors import SocketError
 
 GROUP: Final = "239.1.2.3"
 Encapsulation = Literal["cnip", "raw"]
 _MAX_DATAGRAM: Final = 65535
-_MAX_BURST: Final = 64  # datagrams taken at a time, so that a flood does not keep the node from its timers
 
 
-class VirtualLine:
+class VirtualLine(DatagramSockets):
     """One station's end of the line: socket and encapsulation, in the place of those of LON/IP.
 
     Args:
@@ -44,26 +43,15 @@ class VirtualLine:
         self._encapsulation = encapsulation
         self._sender = cnip.CnipSender(secrets.randbits(32))
         self._to = socket.inet_aton(group)
-        self._port = port
-        self._selector = selectors.DefaultSelector()
         name = f"{group}:{port}"
         self._listener = self._open(name, (group, port))
-        self._own = self._open(name, (socket.inet_ntoa(interface), 0))
+        super().__init__(self._open(name, (socket.inet_ntoa(interface), 0)), port, interface)
         try:
-            self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
-            self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, lonip.MULTICAST_TTL)
-            self._own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
             self._listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, self._to + interface)
         except OSError as error:
             self.close()
             raise SocketError(f"{name} cannot be joined on {socket.inet_ntoa(interface)}: {error.strerror}") from None
         self._selector.register(self._listener, selectors.EVENT_READ, self._listener)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     # --- as the link of a node -------------------------------------------------------------------------------------------
 
@@ -101,33 +89,17 @@ class VirtualLine:
         """Everybody hears everything."""
         return []
 
-    def send(self, datagram: lonip.LonIpDatagram) -> str | None:
-        """Send; returns the reason when the system refuses, which is no more than a lost packet."""
-        try:
-            self._own.sendto(datagram.payload, (socket.inet_ntoa(datagram.to), self._port))
-        except OSError as error:
-            return f"{socket.inet_ntoa(datagram.to)}: {error.strerror}"
-        return None
-
-    def register(self, file: int) -> None:
-        """Wake up for another readable file descriptor too."""
-        self._selector.register(file, selectors.EVENT_READ, None)
-
-    def unregister(self, file: int) -> None:
-        """Do so no longer."""
-        self._selector.unregister(file)
-
     def wait(self, timeout_s: float | None) -> list[int]:
-        """Wait for something to read; returns the registered descriptors that are ready."""
+        """See `DatagramSockets`; no longer than until a packet that is waited for counts as lost."""
         held = self.receiver.next_timer()
         if held is not None:
             left = max(0.0, held - time.monotonic())
             timeout_s = left if timeout_s is None else min(timeout_s, left)
-        return [key.fd for key, _ in self._selector.select(timeout_s) if key.data is None]
+        return super().wait(timeout_s)
 
     def receive(self) -> Iterator[tuple[bytes, bytes]]:
         """What other stations sent, each with the 4 octets of the sender's address: frames in order, or raw datagrams."""
-        for _ in range(_MAX_BURST):
+        for _ in range(MAX_BURST):
             try:
                 octets, sender = self._listener.recvfrom(_MAX_DATAGRAM)
             except OSError:
