@@ -96,12 +96,13 @@ class Packets:
             x[low - index : high - index] += self._wave[low - self._at : high - self._at]
         return x
 
-    def to_be_heard(self, index: int, own: list[FrameSent]) -> int:
-        """How many were complete well before sample `index`, and not while the station itself was sending."""
+    def to_be_heard(self, index: int, heard: set[bytes], own: list[FrameSent]) -> int:
+        """How many were heard, or complete well before sample `index` and not while the station itself was sending."""
         return sum(
-            end + 10 * self._block <= index
+            lpdu in heard
+            or end + 10 * self._block <= index
             and not any(frame.first_sample < end and frame.first_sample + frame.count > end - self._wave.size for frame in own)
-            for end in self.ends.values()
+            for lpdu, end in self.ends.items()
         )
 
     def last_block(self, lpdu: bytes) -> int:
@@ -200,7 +201,7 @@ def on_the_simulated_line(seconds: float) -> Latencies:
         for frame in frames
         if frame.first_sample in port.arrived and frame.first_sample - ahead in left
     ]
-    return Latencies(took, np.array(out), computed, waited, packets.to_be_heard(port.index, frames))
+    return Latencies(took, np.array(out), computed, waited, packets.to_be_heard(port.index, {lpdu for lpdu, _ in heard}, frames))
 
 
 def alone(seconds: float) -> tuple[np.ndarray, np.ndarray, int]:
@@ -218,11 +219,12 @@ def alone(seconds: float) -> tuple[np.ndarray, np.ndarray, int]:
     packets = Packets(Profile.load(graph.profile), rate, block)
     ahead, done_at = (1 + graph.latency) * block, 0.0
     own: list[FrameSent] = []
+    heard: set[bytes] = set()
     took: list[float] = []
     costs: list[float] = []
     for index in itertools.count(0, block):
         if index >= (1.0 + seconds) * rate:
-            return np.array(took), np.array(costs), packets.to_be_heard(index, own)
+            return np.array(took), np.array(costs), packets.to_be_heard(index, heard, own)
         x = packets.samples(index, index >= rate)
         began = time.thread_time()
         station.work(index, x, index + ahead)
@@ -233,6 +235,7 @@ def alone(seconds: float) -> tuple[np.ndarray, np.ndarray, int]:
         own += [event for event in events if isinstance(event, FrameSent)]
         for event in events:
             if isinstance(event, PacketReceived) and event.lpdu in packets.ends:
+                heard.add(event.lpdu)
                 took.append(done_at - packets.last_block(event.lpdu) / rate)
         events.clear()
 
