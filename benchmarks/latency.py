@@ -9,6 +9,8 @@ Over a card: from `send` to the LPDU out of `receive`, less the airtime.
 Beside the time on the clock stands what the station's process needed of a processor meanwhile, and how long it waited for one
 (Linux, /proc/PID/schedstat): a busy computer makes packets late by the second, only we by the first. `--alone` takes the
 station into this process and adds up processor time alone: the latency that a computer with nothing else to do would show.
+It does the same work three times and takes the shortest of each packet: what does not come again is the computer's (a host that
+takes the processor away from a virtual machine shows as processor time, too).
 
     python benchmarks/latency.py --seconds 60
     python benchmarks/latency.py --seconds 60 --alone
@@ -49,6 +51,7 @@ line: {couplers: 1}
 stations:
   - {name: listener, kind: concentrator, coupler: 0, unique_node_id: "0002a1000001", period_s: 2, rediscover_s: 2}
 """
+ALIKE = 3  # runs of `--alone`
 NOISE_V = 0.02  # rms; with packets of 0.1 V about 28 dB Es/N0
 EVERY_S = 0.4  # of a packet to be received
 MEDIAN_S, WORST_S = 5e-3, 20e-3
@@ -100,10 +103,12 @@ class Packets:
         """How many were heard, or complete well before sample `index` and not while the station itself was sending."""
         return sum(
             lpdu in heard
-            or end + 10 * self._block <= index
-            and not any(frame.first_sample < end and frame.first_sample + frame.count > end - self._wave.size for frame in own)
+            or (end + 10 * self._block <= index and not any(self._meet(frame, end) for frame in own))
             for lpdu, end in self.ends.items()
         )
+
+    def _meet(self, frame: FrameSent, end: int) -> bool:
+        return frame.first_sample < end and frame.first_sample + frame.count > end - self._wave.size
 
     def last_block(self, lpdu: bytes) -> int:
         """End of the block that carries the packet's last sample."""
@@ -279,7 +284,9 @@ def main() -> None:
         _show("send to LPDU out, less airtime", took, f"{took.size} of {arguments.packets} packets")
         return
     if arguments.alone:
-        took, costs, sent = alone(arguments.seconds)
+        runs = [alone(arguments.seconds) for _ in range(ALIKE)]
+        took, costs = (np.min([run[k] for run in runs], axis=0) for k in (0, 1))
+        sent = runs[0][2]
         _show("last sample to LPDU out, processor time", took, f"{took.size} of {sent} packets")
         print(f"    must hold: median {1e3 * MEDIAN_S:.0f} ms, worst {1e3 * WORST_S:.0f} ms")
         _show("a block of 1 ms", costs, f"{costs.sum() / arguments.seconds:.0%} of a core")
