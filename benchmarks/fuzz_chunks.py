@@ -158,4 +158,5 @@ def report(timing: Timing) -> str:
         f"{timing.requests} requests in {timing.seconds:.0f} s ({each:.0f} us each); slowest {timing.worst_ms:.1f} ms of "
         f"processor time, above {SLOW_MS:g} ms: {timing.slow} (mark 0), tried again {timing.tried_again}; "
         f"memory {timing.rss_mib[-1] if timing.rss_mib else 0.0:.0f} MiB, +{timing.growth_mib:.1f}"
+        + "".join(f"; {took:.1f} ms: {text[:160]}" for took, text in timing.watched[:2] if took > SLOW_MS)
     )

@@ -205,9 +205,12 @@ class ServiceFuzz:
         """See `Fuzzer`."""
 
 
-def fuzz(count: int, seed: int, *, copies: bool = False, progress: fuzz_chunks.Progress | None = None) -> Findings:
-    """Serve `count` requests.    copies: see `fuzz_chunks.run`."""
-    found = Findings(count)
+def fuzz(
+    count: int, seed: int, *, copies: bool = False, progress: fuzz_chunks.Progress | None = None,
+    found: Findings | None = None,
+) -> Findings:
+    """Serve `count` requests.    copies: see `fuzz_chunks.run`.    found: where the findings go as they come."""
+    found = found if found is not None else Findings(count)
     found.timing = fuzz_chunks.run(ServiceFuzz(seed, found), count, copies=copies, progress=progress)
     return found
 
@@ -240,10 +243,10 @@ def main() -> int:
     def progress(timing: fuzz_chunks.Timing) -> None:
         if timing.requests - shown[0] >= SHOW_EVERY:
             shown[0] = timing.requests
-            print(f"{time.strftime('%H:%M:%S')} {fuzz_chunks.report(timing)}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {fuzz_chunks.report(timing)}; wrong: {len(found.wrong)}", flush=True)
 
-    found = fuzz(arguments.requests, arguments.seed, copies=True, progress=progress)
-    timing = found.timing
+    found = Findings(arguments.requests)
+    timing = fuzz(arguments.requests, arguments.seed, copies=True, progress=progress, found=found).timing
     print(fuzz_chunks.report(timing))
     for name, times in found.answers.most_common():
         print(f"  {name:<24} {times:>10}  {100 * times / found.requests:.2f} %")

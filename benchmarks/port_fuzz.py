@@ -241,9 +241,11 @@ class PortFuzz:
             self.outcome.problems["the port does not serve afterwards"] += 1
 
 
-def fuzz(port: str, requests: int, seed: int, keys: bool, *, copies: bool = False, progress=None) -> Outcome:
+def fuzz(
+    port: str, requests: int, seed: int, keys: bool, *, copies: bool = False, progress=None, outcome: Outcome | None = None
+) -> Outcome:
     """One shard: so many pieces of octets into one port of one meter.    copies: see `fuzz_chunks.run`."""
-    outcome = Outcome()
+    outcome = outcome if outcome is not None else Outcome()
     fuzzer = PortFuzz(port, seed, keys, outcome)
     timing = fuzz_chunks.run(fuzzer, requests, copies=copies, progress=progress)
     outcome.requests, outcome.slowest_ms, outcome.slow = timing.requests, timing.worst_ms, timing.slow
@@ -295,14 +297,15 @@ def _serves_plc(meter: Meter, now: float) -> bool:
 
 def _shard(arguments: tuple[str, int, int, bool]) -> tuple[str, Outcome]:
     port, _, seed, keys = arguments
-    name, shown = f"{port} {'key holder' if keys else 'stranger'} {seed}", [0]
+    name, shown, outcome = f"{port} {'key holder' if keys else 'stranger'} {seed}", [0], Outcome()
 
     def progress(timing: fuzz_chunks.Timing) -> None:
         if timing.requests - shown[0] >= SHOW_EVERY:
             shown[0] = timing.requests
-            print(f"{time.strftime('%H:%M:%S')} {name}: {fuzz_chunks.report(timing)}", flush=True)
+            problems = dict(outcome.problems) or "none"
+            print(f"{time.strftime('%H:%M:%S')} {name}: {fuzz_chunks.report(timing)}; problems: {problems}", flush=True)
 
-    return port, fuzz(*arguments, copies=True, progress=progress)
+    return port, fuzz(*arguments, copies=True, progress=progress, outcome=outcome)
 
 
 def main() -> int:
