@@ -105,6 +105,7 @@ class Compiler:
         self._frames: list[_Frame] = []
         self._resolving: set[str] = set()
         self._limit = MAX_TABLE
+        self._cut = False  # a field reached beyond the table
         self.uses: dict[tuple[Part, ...], int | None] = {}
         self.own: list[tuple[int, Leaf, Any]] = []
         self.short = False
@@ -256,6 +257,7 @@ class Compiler:
                     raise
                 break  # a dimension that this firmware does not have yet
             if base + item.end > self._limit or (room is not None and item.end > room):
+                self._cut = True
                 continue
             frame.items[spec.name] = item
             position = item.end
@@ -338,7 +340,7 @@ class Compiler:
                 continue
             own = elements[number] if number < len(elements) else (None if above is None else {})
             index = (spec.index, number) if spec.index else None
-            read = len(self.own)
+            read, self._cut = len(self.own), False
             block, varies = self._block(spec.fields, base + position, own, index, room=stride)
             if varies and index is None and not self.short and base + position + block.size <= self._limit:
                 alike.keep(base + position, read, block)
@@ -351,6 +353,8 @@ class Compiler:
                 return Repeated(spec, at, count, step, block, optional)
             blocks.append((position, block))
             position += step
+            if until is not None and self._cut:
+                break  # behind a record that says that it reaches beyond the table there is none
             if base + position > MAX_TABLE:
                 raise TableError(f"{self._spec.id}.{spec.name}: the table is larger than {MAX_TABLE} octets")
             if self.short:

@@ -57,3 +57,19 @@ def test_a_field_is_read_by_name_or_by_default():
     assert store.value("ET09", "thd", 0, "threshold") == store["ET09.thd[0].threshold"]
     assert store.value("ET04", "phase_loss_threshold") == 61
     assert store.value("ET04", "no_such_field", default=5) == 5 and store.value("BT99", "x") is None
+
+
+@given(noise=st.binary(min_size=891, max_size=891))
+def test_behind_a_record_that_reaches_beyond_the_table_there_is_none(noise):
+    """Each such record would be laid out on its own: a request must not be able to ask for hundreds of them."""
+    octets = b"\xff\xff\0\1\0" + noise
+    records = 1
+    at = 5
+    while at + 2 <= 896 and (length := int.from_bytes(octets[at : at + 2], "little")) <= 896 - at - 2:
+        at, records = at + 2 + length, records + 1
+    found = places(Context({"ET52": octets, "ET11": DIMENSIONS}), "ET52")
+    if isinstance(found, str):
+        assert at == 895  # half a length at the end
+        return
+    lengths = [path for path, _, _ in found if path[-1] == "length"]
+    assert len(lengths) <= records
