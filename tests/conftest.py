@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import os
+import signal
 import sys
 
 from hypothesis import settings
@@ -8,6 +9,9 @@ from hypothesis import settings
 # The tests start hundreds of processes: without bytecode each would compile every module anew, half a second of its second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Jobs in the background of a script ignore Ctrl-C, and so would every process that they start; some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # The first example of a test may load a kernel: how long one takes says nothing.
 settings.register_profile("no deadline", deadline=None)
 # Continuous integration tries the same examples every time: what it says does not depend on luck. At home they are new ones.
