@@ -17,6 +17,7 @@ from .contract import Address
 from .curve import CurveKeys, is_local, read_allowed, read_key, secure
 
 SOCKET_OPTIONS: Final = ("bind", "hwm", "curve_secret", "curve_server", "curve_clients", "insecure")
+REFUSED: Final = "the other end refuses the connection: its keys and ours do not fit, or only one end has some"
 LARGEST_MESSAGE: Final = 1 << 20  # octets of a message that is taken: with the high-water mark it bounds memory
 KINDS: Final = {
     "zmq+sub": (zmq.SUB, "SUB"),
@@ -91,7 +92,8 @@ class Link:
                 self.lost += self.peers > 0
                 self.peers = max(0, self.peers - 1)
             elif event in (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_AUTH):
-                self.problem = "the other end refuses the connection: its keys and ours do not fit, or only one end has some"
+                # Also a socket of the wrong kind may be reported so, when it hangs up early.
+                self.problem = REFUSED if self.secure else self._stranger()
             elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 self.problem = self._stranger()
 
