@@ -23,12 +23,18 @@ _OMA_ROUNDS: Final = 18
 _OMA_DOMAIN_FIELD: Final = 6
 _FILLER: Final = b"\xff"
 
-# t -> what is added for a key bit of 1 and of 0: t is the complement of v[j] + j, turned left or right by one bit.
-_ADDED: Final = tuple(((t << 1 | t >> 7) & 0xFF) for t in range(256))
-_SUBTRACTED: Final = tuple((-(t >> 1 | t << 7)) & 0xFF for t in range(256))
-# key octet, octet place j -> the table for it; the bit for place j is 7 - j.
-_TABLES: Final = tuple(tuple(_ADDED if key >> (7 - j) & 1 else _SUBTRACTED for j in range(8)) for key in range(256))
+_STATE: Final = 8  # octets
 
+
+def _turned(bit: int, j: int) -> bytes:
+    """What is added to the state at place j, by the octet there: the complement of it plus j, turned left or right by one bit."""
+    complements = (~(octet + j) & 0xFF for octet in range(256))
+    return bytes((t << 1 | t >> 7) & 0xFF if bit else -(t >> 1 | t << 7) & 0xFF for t in complements)
+
+
+_PLACES: Final = tuple(range(_STATE - 1, -1, -1))  # in the order of the steps; the key's bit for place j is 7 - j
+_STEPS: Final = tuple(tuple(_turned(bit, j) for bit in (0, 1)) for j in _PLACES)
+_TABLES: Final = tuple(tuple(_STEPS[7 - j][key >> (7 - j) & 1] for j in _PLACES) for key in range(256))
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationKeys:
@@ -71,20 +77,24 @@ def _increased(key: bytes, increment: bytes) -> bytes:
 
 def transform(key: bytes, challenge: bytes, octets: bytes, rounds: int) -> bytes:
     """8 octets from a challenge of 8, a key of `rounds` or `rounds` / n octets, and a message consumed from its end."""
-    v = list(challenge)
-    length = len(key)
-    n = len(octets)
-    while n > 0:
-        for i in range(rounds):
-            tables = _TABLES[key[i % length]]
-            for j in range(7, -1, -1):
-                m = 0
-                if n > 0:
-                    n -= 1
-                    m = octets[n]
-                v[j] = (v[(j + 1) & 7] + m + tables[j][~(v[j] + j) & 0xFF]) & 0xFF
-    return bytes(v)
-
+    passes = [_TABLES[key[i % len(key)]] for i in range(rounds)]
+    block = rounds * _STATE
+    message = octets[::-1] + bytes(-len(octets) % block)
+    s0, s1, s2, s3, s4, s5, s6, s7 = challenge
+    at = 0
+    while at < len(message):
+        for t7, t6, t5, t4, t3, t2, t1, t0 in passes:
+            m7, m6, m5, m4, m3, m2, m1, m0 = message[at : at + _STATE]
+            at += _STATE
+            s7 = s0 + m7 + t7[s7] & 0xFF
+            s6 = s7 + m6 + t6[s6] & 0xFF
+            s5 = s6 + m5 + t5[s5] & 0xFF
+            s4 = s5 + m4 + t4[s4] & 0xFF
+            s3 = s4 + m3 + t3[s3] & 0xFF
+            s2 = s3 + m2 + t2[s2] & 0xFF
+            s1 = s2 + m1 + t1[s1] & 0xFF
+            s0 = s1 + m0 + t0[s0] & 0xFF
+    return bytes((s0, s1, s2, s3, s4, s5, s6, s7))
 
 def oma_destination(destination: NpduDestination, domain: DomainId) -> bytes:
     """The 9 octets that OMA puts in front of the APDU: whom the message is for."""
