@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ._kernels.burst import branch_metrics, echo_metrics, fit_waveform, render, soft_bits, word_scores
 from .filters import WavePlan
 from .interference import Cleaned
+from .mains import MAINS_HZ
 from .profile import Profile
 
 _WINDOWS: Final = (63, 23, 9)  # bits over which gain is averaged; the best predictor of left-out bits is taken
-_MAINS_HZ: Final = (50.0, 60.0)
 _BINS: Final = 24  # of half a mains cycle
 _PENALTY: Final = 4.0  # log-likelihood that each free variance must be worth (Bayesian information criterion, some hundred bits)
 
@@ -203,11 +203,11 @@ class BurstDemodulator:
             slow = average if slow is None else slow
             if error < smallest:
                 smallest, best = error, (average * turn).astype(np.complex64)
-        if slow is None or c.size < 2 * self.profile.bit_rate / (2 * min(_MAINS_HZ)):
+        if slow is None or c.size < 2 * self.profile.bit_rate / (2 * min(MAINS_HZ)):
             return best
         power = e * np.abs(slow) ** 2
         along = c * slow.conj()
-        for mains in _MAINS_HZ:
+        for mains in MAINS_HZ:
             bins = round(self.profile.bit_rate / (2 * mains))
             place = (np.arange(c.size) / self.profile.bit_rate * 2 * mains % 1.0 * bins).astype(np.int64)
             c_sum = np.bincount(place, along.real, bins) + 1j * np.bincount(place, along.imag, bins)
@@ -235,7 +235,7 @@ class BurstDemodulator:
         reference = float(total * math.log(constant) + q.sum() / constant)
         most = _PENALTY * _BINS
         time = np.arange(q.size) / self.profile.bit_rate
-        for mains in _MAINS_HZ:
+        for mains in MAINS_HZ:
             place = (time * 2 * mains % 1.0 * _BINS).astype(np.int64)
             power, count = np.bincount(place, q, _BINS), np.bincount(place, n, _BINS)
             power = power + 0.5 * (np.roll(power, 1) + np.roll(power, -1))

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ._kernels.periodic import correlate_lags, subtract_periods
 from .errors import ConfigurationError
+from .mains import MAINS_HZ
 from .runs import Runs, add_run
 from .stream import Past
 
-_MAINS_HZ: Final = (50.0, 60.0)
 _DEVIATION: Final = 0.006  # of the mains frequency, relative
 _PERIODS: Final = 16  # averaged
 _FEWEST: Final = 6  # periods after which it may start
@@ -62,7 +62,7 @@ class PeriodicCanceller:
         if not 0 <= threshold < 1:
             raise ConfigurationError(f"periodic threshold must be 0 (off) or below 1, got {threshold}")
         self._threshold = threshold
-        self._nominal = [rate / (2 * mains) for mains in _MAINS_HZ]
+        self._nominal = [rate / (2 * mains) for mains in MAINS_HZ]
         self._hop = round(self._nominal[0])
         self._longest = math.ceil(max(self._nominal) * (1 + _DEVIATION)) * (_PERIODS + 1) + 2
         self.reset()
@@ -72,8 +72,8 @@ class PeriodicCanceller:
         self._past = Past(np.complex64, first)
         self._began = self._count = first
         self._hops = 0
-        self._correlation = np.zeros(len(_MAINS_HZ), np.complex128)
-        self._energy = np.zeros(len(_MAINS_HZ))
+        self._correlation = np.zeros(len(MAINS_HZ), np.complex128)
+        self._energy = np.zeros(len(MAINS_HZ))
         self.period: Period | None = None
         self.runs: Runs = []
 
