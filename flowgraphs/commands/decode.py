@@ -8,6 +8,7 @@ import click
 
 from ..cli import ANSWER_IS_NO, DONE, USAGE, debug_option
 from ..errors import FlowgraphError
+from ..packet_record import packet_record
 from .recordings import FILES_HELP, open_with_options, recording_options
 
 if TYPE_CHECKING:
@@ -95,20 +96,7 @@ def _note(text: str) -> None:
 def _print(recording: "Recording", decoded: "Decoded", as_json: bool, several: bool) -> None:
     packet = decoded.packet
     if as_json:
-        line: dict[str, Any] = {
-            "file": recording.name,
-            "start_s": round(decoded.start_s, 6),
-            "start_sample": decoded.start_sample,
-            "carrier": packet.carrier,
-            "lpdu": packet.lpdu.hex(),
-            "crc_ok": packet.crc_ok,
-            "esn0_db": round(packet.esn0_db, 1),
-            "clock_ppm": round(packet.clock_ppm, 1),
-            "corrected_bits": packet.corrected_bits,
-            "profile": decoded.profile.name,
-            "level_v": float(f"{packet.level_v:.4g}"),
-        }
-        text = json.dumps(line)
+        text = json.dumps(packet_record(recording.name, decoded))
     else:
         text = (
             f"{recording.name + '  ' if several else ''}{decoded.start_s:11.6f} s  {packet.carrier:<9}  "

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..cli import ANSWER_IS_NO, DONE, INTERRUPTED, debug_option
+from ..packet_record import packet_record
 from .decode import parse_settings
 
 if TYPE_CHECKING:
@@ -102,20 +103,7 @@ def _show(text: str) -> None:
 def _print(url: str, heard: "Heard", as_json: bool, metered: bool) -> None:
     packet = heard.packet
     if as_json:
-        line: dict[str, Any] = {
-            "file": url,
-            "start_s": round(heard.start_s, 6),
-            "start_sample": heard.start_sample,
-            "carrier": packet.carrier,
-            "lpdu": packet.lpdu.hex(),
-            "crc_ok": packet.crc_ok,
-            "esn0_db": round(packet.esn0_db, 1),
-            "clock_ppm": round(packet.clock_ppm, 1),
-            "corrected_bits": packet.corrected_bits,
-            "profile": heard.profile.name,
-            "level_v": float(f"{packet.level_v:.4g}"),
-        }
-        text = json.dumps(line)
+        text = json.dumps(packet_record(url, heard))
     else:
         text = (
             f"{heard.start_s:11.6f} s  {packet.carrier:<9}  Es/N0 {packet.esn0_db:5.1f} dB  {packet.clock_ppm:+7.1f} ppm  "

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from ..packet_record import packet_record
 from .anatomy import EYE_POINTS, Anatomy, examine
 from .fields import Layer
 from .frame import Picture
@@ -70,17 +71,7 @@ class Gallery:
         anatomy = await self.anatomy(entry)
         packet, found = entry.packet, entry.dissection()
         return {
-            "file": self._watch.name,
-            "start_s": round(entry.start_s, 6),
-            "start_sample": entry.start_sample,
-            "carrier": packet.carrier,
-            "lpdu": packet.lpdu.hex(),
-            "crc_ok": packet.crc_ok,
-            "esn0_db": round(packet.esn0_db, 1),
-            "clock_ppm": round(packet.clock_ppm, 1),
-            "corrected_bits": packet.corrected_bits,
-            "profile": entry.profile.name,
-            "level_v": float(f"{packet.level_v:.4g}"),
+            **packet_record(self._watch.name, entry),
             "id": entry.number,
             "end_s": round(entry.end_s, 6),
             "carrier_hz": entry.profile.carrier_hz(packet.carrier),
