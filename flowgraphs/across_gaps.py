@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from phy import Packet, Receiver
 
 FILLED_S: Final = 0.1
-# A packet's words miss so many bit times: as many as a word has, which nothing can tell any more. Fewer a decoder can mend.
-TORN_BITS: Final = 11
 HOLES_KEPT: Final = 64
 
 
@@ -42,7 +40,8 @@ class GapReceiver:
         self._filled = round(FILLED_S * receiver.sample_rate)
         samples_per_bit = receiver.profile.bit_time * receiver.sample_rate
         self._header = round(receiver.profile.header_bits.size * samples_per_bit)
-        self._torn = TORN_BITS * samples_per_bit
+        # Of a packet as much is missing as a word, which nothing can tell any more. Less than that a decoder can mend.
+        self._torn = receiver.profile.code.length * samples_per_bit
 
     def push(self, first_sample: int, x: NDArray[np.float32]) -> list[Packet]:
         """Samples -> packets that ended, their places as absolute indices.

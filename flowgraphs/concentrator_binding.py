@@ -150,8 +150,7 @@ class ConcentratorBinding:
             entry = mac.DomainEntry(self._domain, action.subnet, action.node)
             self._commission(action, management.UpdateDomain(0, entry), now)
         else:
-            query = management.QuerySignalStrength().encode()
-            apdu = query if isinstance(action, osgp.Measure) else action.apdu
+            apdu = management.QuerySignalStrength().encode() if isinstance(action, osgp.Measure) else action.apdu
             self._pending[self._request(action.route, mac.SubnetNode(action.subnet, action.node), apdu, now)] = action
 
     def _request(self, route: osgp.Route, target: mac.SubnetNode | mac.UniqueId, apdu: bytes, now: float) -> int:
