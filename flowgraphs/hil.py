@@ -210,8 +210,7 @@ def play(
         sink: of the card, or the limits in front of it.    stopped: asked now and then; true ends it early.
         progress: gets the part that is done.
     """
-    rate = plan.sample_rate
-    at = card.position + 2 * card.largest_callback + round((AHEAD_S + card.settings.queue_s * card.queue.patient) * rate)
+    rate, at = plan.sample_rate, card.soon(AHEAD_S)
     base = at + (card.round_trip or 0)
     for first, last in plan.parts:  # index of the line = output sample + round trip
         sink.write(base + first, plan.samples[first:last])

@@ -193,7 +193,7 @@ class Line:
         Returns:
             Absolute index at which bit 0 begins.
         Raises:
-            FrontEndError: sending is not allowed, or the card has gone.
+            FrontEndError: sending is not allowed, `at_sample` is past (half a packet is only noise), or the card has gone.
         """
         if self._sink is None or self._card is None:
             raise FrontEndError(f"{self.source.name}: {NEEDS_TRANSMIT.replace('--transmit', 'transmit=True')}")
@@ -203,9 +203,10 @@ class Line:
         x = self.transmitter.modulate(lpdu, alternate)
         lead = self.transmitter.lead_samples
         if at_sample is None:
-            card = self._card
-            soon = card.position + card.largest_callback + round(AHEAD_S * self.sample_rate)
-            at_sample = max(soon, self._sent_end) + (card.round_trip or 0) + lead
+            at_sample = max(self._card.soon(AHEAD_S), self._sent_end) + (self._card.round_trip or 0) + lead
+        elif (late := self._card.position + (self._card.round_trip or 0) + lead - at_sample) > 0:
+            late_ms = 1e3 * late / self.sample_rate
+            raise FrontEndError(f"sample {at_sample} can no longer be sent: it is {late_ms:.1f} ms too late")
         self._sink.write(at_sample - lead, x)
         self._sent_end = at_sample - lead + x.size - (self._card.round_trip or 0)
         return at_sample

@@ -81,7 +81,7 @@ def measure_round_trip(
     """
     rate, card = source.sample_rate, source.card
     probe = probe_of(profile, rate)
-    at = card.position + round(AHEAD_S * rate) + 2 * card.largest_callback
+    at = card.soon(AHEAD_S)
     card.schedule(at, probe * np.float32(level_v))
     heard: list[NDArray[np.float32]] = []
     first = held = looked_at = 0

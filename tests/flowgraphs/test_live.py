@@ -54,6 +54,8 @@ def test_what_is_sent_is_heard_at_the_instant_that_was_told():
         assert "0.4 V" in said[0] and "dBuV" in said[0]
         with pytest.raises(FrontEndError, match="at least 8 octets"):
             line.send(b"abc")
+        with pytest.raises(FrontEndError, match=f"sample {at[0]} can no longer be sent"):
+            line.send(SENT[0], at_sample=at[0])
 
 
 def test_without_permission_nothing_is_sent(recording):

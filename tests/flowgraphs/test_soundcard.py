@@ -1,6 +1,7 @@
 """Sound cards: exact places, levels, what goes wrong; on a wire inside of this program, which behaves like PortAudio."""
 
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,6 +60,20 @@ def test_what_clips_or_comes_too_late_is_counted():
     assert sink.statistics.clipped == 2 and source.statistics.clipped == 2
     sink.write(card.position - 5000, np.ones(100, np.float32))
     assert sink.statistics.late == 100
+    source.close()
+
+
+def test_soon_is_never_past_however_far_a_card_without_a_clock_runs_on():
+    source, _sink = open_duplex(WIRE)
+    card = source.card
+    for block_count in (0, 1, 7, 40):
+        for _ in range(block_count):
+            source.read(1.0)
+        soon, position = card.soon(0.0), -1
+        while position != card.position:  # until its reader's queue is full
+            position = card.position
+            time.sleep(0.02)
+        assert position <= soon <= position + 0.5 * RATE
     source.close()
 
 
