@@ -103,7 +103,7 @@ class SoundCard:
         return self._position - self._base
 
     def soon(self, ahead_s: float) -> int:
-        """A sample of the output still to come in `ahead_s`, s; a card without a clock runs on until its reader's queue is full."""
+        """An output sample still to come in `ahead_s`, s; a card without a clock runs on until its reader's queue is full."""
         wait_s = ahead_s + self.settings.queue_s * self.queue.patient
         return self.position + 2 * self.largest_callback + round(wait_s * self.settings.sample_rate)
 
