@@ -181,12 +181,12 @@ class Branch:
             return
         self._filtered = np.concatenate((self._filtered, y))
         self.noise.push(self._filtered, self._base)
-        for candidate in self.detector.push(self._filtered, self._base):
+        for candidate in self._find():
             self.candidates = [*self.candidates[-31:], candidate]
             self.trackers.append(
                 PacketTracker(self._profile, self._decoder.cycles_per_bit, candidate, self.gains, self._options.lost_below)
             )
-        done = [tracker for tracker in self.trackers if self._has_ended(tracker)]
+        done = [tracker for tracker in self.trackers if self._has_ended(tracker, self.frontier)]
         for tracker in sorted(done, key=lambda t: t.oldest_needed):
             # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
             start = tracker.candidate.position
@@ -217,10 +217,15 @@ class Branch:
             self._filtered = self._filtered[keep - self._base :].copy()
             self._base = keep
 
-    def _has_ended(self, tracker: PacketTracker) -> bool:
-        """Go on with a packet; an end word counts only behind a good CRC, or when the signal goes after it."""
+    def _find(self) -> list[Candidate]:
+        """Where packets begin in the new samples."""
+        return self.detector.push(self._filtered, self._base)
+
+    def _has_ended(self, tracker: PacketTracker, end: int) -> bool:
+        """Go on with a packet up to narrow sample `end`; an end word counts only behind a good CRC, or when the signal goes
+        after it."""
         while True:
-            ending = tracker.push(self._filtered, self._base, self.frontier)
+            ending = tracker.push(self._filtered, self._base, end)
             if ending is Ending.OPEN:
                 return False
             if ending is not Ending.END_WORD or self._decoder.is_complete(tracker):

@@ -1,6 +1,7 @@
 """Finding packets: header correlation, acquisition and carrier sense."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from .profile import Profile
 _BEFORE = 14 * SAMPLES_PER_BIT  # narrow samples: half of what is looked at before a packet
 _STANDS_OUT = 1.5  # power of a header's bits over that of the filtered noise before it
 _NO_PEAK = -(1 << 62)  # position that says that no peak is open
+_HINT = 0.65  # of a statistic that counts: a quarter of a bit beside its peak it is above that (packets at 3 dB, 3780 of 3780)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,15 @@ class HeaderDetector:
         oldest = self._peak_at if self._peak_at != _NO_PEAK else self._next
         return oldest - 4 - 2 * _BEFORE - 2 * SAMPLES_PER_BIT
 
-    def push(self, y: NDArray[np.complex64], base: int) -> list[Candidate]:
+    def push(
+        self, y: NDArray[np.complex64], base: int, complete: Callable[[int, int], None] | None = None
+    ) -> list[Candidate]:
         """Search the new part of the filtered baseband.
 
         Args:
             y: (N,) complex64, everything from `oldest_needed` on; y[0] has absolute index `base`.
+            complete: computes the samples of y with odd indices in [first, stop), which may be missing; None: none is. They are
+                asked for where the even ones hint at a packet.
         Returns:
             the packets found, in order of time.
         """
@@ -107,9 +113,10 @@ class HeaderDetector:
         count = base + y.size - self.span - 8 - self._next
         if count <= 0:
             return []
-        window = y[self._next - base : self._next - base + count + self.span]
-        stat = np.empty(count, np.float32)
-        correlate_header(window, self._pattern, SAMPLES_PER_BIT, self._segment, self._rotations, self._doubtful, stat)
+        if complete is None:
+            stat = self._correlate(y[self._next - base : self._next - base + count + self.span], SAMPLES_PER_BIT, self._doubtful)
+        else:
+            stat = self._correlate_sparsely(y, base, count, complete)
         found = np.empty(count // self._hold + 2, np.int64)
         before = self._peak_stat
         number, self._peak_at, self._peak_stat = pick_peaks(
@@ -118,15 +125,41 @@ class HeaderDetector:
         candidates = []
         for at in found[:number]:
             statistic = float(stat[at - self._next]) if at >= self._next else before
-            candidates.append(self._acquire(y, base, int(at), statistic))
+            candidates.append(self._acquire(y, base, int(at), statistic, complete))
         self._next += count
         return candidates
 
-    def _acquire(self, y: NDArray[np.complex64], base: int, at: int, statistic: float) -> Candidate:
+    def _correlate(self, window: NDArray[np.complex64], stride: int, least: float) -> NDArray[np.float32]:
+        """(N + (L - 1) * stride,) complex64 -> (N,) float32, the statistic, or 0 where it is not above `least`."""
+        stat = np.empty(window.size - (self._pattern.size - 1) * stride, np.float32)
+        correlate_header(window, self._pattern, stride, self._segment, self._rotations, least, stat)
+        return stat
+
+    def _correlate_sparsely(
+        self, y: NDArray[np.complex64], base: int, count: int, complete: Callable[[int, int], None]
+    ) -> NDArray[np.float32]:
+        """(count,) float32, the next positions' statistic; odd ones count only beside an even one that hints at a packet."""
+        low, high = self._next & ~1, (self._next + count) & ~1
+        evens = np.ascontiguousarray(y[low - base : high + self.span + 1 - base : 2])
+        stat = np.zeros(high - low + 3, np.float32)  # from position low - 1 on
+        stat[1::2] = self._correlate(evens, SAMPLES_PER_BIT // 2, _HINT * self._doubtful)
+        hints = np.flatnonzero(stat > _HINT * self._doubtful)
+        for run in np.split(hints, np.flatnonzero(np.diff(hints) > 2) + 1) if hints.size else ():
+            first, stop = low - 2 + int(run[0]), low + 1 + int(run[-1])
+            complete(first, stop + self.span)
+            window = y[first - base : stop + self.span - base]
+            stat[first + 1 - low : stop + 1 - low] = self._correlate(window, SAMPLES_PER_BIT, self._doubtful)
+        return stat[self._next + 1 - low :][:count].copy()
+
+    def _acquire(
+        self, y: NDArray[np.complex64], base: int, at: int, statistic: float, complete: Callable[[int, int], None] | None
+    ) -> Candidate:
         first = max(at - 4 - 2 * _BEFORE - 2 * SAMPLES_PER_BIT, base)
-        window = y[first - base : at - base + self.span + 8]
+        stop = at + self.span + 8
+        if complete is not None:
+            complete(first, stop)
         position, phase, freq, amplitude, noise_power = acquire_header(
-            window, at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0, _BEFORE
+            y[first - base : stop - base], at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0, _BEFORE
         )
         sure = statistic > self._threshold or amplitude**2 > _STANDS_OUT * noise_power > 0
         return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic, noise_power, sure)

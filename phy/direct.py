@@ -74,18 +74,31 @@ class DirectFilter:
         """The first line sample that output number `output` depends on."""
         return math.floor(output * self.plan.hop + 0.5) - self.plan.half
 
-    def process(self, line: Past, end: int) -> NDArray[np.complex64]:
-        """(M,) complex64: the outputs from number `next` on that can be computed from line samples before `end`."""
+    def process(self, line: Past, end: int, every: int = 1) -> NDArray[np.complex64]:
+        """(M,) complex64: the outputs from number `next` on that can be computed from line samples before `end`.
+
+        every: only those whose number is a multiple of it; the others are 0, for `at` when they are wanted.
+        """
         length = self._re.size
         count = max(0, math.floor((end - length + self.plan.half) / self.plan.hop) + 2 - self.next)
         while count > 0 and self.first_needed(self.next + count - 1) + length > end:
             count -= 1
+        lead = -self.next % every
+        wanted = self.at(line, self.next + lead, len(range(lead, count, every)), every)
+        self.next += count
+        if every == 1:
+            return wanted
+        y = np.zeros(count, np.complex64)
+        y[lead::every] = wanted
+        return y
+
+    def at(self, line: Past, first: int, count: int, every: int = 1) -> NDArray[np.complex64]:
+        """(count,) complex64: outputs number first, first + every, ... from line samples that are kept."""
         y = np.empty(count, np.complex64)
         if count:
-            start = self.first_needed(self.next)
-            x = line.between(start, self.first_needed(self.next + count - 1) + length)
+            start = self.first_needed(first)
+            x = line.between(start, self.first_needed(first + (count - 1) * every) + self._re.size)
             direct_baseband(
-                x, start, self.next, self.plan.hop, self.plan.half, self._re, self._im, self._table, self._step, y
+                x, start, first, every, self.plan.hop, self.plan.half, self._re, self._im, self._table, self._step, y
             )
-            self.next += count
         return y

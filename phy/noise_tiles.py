@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .filters import SAMPLES_PER_BIT
 
 TILE: Final = 16 * SAMPLES_PER_BIT  # narrow samples: shorter than the gap between two packets
+EVERY: Final = 2  # narrow samples of which one counts: two a bit tell nearly as much as four
 _BEFORE: Final = 8 * SAMPLES_PER_BIT  # this close to a packet a tile says nothing
 _AFTER: Final = 16 * SAMPLES_PER_BIT
 _RECENT: Final = 2.0  # s for which they are
@@ -60,13 +61,13 @@ class NoiseTiles:
         return floor if np.mean(recent <= _LOUD * floor) >= _STEADY else None
 
     def push(self, y: NDArray[np.complex64], base: int) -> None:
-        """The filtered baseband; y[0] has absolute index `base`, and everything not pushed before is there."""
+        """The filtered baseband, of which even samples count; y[0] has index `base`, everything not pushed before is there."""
         stop = (base + y.size) // TILE
         if stop <= self._next:
             return
-        tiles = y[self._next * TILE - base : stop * TILE - base].reshape(-1, TILE)
+        tiles = y[self._next * TILE - base : stop * TILE - base : EVERY].reshape(-1, TILE // EVERY)
         powers = np.einsum("ij,ij->i", tiles.real, tiles.real) + np.einsum("ij,ij->i", tiles.imag, tiles.imag)
-        self._powers = np.concatenate((self._powers, powers / TILE))
+        self._powers = np.concatenate((self._powers, powers / (TILE // EVERY)))
         self._next = stop
 
     def note(self, at: float, power: float) -> None:

@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from .branch import Branch, Conclusion, Ended, is_ghost
 from .carrier import CarrierReceiver
 from .detect import Candidate
 from .direct import DirectFilter
 from .filters import SAMPLES_PER_BIT
-from .noise_tiles import Heard
+from .noise_tiles import EVERY, Heard
+from .runs import merged
 from .stream import Past
+from .tracking import PacketTracker
 
 _LEAD: Final = 48 * SAMPLES_PER_BIT  # narrow samples that the receiver gets before what it is to look at
 _SLACK: Final = 16 * SAMPLES_PER_BIT
+_STRETCH: Final = 256 * SAMPLES_PER_BIT  # narrow samples of a packet that are completed at once; most packets are not longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Trouble:
 class QuietBranch(Branch):
     """Goes on where the plain branch of a carrier stands, with samples from a DirectFilter.
 
+    Of these it takes every other one, and those between only where there may be a packet.
+
     Args:
         plain: the branch whose packets, samples and noise tiles are taken over. direct: the filter.
         floor: noise power, V^2, of which the line may not be far above. epoch: see Conclusion.
@@ -47,13 +54,15 @@ class QuietBranch(Branch):
         self.trackers, self.epoch = plain.trackers, epoch
         self._direct, self._floor = direct, floor
         direct.next = plain.frontier
+        self._line = Past(np.float32)
+        self._complete = [(self._base, plain.frontier)]  # narrow samples without gaps
         self.heard: list[Ended] = []  # of the last call
 
     def listen(self, line: Past, end: int) -> tuple[list[Conclusion], list[Trouble]]:
         """Line samples up to `end` -> good packets, and bad ones."""
         good, troubles = [], []
-        self.heard = []
-        for ended in self.follow(self._direct.process(line, end)):
+        self.heard, self._line = [], line
+        for ended in self.follow(self._direct.process(line, end, EVERY)):
             self.heard.append(ended)
             packet = self._decoder.first_look(ended.tracker)
             if packet.crc_ok:
@@ -67,6 +76,35 @@ class QuietBranch(Branch):
         loud = self.noise.judge(self.frontier, self.packets, across, self._floor)
         self.forget()
         return [] if loud is None else [Trouble(self.noise.judged_at(loud), self.noise.begin(loud))]
+
+    def _find(self) -> list[Candidate]:
+        return self.detector.push(self._filtered, self._base, self._fill)
+
+    def _has_ended(self, tracker: PacketTracker, end: int) -> bool:
+        stop = 0
+        while stop < end:
+            stop = min(tracker.oldest_needed + _STRETCH, end)
+            self._fill(tracker.oldest_needed, stop)
+            if super()._has_ended(tracker, stop):
+                return True
+        return False
+
+    def _fill(self, first: int, stop: int) -> None:
+        """Compute the odd narrow samples in [first, stop) that have not been computed before."""
+        stop = min(stop, self.frontier)
+        missing, at = [], max(first, self._base)
+        spans = [span for span in self._complete if span[1] > self._base]
+        for begin, end in spans:
+            if begin < stop and end > at:
+                missing.append((at, begin))
+                at = end
+        missing.append((at, stop))
+        for begin, end in missing:
+            begin |= 1
+            if begin < end:
+                odd = self._filtered[begin - self._base : end - self._base : 2]
+                odd[:] = self._direct.at(self._line, begin, odd.size, 2)
+        self._complete = merged([*spans, (first, stop)])
 
     def unfinished(self, at: int) -> list[float]:
         """Where those packets began that had not ended at narrow sample `at`."""

@@ -104,7 +104,7 @@ class SoundCard:
 
     def soon(self, ahead_s: float) -> int:
         """An output sample still to come in `ahead_s`, s; a card without a clock runs on until its reader's queue is full."""
-        wait_s = ahead_s + self.settings.queue_s * self.queue.patient
+        wait_s = ahead_s + (self.settings.queue_s + self.settings.latency_s) * self.queue.patient  # larger callbacks may come
         return self.position + 2 * self.largest_callback + round(wait_s * self.settings.sample_rate)
 
     def close(self) -> None:
@@ -182,6 +182,7 @@ class SoundCard:
         with self._lock:
             start = self._position
             self._position = end = start + frames
+            self.largest_callback = max(self.largest_callback, frames)
             if status:
                 self._take_status(status, start)
             if not self._settled.is_set():
@@ -191,7 +192,6 @@ class SoundCard:
                     self._base = end
                     self._settled.set()
                 return
-            self.largest_callback = max(self.largest_callback, frames)
             if y is not None:
                 self._fill(y, start - self._base, frames)
         if x is not None:

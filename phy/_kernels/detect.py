@@ -16,7 +16,7 @@ def correlate_header(y, pattern, stride, segment, rotations, least, stat):
     tile = 256
     length = pattern.size
     segments = rotations.shape[1]
-    bins = rotations.shape[0]
+    whole = length // segment
     parts_re = np.empty((segments, tile), np.float32)
     parts_im = np.empty((segments, tile), np.float32)
     span = (length - 1) * stride
@@ -24,10 +24,9 @@ def correlate_header(y, pattern, stride, segment, rotations, least, stat):
     powers = np.empty(tile + span, np.float32)
     y_re = np.empty(tile + span, np.float32)
     y_im = np.empty(tile + span, np.float32)
+    grouped = np.empty(tile + (whole - 1) * segment * stride, np.float32)  # power of a segment's bits
     energy = np.empty(tile, np.float32)
-    best = np.empty(tile, np.float32)
-    total_re = np.empty(tile, np.float32)
-    total_im = np.empty(tile, np.float32)
+    most = np.empty(tile, np.float32)
     for start in range(0, stat.size, tile):
         count = min(tile, stat.size - start)
         v = y[start : start + count + span]
@@ -35,9 +34,25 @@ def correlate_header(y, pattern, stride, segment, rotations, least, stat):
             y_re[n] = v[n].real
             y_im[n] = v[n].imag
             powers[n] = v[n].real * v[n].real + v[n].imag * v[n].imag
+        group = grouped[: count + (whole - 1) * segment * stride]
+        for n in range(group.size):
+            group[n] = 0.0
+        for k in range(segment):
+            p = powers[k * stride : k * stride + group.size]
+            for n in range(group.size):
+                group[n] += p[n]
         for n in range(count):
             energy[n] = 0.0
-            best[n] = 0.0
+            most[n] = 0.0
+        for s in range(whole):
+            p = group[s * segment * stride : s * segment * stride + count]
+            for n in range(count):
+                energy[n] += p[n]
+        for k in range(whole * segment, length):
+            p = powers[k * stride : k * stride + count]
+            for n in range(count):
+                energy[n] += p[n]
+        # However the segments are turned, their sum is no longer than all of them stretched out.
         for s in range(segments):
             re = parts_re[s]
             im = parts_im[s]
@@ -47,44 +62,34 @@ def correlate_header(y, pattern, stride, segment, rotations, least, stat):
             for k in range(s * segment, min((s + 1) * segment, length)):
                 a = y_re[k * stride : k * stride + count]
                 b = y_im[k * stride : k * stride + count]
-                p = powers[k * stride : k * stride + count]
                 sign = pattern[k]
                 for n in range(count):
                     re[n] += sign * a[n]
                     im[n] += sign * b[n]
-                    energy[n] += p[n]
-        # However the segments are turned, their sum is no longer than all of them stretched out.
-        for n in range(count):
-            total_re[n] = 0.0
-        for s in range(segments):
-            re = parts_re[s]
-            im = parts_im[s]
             for n in range(count):
-                total_re[n] += np.sqrt(re[n] * re[n] + im[n] * im[n])
-        worth = np.float32(0.0)
-        for n in range(count):
-            most = total_re[n] * total_re[n] - floor * max(energy[n], np.float32(1e-24))
-            worth = max(worth, most)
-        if worth <= np.float32(0.0):
-            stat[start : start + count] = np.float32(0.0)
-            continue
-        for b in range(bins):
-            for n in range(count):
-                total_re[n] = 0.0
-                total_im[n] = 0.0
-            for s in range(segments):
-                re = parts_re[s]
-                im = parts_im[s]
-                c = rotations[b, s].real
-                d = rotations[b, s].imag
-                for n in range(count):
-                    total_re[n] += re[n] * c - im[n] * d
-                    total_im[n] += re[n] * d + im[n] * c
-            for n in range(count):
-                best[n] = max(best[n], total_re[n] * total_re[n] + total_im[n] * total_im[n])
+                most[n] += np.sqrt(re[n] * re[n] + im[n] * im[n])
         out = stat[start : start + count]
         for n in range(count):
-            out[n] = best[n] / (np.float32(length) * max(energy[n], np.float32(1e-24)))
+            energy[n] = max(energy[n], np.float32(1e-24))
+            out[n] = most[n] * most[n] - floor * energy[n]
+        for n in range(count):
+            out[n] = _best_bin(parts_re, parts_im, n, rotations) / (length * energy[n]) if out[n] > 0.0 else np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, fastmath={"nsz"})
+def _best_bin(parts_re, parts_im, n, rotations):
+    """max_b |sum_s c_s r_bs|^2 of the segment sums c_s of position n."""
+    best = np.float32(0.0)
+    for b in range(rotations.shape[0]):
+        re = np.float32(0.0)
+        im = np.float32(0.0)
+        for s in range(rotations.shape[1]):
+            c = rotations[b, s].real
+            d = rotations[b, s].imag
+            re += parts_re[s, n] * c - parts_im[s, n] * d
+            im += parts_re[s, n] * d + parts_im[s, n] * c
+        best = max(best, re * re + im * im)
+    return best
 
 
 @njit(cache=True, nogil=True)

@@ -80,8 +80,8 @@ def resample(z, base, first, ratio, bank, y):
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
-def direct_baseband(x, base, first, hop, half, taps_re, taps_im, table, phase_step, y):
-    """One carrier's filtered baseband straight from line samples: y[i] belongs to line position (first + i) * hop.
+def direct_baseband(x, base, first, every, hop, half, taps_re, taps_im, table, phase_step, y):
+    """One carrier's filtered baseband straight from line samples: y[i] belongs to line position (first + i * every) * hop.
 
     The filter is evaluated at the line sample n nearest to that position, and turned by -n of the carrier's cycles.
     x: (N,) float32, x[0] is line sample `base`; half: taps before n; taps_re, taps_im: (L,) float32, the band-pass filter, L a
@@ -97,13 +97,13 @@ def direct_baseband(x, base, first, hop, half, taps_re, taps_im, table, phase_st
         i1 = min(i + 1, last)
         i2 = min(i + 2, last)
         i3 = min(i + 3, last)
-        start = int(np.floor((first + i) * hop + 0.5)) - half - base
+        start = int(np.floor((first + i * every) * hop + 0.5)) - half - base
         a = x[start : start + length]
-        start = int(np.floor((first + i1) * hop + 0.5)) - half - base
+        start = int(np.floor((first + i1 * every) * hop + 0.5)) - half - base
         b = x[start : start + length]
-        start = int(np.floor((first + i2) * hop + 0.5)) - half - base
+        start = int(np.floor((first + i2 * every) * hop + 0.5)) - half - base
         c = x[start : start + length]
-        start = int(np.floor((first + i3) * hop + 0.5)) - half - base
+        start = int(np.floor((first + i3 * every) * hop + 0.5)) - half - base
         d = x[start : start + length]
         a_re = np.float32(0.0)
         a_im = np.float32(0.0)
@@ -131,7 +131,7 @@ def direct_baseband(x, base, first, hop, half, taps_re, taps_im, table, phase_st
         i += 4
     size = table.size
     for i in range(y.size):
-        n = int(np.floor((first + i) * hop + 0.5))
+        n = int(np.floor((first + i * every) * hop + 0.5))
         turns = np.float64((np.uint64(n) * phase_step) >> np.uint64(11)) * 2.0**-53
         at = turns * size
         whole = int(at)
