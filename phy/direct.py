@@ -13,7 +13,7 @@ from .filters import PHASES, BasebandPlan, FrontEndPlan
 from .stream import Past
 
 _LANES: Final = 16  # taps are padded to a multiple of this, so that no scalar remainder is left in the kernel
-_TABLE: Final = 4096  # phases of the carrier in one turn
+_TABLE: Final = 256  # phases of the carrier in one turn: few, so that the samples stay in the cache
 _TAIL: Final = 1e-3  # of the energy of the filter's taps, what may be cut off at its ends
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._kernels.detect import tile_powers
 from .filters import SAMPLES_PER_BIT
 
 TILE: Final = 16 * SAMPLES_PER_BIT  # narrow samples: shorter than the gap between two packets
@@ -14,8 +15,8 @@ EVERY: Final = 2  # narrow samples of which one counts: two a bit tell nearly as
 _BEFORE: Final = 8 * SAMPLES_PER_BIT  # this close to a packet a tile says nothing
 _AFTER: Final = 16 * SAMPLES_PER_BIT
 _RECENT: Final = 2.0  # s for which they are
-_ENOUGH: Final = 4  # of them for a floor
-_ROOM: Final = 256
+_ENOUGH: Final = 4  # of them for a floor; the noise of a packet counts as so many
+_RECALLED: Final = 63  # packets of which it is remembered, besides the last
 _LOUD: Final = 3.0  # times the floor: noise of 16 bits does so less than once in a day
 _STEADY: Final = 0.9  # of the tiles must not be loud for a floor
 _TRACES: Final = 1e-5  # of a packet's power may be left beside it: the filters are not perfect
@@ -24,6 +25,7 @@ _ACROSS: Final = 1e-3  # of its power may be seen on the other carrier
 
 Span = tuple[float, float]
 Heard = tuple[Span, float]
+Quiet = tuple[NDArray[np.int64], NDArray[np.float64]]  # tiles and their powers
 
 
 class NoiseTiles:
@@ -41,20 +43,22 @@ class NoiseTiles:
         """Forget everything; the next sample is narrow sample `first`."""
         self._next = -(-first // TILE)
         self._powers: NDArray[np.float64] = np.zeros(0)  # of the tiles up to _next that are not judged yet
-        self._quiet: list[tuple[int, float]] = []
-        self._most = _ROOM  # of them before the old ones are sorted out
+        self._quiet: list[Quiet] = []
+        self._noted: list[tuple[int, float]] = []
 
     def fork(self) -> "NoiseTiles":
         """Another one with the same past."""
         other = NoiseTiles.__new__(NoiseTiles)
         other.__dict__.update(self.__dict__)
-        other._quiet = list(self._quiet)
+        other._quiet, other._noted = list(self._quiet), list(self._noted)
         return other
 
     @property
     def floor(self) -> float | None:
         """Noise power of the last seconds, V^2; None when too little of it was heard, or when it was not steady."""
-        recent = np.array([power for tile, power in self._quiet if tile > self._next - self._recent])
+        noted = np.array(self._noted * _ENOUGH).reshape(-1, 2)
+        tiles, powers = (np.concatenate(values) for values in zip((noted[:, 0], noted[:, 1]), *self._quiet, strict=True))
+        recent = powers[tiles > self._next - self._recent]
         if recent.size < _ENOUGH:
             return None
         floor = float(np.median(recent))
@@ -65,22 +69,14 @@ class NoiseTiles:
         stop = (base + y.size) // TILE
         if stop <= self._next:
             return
-        tiles = y[self._next * TILE - base : stop * TILE - base : EVERY].reshape(-1, TILE // EVERY)
-        powers = np.einsum("ij,ij->i", tiles.real, tiles.real) + np.einsum("ij,ij->i", tiles.imag, tiles.imag)
-        self._powers = np.concatenate((self._powers, powers / (TILE // EVERY)))
+        powers = np.empty(stop - self._next)
+        tile_powers(y[self._next * TILE - base : stop * TILE - base], EVERY, powers)
+        self._powers = np.concatenate((self._powers, powers))
         self._next = stop
 
     def note(self, at: float, power: float) -> None:
         """A packet that ended at narrow sample `at` had noise of this power: on a crowded line there is no other to be heard."""
-        self._remember([(int(at) // TILE, power)] * _ENOUGH)
-
-    def _remember(self, quiet: list[tuple[int, float]]) -> None:
-        """More noise; what is older than the floor's memory is dropped."""
-        self._quiet += quiet
-        if len(self._quiet) > self._most:
-            oldest = self._next - self._recent - 1
-            self._quiet = [entry for entry in self._quiet if entry[0] > oldest]
-            self._most = 2 * len(self._quiet) + _ROOM
+        self._noted = [*self._noted[-_RECALLED:], (int(at) // TILE, power)]
 
     def judge(
         self, frontier: int, own: Iterable[Heard], across: Iterable[Heard] = (), floor: float | None = None
@@ -113,7 +109,10 @@ class NoiseTiles:
         if loud.size:
             return first + int(loud[0])
         free = np.flatnonzero(~covered)
-        self._remember(list(zip((first + free).tolist(), powers[free].tolist(), strict=True)))
+        if free.size:
+            self._quiet.append((first + free, powers[free]))
+        while self._quiet and self._quiet[0][0][-1] <= self._next - self._recent:
+            self._quiet.pop(0)
         self._powers = self._powers[count:]
         return None
 

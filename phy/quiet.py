@@ -24,6 +24,7 @@ from .tracking import PacketTracker
 _LEAD: Final = 48 * SAMPLES_PER_BIT  # narrow samples that the receiver gets before what it is to look at
 _SLACK: Final = 16 * SAMPLES_PER_BIT
 _STRETCH: Final = 256 * SAMPLES_PER_BIT  # narrow samples of a packet that are completed at once; most packets are not longer
+_CROWDED: Final = 0.4  # of the time there are packets: then all samples are computed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Trouble:
 class QuietBranch(Branch):
     """Goes on where the plain branch of a carrier stands, with samples from a DirectFilter.
 
-    Of these it takes every other one, and those between only where there may be a packet.
+    Of these it takes every other one, and those between only where there may be a packet, unless there are packets all the time.
 
     Args:
         plain: the branch whose packets, samples and noise tiles are taken over. direct: the filter.
@@ -56,19 +57,25 @@ class QuietBranch(Branch):
         direct.next = plain.frontier
         self._line = Past(np.float32)
         self._complete = [(self._base, plain.frontier)]  # narrow samples without gaps
+        self._crowded = False
         self.heard: list[Ended] = []  # of the last call
 
     def listen(self, line: Past, end: int) -> tuple[list[Conclusion], list[Trouble]]:
         """Line samples up to `end` -> good packets, and bad ones."""
         good, troubles = [], []
         self.heard, self._line = [], line
-        for ended in self.follow(self._direct.process(line, end, EVERY)):
+        y, first = self._direct.process(line, end, 1 if self._crowded else EVERY), self.frontier
+        if self._crowded:
+            self._complete = merged([*self._complete, (first, first + y.size)])
+        for ended in self.follow(y):
             self.heard.append(ended)
             packet = self._decoder.first_look(ended.tracker)
             if packet.crc_ok:
                 good.append(self.conclude(ended, packet))
             elif ended.likely or ended.tracker.candidate.sure:
                 troubles.append(Trouble(ended.decided, ended.tracker.candidate.position, ended.tracker.candidate))
+        bits = sum(tracker.bits for tracker in (*(e.tracker for e in self.heard), *self.trackers))
+        self._crowded = bits * SAMPLES_PER_BIT > _CROWDED * y.size
         return good, troubles
 
     def listen_to_noise(self, across: Sequence[Heard]) -> list[Trouble]:
@@ -78,12 +85,12 @@ class QuietBranch(Branch):
         return [] if loud is None else [Trouble(self.noise.judged_at(loud), self.noise.begin(loud))]
 
     def _find(self) -> list[Candidate]:
-        return self.detector.push(self._filtered, self._base, self._fill)
+        return self.detector.push(self._filtered, self._base, self._fill, self._crowded)
 
     def _has_ended(self, tracker: PacketTracker, end: int) -> bool:
         stop = 0
         while stop < end:
-            stop = min(tracker.oldest_needed + _STRETCH, end)
+            stop = end if self._crowded else min(tracker.oldest_needed + _STRETCH, end)
             self._fill(tracker.oldest_needed, stop)
             if super()._has_ended(tracker, stop):
                 return True
@@ -91,20 +98,18 @@ class QuietBranch(Branch):
 
     def _fill(self, first: int, stop: int) -> None:
         """Compute the odd narrow samples in [first, stop) that have not been computed before."""
-        stop = min(stop, self.frontier)
-        missing, at = [], max(first, self._base)
-        spans = [span for span in self._complete if span[1] > self._base]
-        for begin, end in spans:
-            if begin < stop and end > at:
-                missing.append((at, begin))
-                at = end
-        missing.append((at, stop))
-        for begin, end in missing:
-            begin |= 1
-            if begin < end:
-                odd = self._filtered[begin - self._base : end - self._base : 2]
-                odd[:] = self._direct.at(self._line, begin, odd.size, 2)
-        self._complete = merged([*spans, (first, stop)])
+        first, stop = max(first, self._base), min(stop, self.frontier)
+        if any(begin <= first and stop <= end for begin, end in self._complete):
+            return
+        at = first
+        for begin, end in [*self._complete, (stop, stop)]:
+            if at < begin <= stop:
+                lead = at | 1
+                odd = self._filtered[lead - self._base : begin - self._base : 2]
+                odd[:] = self._direct.at(self._line, lead, odd.size, 2)
+            if begin <= stop:
+                at = max(at, end)
+        self._complete = merged([*(span for span in self._complete if span[1] > self._base), (first, stop)])
 
     def unfinished(self, at: int) -> list[float]:
         """Where those packets began that had not ended at narrow sample `at`."""

@@ -92,6 +92,18 @@ def _best_bin(parts_re, parts_im, n, rotations):
     return best
 
 
+@njit(cache=True, nogil=True, fastmath={"nsz"})
+def tile_powers(y, every, powers):
+    """powers[t] = mean of |y|^2 over one in `every` samples of tile t. y: (T * size,) complex64; powers: (T,) float64, out."""
+    size = y.size // max(powers.size, 1)
+    for t in range(powers.size):
+        tile = y[t * size : (t + 1) * size]
+        total = 0.0
+        for n in range(0, size, every):
+            total += tile[n].real * tile[n].real + tile[n].imag * tile[n].imag
+        powers[t] = total * every / size
+
+
 @njit(cache=True, nogil=True)
 def pick_peaks(stat, first, threshold, hold, peak_at, peak_stat, none, found):
     """The largest of each run of statistics above the threshold, once `hold` samples have passed without a larger one.
@@ -151,7 +163,7 @@ def acquire_header(y, start, pattern, stride, max_step, reach, quiet):
                 best_freq = max_step * (g - steps) / steps
     _interpolate(y, best_position, stride, pattern, bits)
     width = max_step / steps
-    for _ in range(8):  # parabola through three points, narrower each time
+    for _ in range(4):  # parabola through three points, narrower each time
         left = _power_at(bits, best_freq - width)
         middle = _power_at(bits, best_freq)
         right = _power_at(bits, best_freq + width)
@@ -196,11 +208,17 @@ def _interpolate(y, position, stride, pattern, bits):
         at = position + k * stride
         n = int(np.floor(at))
         mu = at - n
-        a = -mu * (mu - 1.0) * (mu - 2.0) / 6.0
-        b = (mu + 1.0) * (mu - 1.0) * (mu - 2.0) / 2.0
-        c = -(mu + 1.0) * mu * (mu - 2.0) / 2.0
-        d = (mu + 1.0) * mu * (mu - 1.0) / 6.0
-        bits[k] = pattern[k] * (a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2])
+        inner = mu * (mu - 1.0)
+        outer = (mu + 1.0) * (mu - 2.0)
+        a = pattern[k] * inner * (2.0 - mu) * (1.0 / 6.0)
+        b = pattern[k] * outer * (mu - 1.0) * 0.5
+        c = pattern[k] * outer * mu * -0.5
+        d = pattern[k] * inner * (mu + 1.0) * (1.0 / 6.0)
+        v = y[n - 1 : n + 3]
+        bits[k] = complex(
+            (a * v[0].real + b * v[1].real) + (c * v[2].real + d * v[3].real),
+            (a * v[0].imag + b * v[1].imag) + (c * v[2].imag + d * v[3].imag),
+        )
 
 
 @njit(cache=True, nogil=True, fastmath={"nsz"})

@@ -136,9 +136,12 @@ def direct_baseband(x, base, first, every, hop, half, taps_re, taps_im, table, p
         at = turns * size
         whole = int(at)
         f = table[whole]
-        left = np.float32(-2.0 * np.pi * (at - whole) / size)  # what is left of the angle is small: first order
-        c_re = f.real - left * f.imag
-        c_im = f.imag + left * f.real
+        # What is left of the angle is small: by its series.
+        left = np.float32(-2.0 * np.pi * (at - whole) / size)
+        c = np.float32(1.0) - np.float32(0.5) * left * left
+        s = left - left * left * left * np.float32(1.0 / 6.0)
+        c_re = f.real * c - f.imag * s
+        c_im = f.imag * c + f.real * s
         y[i] = np.complex64(complex(y[i].real * c_re - y[i].imag * c_im, y[i].real * c_im + y[i].imag * c_re))
 
 

@@ -10,14 +10,23 @@ def _cubic(y, base, at):
     either side. y[0] has index `base`; the fraction does not depend on it, not even in its last digit."""
     whole = int(np.floor(at))
     mu = at - whole
-    n = whole - base
-    a = -mu * (mu - 1.0) * (mu - 2.0) / 6.0
-    b = (mu + 1.0) * (mu - 1.0) * (mu - 2.0) / 2.0
-    c = -(mu + 1.0) * mu * (mu - 2.0) / 2.0
-    d = (mu + 1.0) * mu * (mu - 1.0) / 6.0
-    value = a * y[n - 1] + b * y[n] + c * y[n + 1] + d * y[n + 2]
-    slope = (a * (y[n] - y[n - 2]) + b * (y[n + 1] - y[n - 1]) + c * (y[n + 2] - y[n]) + d * (y[n + 3] - y[n + 1])) / 2.0
-    return value, slope
+    v = y[whole - base - 2 : whole - base + 4]
+    inner = mu * (mu - 1.0)
+    outer = (mu + 1.0) * (mu - 2.0)
+    a = inner * (2.0 - mu) * (1.0 / 6.0)
+    b = outer * (mu - 1.0) * 0.5
+    c = outer * mu * -0.5
+    d = inner * (mu + 1.0) * (1.0 / 6.0)
+    # In real numbers: a real factor times a complex one would be multiplied out in full.
+    re = (a * v[1].real + b * v[2].real) + (c * v[3].real + d * v[4].real)
+    im = (a * v[1].imag + b * v[2].imag) + (c * v[3].imag + d * v[4].imag)
+    rise_re = (a * (v[2].real - v[0].real) + b * (v[3].real - v[1].real)) + (
+        c * (v[4].real - v[2].real) + d * (v[5].real - v[3].real)
+    )
+    rise_im = (a * (v[2].imag - v[0].imag) + b * (v[3].imag - v[1].imag)) + (
+        c * (v[4].imag - v[2].imag) + d * (v[5].imag - v[3].imag)
+    )
+    return re, im, 0.5 * rise_re, 0.5 * rise_im
 
 
 @njit(cache=True, nogil=True)
@@ -56,29 +65,31 @@ def track_packet(y, base, available, header, stride, cycles_per_bit, K1, K2, Kt,
         in_phase = 0.0
         quadrature = 0.0
         turn = complex(np.cos(phase), -np.sin(phase))
+        unit = 1.0 / amplitude
         for i in range(count):
-            v, rise = _cubic(y, base, at)
-            z = v * turn
+            v_re, v_im, rise_re, rise_im = _cubic(y, base, at)
+            z = complex(v_re * turn.real - v_im * turn.imag, v_re * turn.imag + v_im * turn.real)
             if bits_done < header.size:
                 decision = header[bits_done]
             else:
                 decision = 1.0 if z.real >= 0.0 else -1.0
-            raw[bits_done] = v
+            raw[bits_done] = complex(v_re, v_im)
             turned[bits_done] = z
             phases[bits_done] = phase
             positions[bits_done] = at
             if bits_done >= header.size:
-                value = z.real / amplitude
+                value = z.real * unit
                 if differential:
                     value = min(abs(value), 1.0) * (1.0 if decision != previous else -1.0)
                 soft[words_done, i] = -value
             previous = decision
-            late = min(max(decision * 2.0 * (rise * turn).real / amplitude, -1.0), 1.0)
-            error = min(max(decision * z.imag / amplitude, -0.7), 0.7)
+            late = min(max(decision * 2.0 * (rise_re * turn.real - rise_im * turn.imag) * unit, -1.0), 1.0)
+            error = min(max(decision * z.imag * unit, -0.7), 0.7)
             in_phase += z.real * z.real
             quadrature += z.imag * z.imag
             amplitude += decay * (decision * z.real - amplitude)
             amplitude = max(amplitude, 1e-12)
+            unit = 1.0 / amplitude
             freq += K2 * error
             step = freq + K1 * error
             phase += step
