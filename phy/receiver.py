@@ -23,7 +23,8 @@ from .runs import either
 from .stream import Past, WideStream
 from .tones import ToneCanceller
 
-_BLOCK: Final = 1 << 18  # samples worked on at once: small enough for the caches
+_BLOCK: Final = 1 << 19  # samples worked on at once
+_PART: Final = 1 << 16  # samples that are taken and filtered at once on a quiet line: small enough for the caches
 _BATCH: Final = 2  # ms: smaller blocks are gathered before the packet chain, to spare its calls
 _LARGEST_V: Final = np.float32(1e9)  # nothing on a line; beyond it single precision would overflow
 _IDLE: Final = 0.3  # s without a tone after which the branch without tones may end
@@ -165,9 +166,12 @@ class Receiver:
             raise ConfigurationError(f"x must have one dimension, got shape {x.shape}")
         packets: list[Packet] = []
         for first in range(0, x.size, _BLOCK):
-            block = x[first : first + _BLOCK]
-            self.rejected["not finite"] += take_samples(block, _LARGEST_V, self._line.room(block.size))
-            self._end += block.size
+            for at in range(first, min(first + _BLOCK, x.size), _PART):
+                part = x[at : min(at + _PART, first + _BLOCK)]
+                self.rejected["not finite"] += take_samples(part, _LARGEST_V, self._line.room(part.size))
+                self._end += part.size
+                if self.quiet is not None:
+                    self.quiet.take(self._line, self._end)
             packets += self._go_on()
         return packets
 
@@ -183,9 +187,11 @@ class Receiver:
                 for chain in self.carriers.values():
                     self._waiting += chain.resolve()
                 packets += self._release()
-                self._line.forget(min(self.quiet.oldest_needed, self._at - round(_SENSED * self.sample_rate) - self._stride))
                 if trouble is not None:
                     self._resume(self.quiet, trouble)
+                else:
+                    kept = round(_SENSED * self.sample_rate) + self._stride
+                    self._line.forget(min(self.quiet.oldest_needed, self._at - kept))
                 continue
             stop = min(self._end, (self._at // self._stride + 1) * self._stride)
             u = self.down_converter.process(self._line.between(self._at, stop))
