@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .branch import Branch, Conclusion, Ended, is_ghost
 from .carrier import CarrierReceiver
@@ -59,20 +58,13 @@ class QuietBranch(Branch):
         self._line = Past(np.float32)
         self._complete = [(self._base, plain.frontier)]  # narrow samples without gaps
         self._crowded = False
-        self._taken: list[NDArray[np.complex64]] = []  # for the next call of `listen`
         self.heard: list[Ended] = []  # of the last call
-
-    def take(self, line: Past, end: int) -> None:
-        """Line samples up to `end`, to be looked at when `listen` is called: while they are still in the cache."""
-        self._line = line
-        self._taken.append(self._direct.process(line, end, 1 if self._crowded else EVERY))
 
     def listen(self, line: Past, end: int) -> tuple[list[Conclusion], list[Trouble]]:
         """Line samples up to `end` -> good packets, and bad ones."""
         good, troubles = [], []
-        self.take(line, end)
-        y, first = np.concatenate(self._taken), self.frontier
-        self.heard, self._taken = [], []
+        self.heard, self._line = [], line
+        y, first = self._direct.process(line, end, 1 if self._crowded else EVERY), self.frontier
         if self._crowded:
             self._complete = merged([*self._complete, (first, first + y.size)])
         for ended in self.follow(y):
@@ -146,11 +138,6 @@ class QuietLine:
         for chain, branch in zip(chains, self.branches, strict=True):
             chain.quiet = branch
         self.hop = self.branches[0]._direct.plan.hop
-
-    def take(self, line: Past, end: int) -> None:
-        """Line samples up to `end` for the next call of `listen`."""
-        for branch in self.branches:
-            branch.take(line, end)
 
     def listen(self, line: Past, end: int) -> Trouble | None:
         """Line samples up to `end`; good packets go to the carriers, those after the first trouble are left for later."""

@@ -24,7 +24,6 @@ from .stream import Past, WideStream
 from .tones import ToneCanceller
 
 _BLOCK: Final = 1 << 19  # samples worked on at once
-_PART: Final = 1 << 16  # samples that are taken and filtered at once on a quiet line: small enough for the caches
 _BATCH: Final = 2  # ms: smaller blocks are gathered before the packet chain, to spare its calls
 _LARGEST_V: Final = np.float32(1e9)  # nothing on a line; beyond it single precision would overflow
 _IDLE: Final = 0.3  # s without a tone after which the branch without tones may end
@@ -33,6 +32,7 @@ _BLANKED: Final = 5e-4  # of the samples may be blanked on a quiet line; of whit
 _LASTS: Final = 2.0  # s that a line should stay quiet; if it does not, it is left alone for twice as long as the last time
 _LONGEST: Final = 16  # times _CONSIDER for which it is left alone
 _SENSED: Final = 0.5  # s that carrier sense goes back
+_SLACK: Final = 0.02  # s: filters' lengths and what waits for the next batch
 
 
 class Receiver:
@@ -166,12 +166,9 @@ class Receiver:
             raise ConfigurationError(f"x must have one dimension, got shape {x.shape}")
         packets: list[Packet] = []
         for first in range(0, x.size, _BLOCK):
-            for at in range(first, min(first + _BLOCK, x.size), _PART):
-                part = x[at : min(at + _PART, first + _BLOCK)]
-                self.rejected["not finite"] += take_samples(part, _LARGEST_V, self._line.room(part.size))
-                self._end += part.size
-                if self.quiet is not None:
-                    self.quiet.take(self._line, self._end)
+            block = x[first : first + _BLOCK]
+            self.rejected["not finite"] += take_samples(block, _LARGEST_V, self._line.room(block.size))
+            self._end += block.size
             packets += self._go_on()
         return packets
 
@@ -190,7 +187,7 @@ class Receiver:
                 if trouble is not None:
                     self._resume(self.quiet, trouble)
                 else:
-                    kept = round(_SENSED * self.sample_rate) + self._stride
+                    kept = round((_SENSED + _SLACK) * self.sample_rate)
                     self._line.forget(min(self.quiet.oldest_needed, self._at - kept))
                 continue
             stop = min(self._end, (self._at // self._stride + 1) * self._stride)
