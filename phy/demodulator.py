@@ -20,6 +20,7 @@ from .listdecode import list_decode
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
 from .profile import Carrier, Profile
 from .stream import WideStream
+from .switching import switched_looks
 from .tracking import Ending, PacketTracker
 
 _BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
@@ -139,7 +140,7 @@ class PacketDecoder:
                 return self._packet(tracker, again)
             tried.add(again.octets)
         try:
-            for again in self._looks(tracker, lengths[:2], stream, mixer, view, estimate):
+            for again in self._looks(tracker, lengths, stream, mixer, view, estimate):
                 if again.crc_ok:
                     return self._packet(tracker, again)
                 tried.add(again.octets)
@@ -168,6 +169,9 @@ class PacketDecoder:
         view: "_View | None", estimate: Estimate | None,
     ) -> Iterator[_Decoded]:  # fmt: skip
         """What further looks at the packet find, without what is in its way, the likeliest to succeed first."""
+        if view is not None and estimate is not None and estimate.distorted and not self.profile.differential:
+            yield from self._switched(view, lengths, tracker)
+        lengths = lengths[:_LENGTHS]
         cleaners = view.cleaners(estimate) if view is not None and estimate is not None else []
         for clean in cleaners:
             assert view is not None
@@ -175,6 +179,16 @@ class PacketDecoder:
                 yield self._check_estimate(cleaned, lengths, tracker)
         if (cleaners or estimate is None or estimate.distorted) and not self.profile.differential:
             yield from self._fitted(tracker, lengths, stream, mixer)
+
+    def _switched(self, view: "_View", lengths: list[int], tracker: PacketTracker) -> Iterator[_Decoded]:
+        """Looks for a line whose gain switches with the mains."""
+        header, n = header_signs(self.profile), self.profile.code.length
+        decide = Decide(header, self.profile.code)
+        for look in switched_looks(
+            view.z, view.at, view.step, view.demodulator.wave.edge, view.gains, decide, self.profile.bit_rate
+        ):
+            soft = -look.symbols.real[header.size : header.size + view.words * n].reshape(-1, n).astype(np.float32)
+            yield self._check(soft, self._likeliest(soft, tracker, lengths), look.method, look.symbols)
 
     def _jointly(self, tracker: PacketTracker, length: int, estimate: Estimate) -> _Decoded | None:
         """The packet together with an earlier reception, or from the list of the likeliest; both are options."""
