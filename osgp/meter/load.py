@@ -12,7 +12,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import add
+from itertools import accumulate
 from random import Random
 from typing import Final, Protocol
 
@@ -133,12 +133,10 @@ class Household:
             change[phase] += w
             change[self.phases + phase] += var
         changes.pop(DAY, None)
-        pieces: list[tuple[int, Power]] = []
-        power = [0] * width
-        for second in sorted(changes):
-            power = list(map(add, power, changes[second]))
-            pieces.append((second, Power(tuple(power[: self.phases]), tuple(power[self.phases :]))))
-        return tuple(pieces)
+        seconds = sorted(changes)
+        power = [accumulate(column) for column in zip(*map(changes.__getitem__, seconds), strict=True)]
+        active, reactive = zip(*power[: self.phases], strict=True), zip(*power[self.phases :], strict=True)
+        return tuple(zip(seconds, map(Power, active, reactive), strict=True))
 
     def _all_steps(self, number: int) -> Iterator[_Step]:
         winter = 0.5
