@@ -22,6 +22,7 @@ from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderS
 from .lifetime import Lifetime
 from .processes import run_station
 from .protection import entropy, meter_keys
+from .repeating import RepeatedRequests
 
 ID_OCTETS: Final = 6
 READER: Final = "reader"
@@ -115,47 +116,75 @@ def resolve_meter(graph: Graph, meter: str) -> Target:
 class ReaderBinding:
     """Asks a meter for its address when only its id is known, for its id when only its address is, then reads it.
 
+    Args:
+        via: meters that repeat on the way, the nearest first; of those whose id alone is known the address is asked, one by one.
     Attributes:
         found: values by what the user wrote.    problems: one line each.    done: nothing more will come.
         blocks: of the line, so far.
     """
 
-    def __init__(self, graph: Graph, spec: AnyStation, node: mac.Node, target: Target, wanted: Sequence[Wanted]) -> None:
+    def __init__(
+        self, graph: Graph, spec: AnyStation, node: mac.Node, target: Target, wanted: Sequence[Wanted], via: Sequence[Target] = ()
+    ) -> None:
         self.found: dict[str, Any] = {}
         self.problems: list[str] = []
         self.done = False
         self.blocks = 0
         self._graph, self._spec, self._node = graph, spec, node
-        self._target, self._wanted = target, wanted
+        self._target, self._wanted, self._via = target, wanted, via
+        self._repeated = RepeatedRequests(node)
+        self._route: list[tuple[int, int]] = []  # stations of the way whose addresses are known
         self._query: int | None = None
         self._reader: ConcentratorBinding | None = None
 
     def start(self, now: float) -> None:
         """See `Application`."""
-        target = self._target
+        self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        """What is not known yet of the next station on the way, or of the meter behind them."""
+        while len(self._route) < len(self._via) and (address := self._via[len(self._route)].address) is not None:
+            self._route.append(address)
+        target = self._asked
         if target.address is not None:
             query = management.ReadMemory(management.MemoryMode.READ_ONLY, 0, ID_OCTETS).encode()  # its id comes first there
-            self._query = self._node.send_request(mac.SubnetNode(*target.address), query, now)
+            self._query = self._send(mac.SubnetNode(*target.address), query, now)
         else:
             assert target.unique_node_id is not None
-            query = management.QueryDomain(0).encode()
-            self._query = self._node.send_request(mac.UniqueId(target.unique_node_id), query, now)
+            self._query = self._send(mac.UniqueId(target.unique_node_id), management.QueryDomain(0).encode(), now)
+
+    @property
+    def _asked(self) -> Target:
+        return self._via[len(self._route)] if len(self._route) < len(self._via) else self._target
+
+    def _send(self, target: mac.SubnetNode | mac.UniqueId, query: bytes, now: float) -> int:
+        if self._route:
+            return self._repeated.send(osgp.Route(tuple(self._route)), target, query, now)
+        return self._node.send_request(target, query, now)
 
     def on_event(self, event: mac.Event, now: float) -> None:
         """See `Application`."""
         if self._reader is not None:
             self._reader.on_event(event, now)
         elif isinstance(event, mac.ResponseReceived) and event.handle == self._query:
-            self._query = None
-            try:
-                self._on_answer(event.apdu, now)
-            except mac.DecodeError as error:
-                self._fail(f"answered nonsense: {error}")
+            self._on_answer(event.apdu, now)
         elif isinstance(event, mac.TransactionDone) and event.handle == self._query:
             self._fail("does not answer")
+        elif isinstance(event, mac.ProxyDone) and (outcome := self._repeated.on_done(event, now)) is not None:
+            if outcome.answer is not None:
+                self._on_answer(outcome.answer, now)
+            else:
+                dead = f": link {outcome.dead_link} of the way is dead" if outcome.dead_link is not None else ""
+                self._fail(f"does not answer{dead}")
 
     def _on_answer(self, apdu: bytes, now: float) -> None:
-        target = self._target
+        self._query = None
+        try:
+            self._take_answer(self._asked, apdu, now)
+        except mac.DecodeError as error:
+            self._fail(f"answered nonsense: {error}")
+
+    def _take_answer(self, target: Target, apdu: bytes, now: float) -> None:
         if target.address is not None:
             answer = management.decode_response(management.ReadMemory.CODE, apdu)
             if isinstance(answer, management.Done) and len(answer.octets) == ID_OCTETS:
@@ -165,10 +194,13 @@ class ReaderBinding:
             return
         assert target.unique_node_id is not None
         report = management.decode_response(management.QueryDomain.CODE, apdu)
-        if isinstance(report, management.DomainReport) and report.entry is not None:
-            self._read(target.unique_node_id, (report.entry.subnet, report.entry.node), now)
-        else:
+        if not isinstance(report, management.DomainReport) or report.entry is None:
             self._fail("has no address yet: no concentrator has found it")
+        elif len(self._route) < len(self._via):
+            self._route.append((report.entry.subnet, report.entry.node))
+            self._ask(now)
+        else:
+            self._read(target.unique_node_id, (report.entry.subnet, report.entry.node), now)
 
     def work(self, now: float) -> None:
         """See `Application`."""
@@ -193,7 +225,8 @@ class ReaderBinding:
         return events
 
     def _fail(self, problem: str) -> None:
-        self.problems.append(problem)
+        hop = len(self._route)
+        self.problems.append(problem if hop == len(self._via) else f"station {hop + 1} on the way {problem}")
         self.done = True
 
     def _read(self, identifier: bytes, address: tuple[int, int], now: float) -> None:
@@ -209,6 +242,7 @@ class ReaderBinding:
             domain=bytes.fromhex(graph.domain),
             entropy=entropy(graph, self._spec.name),
             known={identifier: address},
+            routes={identifier: osgp.Route(tuple(self._route))},
             read_set=tuple(dict.fromkeys(item.table for item in self._wanted)),
             prefixes={},
             silent_tries=1,
@@ -230,9 +264,10 @@ class ReaderBinding:
 
 
 def read_tables(
-    graph: Graph, endpoint: str, target: Target, wanted: Sequence[Wanted], lifetime: Lifetime, wait_s: float
-) -> tuple[list[str], dict[str, Any]]:
-    """Join the line at `endpoint`, read, leave. Returns (problems, values by what the user wrote).
+    graph: Graph, endpoint: str, target: Target, wanted: Sequence[Wanted], lifetime: Lifetime, wait_s: float,
+    via: Sequence[Target] = (),
+) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
+    """Join the line at `endpoint`, read, leave. Returns (problems, values by what the user wrote). via: see `ReaderBinding`.
 
     Raises:
         StationError: there is no line within `wait_s` seconds, or it refuses.
@@ -251,7 +286,7 @@ def read_tables(
     binding: list[ReaderBinding] = []
 
     def make(of: Graph, station: AnyStation, node: mac.Node) -> ReaderBinding:
-        binding.append(ReaderBinding(of, station, node, target, wanted))
+        binding.append(ReaderBinding(of, station, node, target, wanted, via))
         return binding[0]
 
     def finished() -> bool:

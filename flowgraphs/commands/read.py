@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--user-id", type=click.IntRange(0, 65535), default=1, show_default=True, help="For the meter's event log.")
 @click.option("--tls", is_flag=True, help="TLS at the MEP port.")
 @click.option("--graph", default="demo", show_default=True, help="Graph of the line: rate, domain and keys.")
+@click.option("--via", metavar="METER", multiple=True,
+              help="A meter on the way to one out of reach, written as METER; may be repeated, the nearest first.")  # fmt: skip
 @click.option("--endpoint", metavar="ZMQ", help="Where the line is; default: the graph's, or tcp://127.0.0.1:5570.")
 @security_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each table or field.")
@@ -46,6 +48,7 @@ def command(
     user_id: int,
     tls: bool,
     graph: str,
+    via: tuple[str, ...],
     endpoint: str | None,
     security: str | None,
     as_json: bool,
@@ -55,6 +58,8 @@ def command(
 
     if optical is not None and mep is not None:
         raise click.UsageError("--optical and --mep: one port at a time")
+    if via and (optical is not None or mep is not None):
+        raise click.UsageError("--via: there is no way over meters to a port")
     with Lifetime() as lifetime:
         if optical is not None or mep is not None:
             from ..ports.keys import read_keys
@@ -66,7 +71,7 @@ def command(
             who = optical or mep or ""
             problems, found = read_port(who, wanted, ring, lifetime, wait, mep=mep is not None, tls=tls, user_id=user_id)
         else:
-            who, wanted, problems, found = _on_the_line(words, graph, endpoint, security, lifetime, wait)
+            who, wanted, problems, found = _on_the_line(words, graph, via, endpoint, security, lifetime, wait)
         if lifetime.interrupted:
             return INTERRUPTED
     for item in wanted:
@@ -78,8 +83,9 @@ def command(
 
 
 def _on_the_line(
-    words: tuple[str, ...], graph: str, endpoint: str | None, security: str | None, lifetime: Any, wait: float
-) -> "tuple[str, list[Wanted], list[str], dict[str, Any]]":
+    words: tuple[str, ...], graph: str, via: tuple[str, ...], endpoint: str | None, security: str | None, lifetime: Any,
+    wait: float,
+) -> "tuple[str, list[Wanted], list[str], dict[str, Any]]":  # fmt: skip
     from ..graph import DEFAULT_ENDPOINT, load_graph
     from ..kernels import ensure_compiled
     from ..reading import parse_wanted, read_tables, resolve_meter
@@ -90,7 +96,7 @@ def _on_the_line(
     loaded = with_security(load_graph(graph), security)
     location = endpoint or loaded.endpoint or DEFAULT_ENDPOINT
     wanted = [parse_wanted(text) for text in tables]
-    target = resolve_meter(loaded, meter)
+    target, way = resolve_meter(loaded, meter), [resolve_meter(loaded, name) for name in via]
     ensure_compiled()
-    problems, found = read_tables(loaded, location, target, wanted, lifetime, wait)
+    problems, found = read_tables(loaded, location, target, wanted, lifetime, wait, way)
     return meter, wanted, problems, found
