@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from .detect import header_signs
 from .downconvert import BankFilter, FineFrontEnd, Mixer
 from .equaliser import Burst, Decide, second_looks, smooth_phase
 from .filters import FINE_SAMPLES_PER_BIT, SAMPLES_PER_BIT, BasebandPlan, plan_front_end, plan_wave
-from .framing import order_octets
+from .framing import order_octets, packet_bits
 from .interference import echo_gain, envelope_spread, without_echoes, without_swept_tone
 from .listdecode import list_decode
 from .packet import WORD_DECODERS, Packet, ReceiverOptions
@@ -149,7 +149,13 @@ class PacketDecoder:
         except np.linalg.LinAlgError:
             pass  # silence within the packet: there is nothing to fit a filter to
         joint = self._jointly(tracker, lengths[0], estimate) if estimate is not None else None
-        return packet if joint is None else self._packet(tracker, joint)
+        if joint is not None:
+            return self._packet(tracker, joint)
+        if estimate is None:
+            return packet
+        # A header that noise has raised is found more often than others: the whole packet tells its level better.
+        esn0_db = 10 * math.log10(max(estimate.esn0, 1e-9))
+        return replace(packet, level_v=estimate.amplitude, esn0_db=esn0_db)
 
     def first_look(self, tracker: PacketTracker) -> Packet:
         """The packet from what the tracker measured alone."""
@@ -346,6 +352,12 @@ class PacketDecoder:
             variance = float(np.mean(np.abs(known - level) ** 2)) * signs.size / (2 * signs.size - 1)
             symbols *= np.float32(amplitude / level)
             amplitude = level
+        elif decoded.corrected and not self.profile.differential:
+            # Of wrong decisions the magnitudes would count with the wrong sign.
+            sent = 2.0 * packet_bits(decoded.octets, self.profile)[:bits] - 1.0
+            right = max(float(symbols[: sent.size].real @ sent) / sent.size, 1e-3)
+            symbols *= np.float32(1.0 / right)
+            amplitude *= right
         freq = float(phases[bits - 1] - phases[0]) / max(1, bits - 1)
         half = SAMPLES_PER_BIT / 2
         return Packet(

@@ -76,7 +76,7 @@ def cases() -> list[Case]:
     result.append(Case("R12", "class A", "A 0.1, Gamma 0.01, 24 samples a bit", _class_a))
     result.append(
         per_case(
-            "R13", "Katayama", "50 Hz, Es/N0 (mean) 8 dB", Traffic(), 1000, 0.01, truth=f"white {100 * packet_error(8.0):.2g} %",
+            "R13", "Katayama", "50 Hz, Es/N0 (mean) 8 dB", Traffic(), 4000, 0.01, truth=f"white {100 * packet_error(8.0):.2g} %",
             esn0_db=8.0, background=_katayama,
         )
     )  # fmt: skip
