@@ -15,6 +15,8 @@ from .profile import Profile
 
 _BEFORE = 14 * SAMPLES_PER_BIT  # narrow samples: half of what is looked at before a packet
 _STANDS_OUT = 1.5  # power of a header's bits over that of the filtered noise before it
+_LOW, _LOW_BITS = 0.5, 8  # of the floor, for so many bit times: the floor is wrong
+_ABOVE, _PACKET_BITS = 1.5, (600, 20)  # energy over the floor that may be a packet's, and for how long, at most and at least
 _NO_PEAK = -(1 << 62)  # position that says that no peak is open
 _TOGETHER = 128  # even samples between two hints, up to which those between the samples beside them are computed at once
 _ALL = 1 << 62
@@ -182,7 +184,8 @@ class CarrierSense:
         profile: the channel. rise_db: coherent power of the first bits over its mean in noise, dB; white noise exceeds 10 dB
             with e^-10. match: least normalised correlation, 0..1. strong, fall: energy over its floor, linear.
         drop: part of a packet's own level below which it has ended, about -9 dB (grade D). bits: first bits looked at.
-        strong_bits: bit times for which strong energy must last.
+        strong_bits: bit times for which strong energy must last. raised, raised_bits: energy over its floor that counts when it
+            lasts so long, as no noise that swings with the mains does.
     """
 
     def __init__(
@@ -195,28 +198,33 @@ class CarrierSense:
         drop: float = 0.12,
         bits: int = 8,
         strong_bits: float = 4.0,
+        raised: float = 2.2,
+        raised_bits: float = 30.0,
     ) -> None:
         if not 6 <= rise_db <= 20:
             raise ConfigurationError(f"carrier sense rise_db must be in 6..20, got {rise_db}")
-        if not 1 < fall <= strong:
-            raise ConfigurationError(f"carrier sense needs 1 < fall <= strong, got {fall}, {strong}")
+        if not 1 < fall <= raised <= strong:
+            raise ConfigurationError(f"carrier sense needs 1 < fall <= raised <= strong, got {fall}, {raised}, {strong}")
         if not (0 < match < 1 and 0 < drop < 1):
             raise ConfigurationError(f"carrier sense match and drop must be in (0, 1), got {match}, {drop}")
         signs = header_signs(profile)
         if not 2 <= bits <= signs.size:
             raise ConfigurationError(f"carrier sense bits must be 2..{signs.size}, got {bits}")
         self._pattern = signs[:bits].copy()
-        self._levels = np.array([10 ** (rise_db / 10), match, strong, fall, drop, 4 * strong])
-        # Energy over a bit and a half, level over 20 bits, coherent power over 2000; the floor climbs 20 dB/s and sinks 50 dB/s.
+        self._levels = np.array([10 ** (rise_db / 10), match, strong, fall, drop, 4 * strong, raised, _LOW, _ABOVE])
+        # Energy over a bit and a half or, slowly, ten, level over 20 bits, coherent power over 2000; the floor climbs 20 dB/s and
+        # sinks 50 dB/s, or 1000 dB/s when there has been next to nothing.
         n, rate = SAMPLES_PER_BIT, SAMPLES_PER_BIT * profile.bit_rate
-        self._rates = np.array([1 / (1.5 * n), 1 / (20 * n), 1 / (2000 * n), 4.6 / rate, 11.5 / rate])
-        self._holds = np.array([2.0 * n, strong_bits * n])
+        steps = 4.6 / rate, 11.5 / rate, 230 / rate
+        self._rates = np.array([1 / (1.5 * n), 1 / (20 * n), 1 / (2000 * n), *steps, 1 / (10 * n), 0.46 / rate])
+        held_bits = (2.0, strong_bits, raised_bits, _LOW_BITS, *_PACKET_BITS)
+        self._holds = n * np.array(held_bits)
         self._lead = (bits - 1) * n
         self.reset()
 
     def reset(self) -> None:
         """Forget the noise floor."""
-        self._state = np.zeros(8)
+        self._state = np.zeros(15)
         self._tail = np.zeros(self._lead, np.complex64)
         self.busy = False
 

@@ -36,7 +36,7 @@ def _steps(carriers: tuple[Carrier, ...]) -> Case:
 
 def _latency(esn0_db: float, scale: float) -> Outcome:
     """R18: bit times from the start of bit 0 until channel_busy, looked at every half bit; silence of 30 to 60 bits before."""
-    n = scaled(2000, scale)
+    n = scaled(4000, scale)
     rng = np.random.default_rng(harness.seed_of("R18", esn0_db))
     receiver = harness.make_receiver("pl20a", RATE)
     power = harness.mean_power(Traffic())

@@ -260,30 +260,43 @@ def sense_carrier(power, coherent, total, bits, stride, levels, rates, holds, st
     """Carrier sense, sample by sample.
 
     power, coherent, total: (N,) float32, see correlate_opening, `bits` being its L; stride: samples a bit.
-    levels: (6,) float64 = coherent power over its mean in noise, least normalised correlation, strong energy and fall over the
-    floor, drop (part of the packet's own level), most that a sample's power counts over the floor; rates: (5,) float64 =
-    smoothing of the energy, of the packet's level and of the coherent power's mean, relative steps of the floor up and down,
-    each per sample; holds: (2,) float64 samples, of the carrier after its energy fell and of strong energy before it counts.
-    state: (8,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of the hold, samples since the onset,
-    samples seen, mean coherent power V^2, samples of strong energy in a row; updated.
-    Onset: coherent power well above its mean, and the last bits look like the packet's first; or strong energy for long. The
-    carrier is gone when the energy has stayed below floor * fall, or below its own level * drop, for the hold.
+    levels: (9,) float64 = coherent power over its mean in noise, least normalised correlation, strong energy and fall over the
+    floor, drop (part of the packet's own level), most that a sample's power counts over the floor, slow energy over the floor
+    that counts, low energy, slow energy that may be a packet; rates: (8,) float64, each per sample = smoothing of the energy, of
+    the packet's level and of the coherent power's mean, relative steps of the floor up, down, and down when the energy has been
+    low, smoothing of the slow energy, step up when there may be a packet;
+    holds: (6,) float64 samples, of the carrier after its energy fell, of strong energy and of raised slow energy before they
+    count, of low energy before the floor follows it at once, most and least of what may be a packet.
+    state: (15,) float64 = energy V^2, floor V^2, level of the packet V^2, samples left of the hold, samples since the onset,
+    samples seen, mean coherent power V^2, samples of strong, of raised and of low energy in a row, slow energy V^2, sum and
+    number of coherent powers of the present batch of 8 bits and sum of the one before, samples of what may be a packet; updated.
+    Onset: coherent power well above its mean, and the last bits look like the packet's first; or strong energy for long, or
+    raised energy for very long: a packet whose beginning was missed must not become part of the floor. The carrier is
+    gone when the energy has stayed below floor * fall, or below its own level * drop, for the hold.
     Returns whether the carrier is present after the last sample.
     """
-    energy, floor, level, held, age, seen, quiet, strong = state
+    energy, floor, level, held, age, seen, quiet, strong, raised, low, slow, learning, learnt, waiting, above = state
     hold = holds[0]
+    batch = 8.0 * stride
     for n in range(power.size):
         p = power[n]
         if floor > 0.0:
             p = min(p, levels[5] * floor)
         energy += rates[0] * (p - energy)
+        slow += rates[6] * (min(p, 3.0 * floor) - slow)  # impulses hardly count
         seen += 1.0
         if floor <= 0.0:
             if seen > 4 * stride:
                 floor = energy
         elif held <= 0.0 or age > 300.0 * hold:  # a carrier that never ends is a disturbance, and becomes part of the floor
-            floor *= 1.0 + (rates[3] if energy > floor else -rates[4])
+            # What lasts no longer than a packet does may be one whose beginning was missed.
+            up = rates[7] if holds[5] < above <= holds[4] else rates[3]
+            down = rates[5] if low >= holds[3] else rates[4]
+            floor *= 1.0 + (up if energy > floor else -down)
         strong = strong + 1.0 if floor > 0.0 and energy > floor * levels[2] else 0.0
+        raised = raised + 1.0 if floor > 0.0 and slow > floor * levels[6] else 0.0
+        above = above + 1.0 if slow > floor * levels[8] else 0.0
+        low = low + 1.0 if energy < floor * levels[7] else 0.0
         if held > 0.0:
             age += 1.0
             if age < 8 * stride:
@@ -298,17 +311,30 @@ def sense_carrier(power, coherent, total, bits, stride, levels, rates, holds, st
                     # What is left in the average of a strong packet must not look like another one.
                     energy = min(energy, p)
                     strong = 0.0
+                    raised = 0.0
+                    slow = min(slow, floor)
             continue
         if seen > (bits + 2) * stride and (quiet <= 0.0 or total[n] < 3.0 * bits * floor):
-            # Exact average at first, then one that forgets; limited to three means, which takes e^-3 from an exponential law, so
-            # that a packet that was missed does not raise it much.
-            learnt = coherent[n] if quiet <= 0.0 else min(coherent[n], 3.0 * quiet) / 0.95
-            quiet += max(rates[2], 1.0 / (seen - (bits + 1) * stride)) * (learnt - quiet)
-        known = seen > (bits + 8) * stride
-        found = known and coherent[n] > levels[0] * quiet and coherent[n] > levels[1] * bits * total[n]
-        if found or strong >= holds[1]:
+            # Limited to three means, which takes e^-3 from an exponential law, so that a packet that was missed does not raise it
+            # much.
+            learning += coherent[n] if quiet <= 0.0 else min(coherent[n], 3.0 * quiet) / 0.95
+            learnt += 1.0
+            if learnt >= batch:
+                # Batches wait for the next one, so that the beginning of a packet is never learnt: at an onset both are dropped.
+                # Exact average at first, then one that forgets.
+                if waiting > 0.0:
+                    part = min(max(rates[2], 1.0 / (seen - (bits + 1) * stride - batch)) * batch, 1.0)
+                    quiet += part * (waiting / batch - quiet)
+                waiting = learning
+                learning = 0.0
+                learnt = 0.0
+        found = quiet > 0.0 and coherent[n] > levels[0] * quiet and coherent[n] > levels[1] * bits * total[n]
+        if found or strong >= holds[1] or raised >= holds[2]:
             held = hold
             age = 0.0
             level = energy
-    state[:] = (energy, floor, level, held, age, seen, quiet, strong)
+            learning = 0.0
+            learnt = 0.0
+            waiting = 0.0
+    state[:] = (energy, floor, level, held, age, seen, quiet, strong, raised, low, slow, learning, learnt, waiting, above)
     return held > 0.0

@@ -233,3 +233,32 @@ class TestNoiseTiles:
         tiles.push(y, 0)
         tiles.judge(40 * TILE, [])
         assert tiles.floor is None
+
+
+def test_signals_whose_beginning_is_missed_do_not_become_the_floor_of_carrier_sense():
+    """A crowded line at 6 dB: signals of 70 ms without a preamble and gaps of 12 ms, then packets, which are sensed in time."""
+    rng = np.random.default_rng(21)
+    tx = Transmitter(PROFILE, RATE, level_v=1.0)
+    n0 = tx.packet_power(append_crc(bytes(18))) * PROFILE.bit_time / 10**0.6
+    receiver = Receiver(PROFILE, RATE, carriers=("primary",))
+
+    def push(wave):
+        receiver.push((wave + rng.normal(0, np.sqrt(n0 * RATE / 2), wave.size)).astype(np.float32))
+        return receiver.channel_busy
+
+    gap = np.zeros(int(0.012 * RATE))
+    for _ in range(20):
+        push(np.zeros(2000))
+    for _ in range(40):
+        body = tx.modulate(append_crc(rng.bytes(18)), phase=rng.uniform(0, 6.3))[6000:]
+        for piece in np.array_split(body, 20):
+            push(piece)
+        push(gap)
+    late = []
+    for _ in range(100):
+        wave = tx.modulate(append_crc(rng.bytes(18)), phase=rng.uniform(0, 6.3))
+        in_time = tx.lead_samples + int(10 * PROFILE.bit_time * RATE)
+        late.append(not push(wave[:in_time]))
+        push(wave[in_time:])
+        push(gap)
+    assert sum(late[40:]) <= 4  # one in 200 is, measured over 4000; a floor that has learnt the signals makes it one in three
