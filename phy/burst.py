@@ -21,6 +21,7 @@ from .profile import Profile
 
 _WINDOWS: Final = (63, 23, 9)  # bits over which gain is averaged; the best predictor of left-out bits is taken
 _BINS: Final = 24  # of half a mains cycle
+_GAP: Final = 3  # samples between two that are hit, up to which those between are taken as hit
 _PENALTY: Final = 4.0  # log-likelihood that each free variance must be worth (Bayesian information criterion, some hundred bits)
 
 
@@ -81,6 +82,23 @@ def _left_out(
 Clean = Callable[[NDArray[np.complex64], NDArray[np.complex64]], Cleaned]
 
 
+def _without_gaps(z: NDArray[np.complex64], limit: float) -> NDArray[np.complex64]:
+    """Samples with an impulse's power to both sides are in it, whatever their own power is: they get their neighbour's.
+
+    z: (N,) complex64. limit: V^2, power that no packet and its noise have.
+    """
+    hit = np.flatnonzero(z.real**2 + z.imag**2 > limit)
+    between = np.diff(hit)
+    closed = z
+    for gap in range(2, _GAP + 2):
+        before = hit[:-1][between == gap]
+        if before.size:
+            closed = z.copy() if closed is z else closed
+            for k in range(1, gap):
+                closed[before + k] = z[before]
+    return closed
+
+
 class BurstDemodulator:
     """Estimates all bits of a packet together, from its wide baseband.
 
@@ -134,6 +152,7 @@ class BurstDemodulator:
         fit = self._fit(z, at, step, signs, gains, np.full(signs.size, np.inf, np.float32))
         floor = 1e-7 * float(np.mean(np.abs(gains) ** 2)) + 1e-30
         variance = np.full(signs.size, max(float(np.median(fit.quiet)), floor), np.float32)
+        received = z = _without_gaps(z, (float(np.abs(gains).max()) + math.sqrt(self._clip * float(variance[0]))) ** 2)
         seen: set[bytes] = set()
         for _ in range(self._rounds if clean is None else 2 * self._rounds):
             if clean is not None:

@@ -177,14 +177,13 @@ class PacketDecoder:
         """What further looks at the packet find, without what is in its way, the likeliest to succeed first."""
         if view is not None and estimate is not None and estimate.distorted and not self.profile.differential:
             yield from self._switched(view, lengths, tracker)
-        lengths = lengths[:_LENGTHS]
         cleaners = view.cleaners(estimate) if view is not None and estimate is not None else []
         for clean in cleaners:
             assert view is not None
             for cleaned in view.estimates(estimate, clean):
                 yield self._check_estimate(cleaned, lengths, tracker)
         if (cleaners or estimate is None or estimate.distorted) and not self.profile.differential:
-            yield from self._fitted(tracker, lengths, stream, mixer)
+            yield from self._fitted(tracker, lengths[:_LENGTHS], stream, mixer)
 
     def _switched(self, view: "_View", lengths: list[int], tracker: PacketTracker) -> Iterator[_Decoded]:
         """Looks for a line whose gain switches with the mains."""

@@ -7,6 +7,7 @@ import pytest
 
 from phy import Profile, Receiver, ReceiverOptions, Transmitter, append_crc, crc_ok
 from phy._kernels.burst import soft_bits, word_scores
+from phy.burst import _without_gaps
 from phy.channel import Resonance, path_power_gain
 from phy.combining import Combiner
 from phy.interference import echo_gain, envelope_spread, without_echoes, without_swept_tone
@@ -186,3 +187,13 @@ def test_a_packet_that_falls_silent_is_no_error():
     receiver = Receiver(PROFILE, RATE, ReceiverOptions(list_size=16, combine_s=1.0))
     packets = receiver.push(x) + receiver.flush()
     assert all(p.lpdu in lpdus for p in packets if p.crc_ok)
+
+
+def test_samples_within_an_impulse_are_hit_whatever_their_own_power_is():
+    z = np.array([0, 1, 9, 1, 9, 9, 0, 1, 1, 9, 1, 1, 1, 1, 9, 0], np.complex64)
+    expected = np.array([0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 1, 1, 1, 1, 9, 0], np.complex64)
+    np.testing.assert_array_equal(_without_gaps(z, 25.0), expected)
+    assert _without_gaps(z, 100.0) is z
+    noise = np.random.default_rng(4).normal(size=(2, 10_000)).T @ [1, 1j] / np.sqrt(2)
+    closed = _without_gaps(noise.astype(np.complex64), 9.0)  # what white noise has beyond nine variances does not stand together
+    assert np.count_nonzero(closed != noise.astype(np.complex64)) <= 1
