@@ -34,7 +34,6 @@ DISCOVERY_TRIES: Final = 1
 DISCOVERY_CODE: Final = 13  # timer code 13: 1.536 s, several answers spread over the window of 15 announced ones (D)
 ANY_NUMBER: Final = 10_000  # responses that would end a discovery early
 DISCOVERY_ROUNDS: Final = 2  # rounds in a row without a new node that end it: one per carrier
-RETRIES: Final = 3
 FINISH_MARGIN_S: Final = 0.01  # by then every other station has worked off what happened up to the finish
 
 
@@ -151,16 +150,12 @@ class ConcentratorBinding:
             self._commission(action, management.UpdateDomain(0, entry), now)
         else:
             apdu = management.QuerySignalStrength().encode() if isinstance(action, osgp.Measure) else action.apdu
-            self._pending[self._request(action.route, mac.SubnetNode(action.subnet, action.node), apdu, now)] = action
-
-    def _request(self, route: osgp.Route, target: mac.SubnetNode | mac.UniqueId, apdu: bytes, now: float) -> int:
-        if route:
-            return self._repeated.send(route, target, apdu, now)
-        return self._node.send_request(target, apdu, now, retries=RETRIES)
+            target = mac.SubnetNode(action.subnet, action.node)
+            self._pending[self._repeated.request(action.route, target, apdu, now)] = action
 
     def _commission(self, action: osgp.Commission, request: _ManagementRequest, now: float) -> None:
         target = mac.UniqueId(action.unique_node_id)
-        self._pending[self._request(action.route, target, request.encode(), now)] = _Commissioning(action, request.CODE)
+        self._pending[self._repeated.request(action.route, target, request.encode(), now)] = _Commissioning(action, request.CODE)
 
     def _on_answer(self, handle: int, apdu: bytes, now: float) -> None:
         pending = self._pending.get(handle)

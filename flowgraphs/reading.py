@@ -148,19 +148,19 @@ class ReaderBinding:
         target = self._asked
         if target.address is not None:
             query = management.ReadMemory(management.MemoryMode.READ_ONLY, 0, ID_OCTETS).encode()  # its id comes first there
-            self._query = self._send(mac.SubnetNode(*target.address), query, now)
+            self._query = self._repeated.request(self._way, mac.SubnetNode(*target.address), query, now)
         else:
             assert target.unique_node_id is not None
-            self._query = self._send(mac.UniqueId(target.unique_node_id), management.QueryDomain(0).encode(), now)
+            query = management.QueryDomain(0).encode()
+            self._query = self._repeated.request(self._way, mac.UniqueId(target.unique_node_id), query, now)
 
     @property
     def _asked(self) -> Target:
         return self._via[len(self._route)] if len(self._route) < len(self._via) else self._target
 
-    def _send(self, target: mac.SubnetNode | mac.UniqueId, query: bytes, now: float) -> int:
-        if self._route:
-            return self._repeated.send(osgp.Route(tuple(self._route)), target, query, now)
-        return self._node.send_request(target, query, now)
+    @property
+    def _way(self) -> osgp.Route:
+        return osgp.Route(tuple(self._route))
 
     def on_event(self, event: mac.Event, now: float) -> None:
         """See `Application`."""
@@ -242,7 +242,7 @@ class ReaderBinding:
             domain=bytes.fromhex(graph.domain),
             entropy=entropy(graph, self._spec.name),
             known={identifier: address},
-            routes={identifier: osgp.Route(tuple(self._route))},
+            routes={identifier: self._way},
             read_set=tuple(dict.fromkeys(item.table for item in self._wanted)),
             prefixes={},
             silent_tries=1,

@@ -51,6 +51,12 @@ class RepeatedRequests:
         self._node = node
         self._sent: dict[int, _Sent] = {}
 
+    def request(self, route: osgp.Route, target: mac.SubnetNode | mac.UniqueId, apdu: bytes, now: float) -> int:
+        """Send a request to a node, directly where the route names no station; returns its handle."""
+        if route:
+            return self.send(route, target, apdu, now)
+        return self._node.send_request(target, apdu, now)
+
     def send(self, route: osgp.Route, target: mac.Destination, apdu: bytes, now: float, search_alternate: bool = False) -> int:
         """Send a request along a route with at least one station; returns its handle.
 
