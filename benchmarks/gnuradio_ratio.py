@@ -5,8 +5,7 @@
 Both get the same file of 400 kS/s real samples (a loaded line and an idle one); runs alternate, each process is held to one
 core, medians are compared. GNU Radio runs in its own process (gnuradio_chain.py, decimation 16 and 8, the better one counts);
 it demodulates a continuous stream and finds headers, but decodes no packets. Mark: 3 times its speed. Needs the system package
-`gnuradio`;
-without it the command says so and exits with 0.
+`gnuradio`; without it the command says so and exits with 0.
 """
 
 import argparse

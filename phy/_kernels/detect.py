@@ -16,6 +16,7 @@ def correlate_header(y, pattern, stride, segment, rotations, least, stat):
     tile = 256
     length = pattern.size
     segments = rotations.shape[1]
+    segment = min(segment, length)
     whole = length // segment
     parts_re = np.empty((segments, tile), np.float32)
     parts_im = np.empty((segments, tile), np.float32)

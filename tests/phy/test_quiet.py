@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phy import Profile, Receiver, ReceiverOptions, Transmitter, append_crc
+from phy._kernels.detect import correlate_header
 from phy.blanker import ImpulseBlanker
 from phy.detect import HeaderDetector
 from phy.direct import DirectFilter, plan_direct
@@ -233,6 +234,20 @@ class TestNoiseTiles:
         tiles.push(y, 0)
         tiles.judge(40 * TILE, [])
         assert tiles.floor is None
+
+
+@pytest.mark.parametrize("length", [5, 7, 35, 38])
+def test_header_statistic_of_any_length_is_what_its_formula_says(length):
+    rng = np.random.default_rng(length)
+    y = (rng.normal(size=(2, 700)).T @ [1, 1j]).astype(np.complex64)
+    pattern = rng.choice([-1.0, 1.0], length).astype(np.float32)
+    turns = np.exp(-1j * np.array([-0.4, 0.0, 0.4])[:, None] * np.arange(-(-length // 7))).astype(np.complex64)
+    stat = np.empty(700 - 4 * (length - 1), np.float32)
+    correlate_header(y, pattern, 4, 7, turns, 0.0, stat)
+    for n in (0, 1, 255, 256, stat.size - 1):
+        bits = y[n : n + 4 * length : 4]
+        power = np.abs(turns[:, np.arange(length) // 7] @ (pattern * bits)) ** 2
+        assert stat[n] == pytest.approx(power.max() / (length * np.sum(np.abs(bits) ** 2)), rel=1e-4)
 
 
 def test_signals_whose_beginning_is_missed_do_not_become_the_floor_of_carrier_sense():
