@@ -58,7 +58,7 @@ def plot_line(
     path: Path, x: NDArray[np.float32], sample_rate: float, first_sample: int, marks: Sequence[Mark], profile: Profile
 ) -> Path:
     """Waveform above, spectrogram below, packets shaded. `x`: (N,) V from absolute index `first_sample` on."""
-    from scipy.signal import spectrogram
+    from matplotlib.mlab import specgram
 
     figure, axes = _figure(2, 1, (12, 6.5))
     wave, picture = axes[0, 0], axes[1, 0]
@@ -70,7 +70,8 @@ def plot_line(
     wave.set_ylabel("line voltage [V]")
     wave.set_title("What the recording coupler hears; packets shaded")
     segment = min(2048, x.size)
-    freqs, at, power = spectrogram(x, sample_rate, nperseg=segment, noverlap=segment * 3 // 4)
+    found: tuple[Any, ...] = specgram(x, segment, sample_rate, noverlap=segment * 3 // 4)  # with a Hann window
+    power, freqs, at = found
     top_hz = min(sample_rate / 2, 1.6 * carrier_edges(profile, "primary")[1])
     keep = freqs <= top_hz
     level = 10 * np.log10(power[keep] + 1e-20)
@@ -96,13 +97,10 @@ def plot_line(
 
 def baseband(x: NDArray[np.float32], sample_rate: float, hz: float, bit_rate: float) -> NDArray[np.complex128]:
     """(N,) line samples -> (N,) complex baseband: mixed down from `hz`, then smoothed over half a bit."""
-    from scipy.signal import oaconvolve
-
     n = np.arange(x.size)
     mixed = x * np.exp(-2j * np.pi * hz / sample_rate * n)
     h = np.hanning(max(3, round(sample_rate / bit_rate)))
-    smooth: NDArray[np.complex128] = oaconvolve(mixed, h / h.sum(), mode="same")
-    return smooth
+    return np.convolve(mixed, h / h.sum())[(h.size - 1) // 2 :][: x.size]
 
 
 def plot_packet(path: Path, packet: Packet, x: NDArray[np.float32], sample_rate: float, profile: Profile) -> Path:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft
 
 from .errors import ConfigurationError
 
@@ -69,6 +69,7 @@ class PassbandConverter:
 
     def _taps(self, iq_rate: float, centre_hz: float) -> NDArray[np.complex128]:
         """(odd,) filter at the output's rate: a band-pass around the centre, where needed none below 0 Hz."""
+        from scipy import signal  # takes as long to load as all the rest: every command that opens a recording would wait
 
         def low_pass(cutoff_hz: float, transition_hz: float) -> NDArray[np.float64]:
             length, beta = signal.kaiserord(ATTENUATION_DB, transition_hz / (self.sample_rate / 2))

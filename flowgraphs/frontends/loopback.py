@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from phy.channel import ClockError
 
@@ -58,12 +57,16 @@ class _Wire:
         self._taken = 0
         self._filter: Any = None
         if settings.low_pass_hz is not None:
+            from scipy import signal  # slow to load
+
             self._filter = signal.butter(2, settings.low_pass_hz, fs=sample_rate, output="sos")
             self._state = np.zeros((self._filter.shape[0], 2))
 
     def carry(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
         x = y * self._gain
         if self._filter is not None:
+            from scipy import signal
+
             filtered, self._state = signal.sosfilt(self._filter, x, zi=self._state)
             x = filtered.astype(np.float32)
         if self._clock is not None:
