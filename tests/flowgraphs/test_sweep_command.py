@@ -127,13 +127,9 @@ def cluster(tmp_path):
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     processes = [subprocess.Popen(command, env=environment, **quiet) for command in (scheduler, worker)]
     yield address
-    for process in reversed(processes):
-        process.terminate()
-    for process in reversed(processes):
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    for process in reversed(processes):  # in good order they would wait for each other
+        process.kill()
+        process.wait()
 
 
 def test_a_cluster_gives_the_same_result(tmp_path, capsys, cluster, without_figures):
