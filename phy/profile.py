@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -136,7 +137,13 @@ class Profile:
             ProfileError: no such profile or file, TOML that does not parse, an unknown or missing key, a value of the wrong type,
                 out of range or in contradiction to another; the text begins with file and line.
         """
-        return cls._from_layers(_Layers(_read(name_or_path)))
+        name = str(name_or_path)
+        return cls._from_layers(_Layers(_read(name))) if name.endswith(".toml") else cls._packaged(name)
+
+    @classmethod
+    @cache
+    def _packaged(cls, name: str) -> Self:
+        return cls._from_layers(_Layers(_read(name)))
 
     @classmethod
     def from_text(cls, text: str, name: str = "profile") -> Self:

@@ -24,9 +24,9 @@ def _null_space_gf2(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if hits.size == 0:
             continue
         a[[r, r + hits[0]]] = a[[r + hits[0], r]]
-        for i in range(m):
-            if i != r and a[i, c]:
-                a[i] ^= a[r]
+        others = a[:, c] == 1
+        others[r] = False
+        a[others] ^= a[r]
         pivots.append(c)
         r += 1
         if r == m:

@@ -17,3 +17,11 @@ settings.register_profile("no deadline", deadline=None)
 # Continuous integration tries the same examples every time: what it says does not depend on luck. At home they are new ones.
 settings.register_profile("same examples", deadline=None, derandomize=True)
 settings.load_profile("same examples" if os.environ.get("CI") == "true" else "no deadline")
+
+
+def pytest_collection_modifyitems(items):
+    """Runs of whole graphs come first, so that one worker has them all: side by side they would fight for the processors.
+
+    The others meanwhile do what is short, and share that in the end so that all are done together.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
