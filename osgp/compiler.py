@@ -109,7 +109,7 @@ class Compiler:
         self.uses: dict[tuple[Part, ...], int | None] = {}
         self.own: list[tuple[int, Leaf, Any]] = []
         self.short = False
-        self.fixed = given is None
+        self.fixed = True
 
     def run(self) -> Layout:
         """Walk all fields."""
@@ -187,6 +187,7 @@ class Compiler:
             self.own.append((at, item.leaf, value))
             return value
         if frame.given is not None:
+            self.fixed = False
             value = frame.given.get(name)
             return item.leaf.zero if value is None else value
         return self._foreign((self._spec.id, name)) if len(self._frames) == 1 else self._unknown(name)
@@ -210,6 +211,7 @@ class Compiler:
             self.own.append((found.offset, found.leaf, value))
             return value
         if top.given is not None:
+            self.fixed = False
             return descend(top.given if isinstance(top.given, Record) else Record(dict(top.given)), parts)
         return MISSING
 
@@ -255,6 +257,7 @@ class Compiler:
             except TableError:
                 if number < optional_from:
                     raise
+                self.fixed = self.fixed and self._given is None
                 break  # a dimension that this firmware does not have yet
             if base + item.end > self._limit or (room is not None and item.end > room):
                 self._cut = True
@@ -319,6 +322,7 @@ class Compiler:
         if spec.until is not None:
             until = min(spec.until.evaluate(self), self._limit) - base
             count = len(elements) if self._octets is None else MAX_TABLE
+            self.fixed = self.fixed and self._given is None
         else:
             count = self._count(spec.count, spec.name)
         stride = max(0, spec.stride.evaluate(self)) if spec.stride is not None else None

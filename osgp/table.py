@@ -100,7 +100,10 @@ class TableSpec:
         for entry in self.layouts:
             if not entry.own and entry.holds(context, firmware, None):
                 return entry.layout.encode(value, newer=newer)
-        return Compiler(self, context, given=value).run().encode(value, newer=newer)
+        compiler = Compiler(self, context, given=value)
+        layout = compiler.run()
+        self._keep(compiler, layout, firmware)
+        return layout.encode(value, newer=newer)
 
     def from_json(self, plain: Mapping[str, Any], context: Context = DEFAULT_CONTEXT) -> bytes:
         """Octets of what `TableValue.to_json` gave; TableError names a field that does not fit."""
@@ -131,10 +134,13 @@ class TableSpec:
         layout = compiler.run()
         if compiler.short and measure:
             raise TableError(f"the dimensions of {self.id} lie behind the {len(octets or b'')} octets known")
+        self._keep(compiler, layout, firmware)
+        return layout
+
+    def _keep(self, compiler: Compiler, layout: Layout, firmware: tuple[int, int]) -> None:
         if compiler.fixed and not compiler.short:
             self.layouts.insert(0, _Known(layout, firmware, tuple(compiler.uses.items()), tuple(compiler.own)))
             del self.layouts[LAYOUTS_KEPT:]
-        return layout
 
     def depends_on(self) -> frozenset[str]:
         """Ids of the other tables whose values the layout uses."""
