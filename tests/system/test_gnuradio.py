@@ -35,8 +35,9 @@ def flow_graphs(tmp_path_factory):
     if grcc is None:
         pytest.skip("grcc is not installed here (Debian: gnuradio)")
     out = tmp_path_factory.mktemp("grc")
-    for path in sorted(GRAPHS.glob("*.grc")):
-        built = subprocess.run([PYTHON, grcc, "-o", out, path], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    graphs = sorted(GRAPHS.glob("*.grc"))
+    built = subprocess.run([PYTHON, grcc, "-o", out, *graphs], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    for path in graphs:
         assert built.returncode == 0 and (out / f"{path.stem}.py").exists(), built.stdout + built.stderr
     return out
 
