@@ -152,6 +152,13 @@ def plan_front_end(
     Raises:
         ConfigurationError: a carrier does not fit below half the sample rate.
     """
+    return _front_end_for(profile, tuple(carriers_hz), sample_rate, samples_per_bit)
+
+
+@lru_cache(maxsize=16)
+def _front_end_for(
+    profile: Profile, carriers_hz: tuple[float, ...], sample_rate: float, samples_per_bit: float
+) -> FrontEndPlan:
     for carrier_hz in carriers_hz:
         check_rate(profile, carrier_hz, sample_rate)
     bit_rate = profile.bit_rate
@@ -171,6 +178,7 @@ def plan_front_end(
     return FrontEndPlan(centre, decimation, wide_rate, np.pad(taps, (0, -length % _LANES)), length // 2, low_pass)
 
 
+@lru_cache(maxsize=32)
 def plan_baseband(
     profile: Profile, carrier_hz: float, sample_rate: float, front: FrontEndPlan, design_esn0_db: float = 9.0
 ) -> BasebandPlan:

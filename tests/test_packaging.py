@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,16 @@ PACKAGES = ("phy", "mac", "osgp", "flowgraphs")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_package_imports_itself_relatively(path):
     """`phy` and `mac` are also names on PyPI: relative imports keep a later move under one name mechanical."""
     own = path.relative_to(ROOT).parts[0]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             assert (node.module or "").split(".")[0] != own, f"line {node.lineno}"
         if isinstance(node, ast.Import):
@@ -25,7 +31,7 @@ def test_a_package_imports_itself_relatively(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_says_its_purpose_first_and_stays_short(path):
     text = path.read_text("utf-8")
-    assert ast.get_docstring(ast.parse(text)), "no module docstring"
+    assert ast.get_docstring(parsed(path)), "no module docstring"
     assert text.count("\n") <= 500
 
 

@@ -31,7 +31,7 @@ def test_pymeterbus_reads_the_bus_over_a_pseudo_terminal():
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        with serial.Serial(line.place, 2400, 8, "N", 1, timeout=2.0) as port:
+        with serial.Serial(line.place, 2400, 8, "N", 1, timeout=1.0) as port:
             found = []
             for address in (1, 2):
                 meterbus.send_ping_frame(port, address)

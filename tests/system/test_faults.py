@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(170)]
 
 GRAPH = """\
 name: faults
+heartbeat_s: 3
 block: 400
 line:
   couplers: 4
