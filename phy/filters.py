@@ -156,9 +156,7 @@ def plan_front_end(
 
 
 @lru_cache(maxsize=16)
-def _front_end_for(
-    profile: Profile, carriers_hz: tuple[float, ...], sample_rate: float, samples_per_bit: float
-) -> FrontEndPlan:
+def _front_end_for(profile: Profile, carriers_hz: tuple[float, ...], sample_rate: float, samples_per_bit: float) -> FrontEndPlan:
     for carrier_hz in carriers_hz:
         check_rate(profile, carrier_hz, sample_rate)
     bit_rate = profile.bit_rate

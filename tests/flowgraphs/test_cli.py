@@ -125,15 +125,15 @@ def test_wrong_usage_gives_exit_code_2_and_one_line_that_names_it(arguments, wor
     assert words in one_line(result) and result.stdout == ""
 
 
-def test_an_unreadable_file_does_not_keep_the_others_from_being_decoded(packet):
-    result = osgp_sdr("decode", "--json", "missing.wav", packet)
+def test_an_unreadable_file_does_not_keep_the_others_from_being_decoded(packet, inside):
+    result = inside("decode", "--json", "missing.wav", packet)
     assert result.returncode == 2 and "missing.wav" in one_line(result)
     assert len(result.stdout.splitlines()) == 2
 
 
-def test_nothing_decoded_is_exit_code_1(tmp_path):
+def test_nothing_decoded_is_exit_code_1(tmp_path, inside):
     (0.01 * np.random.default_rng(1).standard_normal(200_000)).astype("<f4").tofile(tmp_path / "n.raw")
-    result = osgp_sdr("decode", "--json", "--rate", 400000, "--dtype", "float32", tmp_path / "n.raw")
+    result = inside("decode", "--json", "--rate", 400000, "--dtype", "float32", tmp_path / "n.raw")
     assert result.returncode == 1 and result.stdout == ""
 
 
@@ -197,8 +197,8 @@ def test_ctrl_c_while_a_command_is_still_imported_is_130_without_a_traceback(mod
     assert process.returncode == 130 and process.stdout == "" and process.stderr.strip() == ""
 
 
-def test_doctor_tells_versions_as_json():
-    result = osgp_sdr("doctor", "--json")
+def test_doctor_tells_versions_as_json(inside):
+    result = inside("doctor", "--json")
     findings = {item["name"]: item for item in map(json.loads, result.stdout.splitlines())}
     assert findings["osgp-sdr"]["status"] == "ok" and findings["package phy"]["status"] == "ok"
     assert result.returncode == (1 if any(f["status"] == "problem" for f in findings.values()) else 0)

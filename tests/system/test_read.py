@@ -15,7 +15,7 @@ from flowgraphs.graph import load_graph
 from flowgraphs.kernels import ensure_compiled
 from flowgraphs.processes import GraphRun
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(280)]
 
 # Who reads is on the last coupler, and hears meter-1 alone, as the concentrator does.
 GRAPH = """\
