@@ -1,7 +1,8 @@
 """One carrier behind one blanker: wide samples -> packets."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,7 @@ _GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
 _GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
 _SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
-_FINISHED: Final = 63  # packets whose end is remembered, besides the last
+_FINISHED: Final = 64  # packets whose end is remembered
 _OPEN: Final = 2.0**60  # narrow sample at which a packet ends that goes on
 _FOUND: Final = 29 * SAMPLES_PER_BIT  # narrow samples after a header's end by which it has surely been found
 
@@ -84,7 +85,7 @@ class Branch:
     """Mixer, BitFilter, HeaderDetector and PacketTracker of one carrier, with the samples they still need.
 
     Attributes:
-        trackers: packets that are being followed. candidates: the last places where a packet seemed to begin.
+        trackers: packets that are being followed. candidates: where packets seemed to begin, of late.
         noise: power of what is no packet. found_after: narrow samples from a packet's beginning until it has surely been found.
         finished: where the last packets that were followed began, and when that was over, narrow samples.
         elsewhere: gives the candidates of the other carrier. epoch: see Conclusion.
@@ -103,6 +104,7 @@ class Branch:
         self._ratio = plan.ratio
         longest = profile.header_bits.size + profile.max_octets * profile.code.length
         self._most_looks = float(_SAVED_LOOKS * longest)
+        self._longest = longest * SAMPLES_PER_BIT
         self.reset()
 
     def reset(self, first: int = 0) -> None:
@@ -114,11 +116,11 @@ class Branch:
         self.noise.reset(narrow)
         self.trackers: list[PacketTracker] = []
         self.candidates: list[Candidate] = []
-        self._good: list[Span] = []  # where the last good packets began and ended, narrow samples
+        self._good: list[Span] = []  # where good packets began and ended, of late, narrow samples
         self._ended: list[Heard] = []  # of the last packets, good or bad, with their amplitudes
         self._base = narrow - _BEFORE
         self._filtered = np.zeros(_BEFORE, np.complex64)
-        self.finished: list[tuple[float, int]] = []
+        self.finished: deque[tuple[float, int]] = deque(maxlen=_FINISHED)
         self._counted, self._looks = narrow, self._most_looks
         self.epoch = self.skipped = 0
 
@@ -128,7 +130,8 @@ class Branch:
         other._rank = rank
         other.mixer, other.bit_filter = copy.copy(self.mixer), copy.copy(self.bit_filter)
         other.detector, other.noise = copy.copy(self.detector), self.noise.fork()
-        other.trackers, other.candidates, other._ended = [], list(self.candidates), list(self._ended)
+        other.trackers, other.candidates = [], list(self.candidates)
+        other._good, other._ended, other.finished = list(self._good), list(self._ended), self.finished.copy()
         return other
 
     @property
@@ -147,18 +150,32 @@ class Branch:
         self._ended = [heard for heard in self._ended if heard[0][1] > self.noise.concerned]
         return [*self._ended, *(((t.candidate.position, _OPEN), t.candidate.amplitude) for t in self.trackers)]
 
-    def push(self, blanked: NDArray[np.complex64], stream: WideStream) -> list[Conclusion]:
-        """(N,) new wide samples behind the blanker of `stream` -> packets that ended, good and bad."""
+    def push(self, blanked: NDArray[np.complex64]) -> None:
+        """(N,) new wide samples behind the blanker: where packets begin in them."""
+        y = self.bit_filter.process(self.mixer.process(blanked))
+        self._filtered = np.concatenate((self._filtered, y))
+        self.noise.push(self._filtered, self._base)
+        for candidate in self.detector.push(self._filtered, self._base):
+            cycles, lost_below = self._decoder.cycles_per_bit, self._options.lost_below
+            self.begin(PacketTracker(self._profile, cycles, candidate, self.gains, lost_below))
+
+    def conclude_all(self, stream: WideStream) -> list[Conclusion]:
+        """Packets that have ended, good and bad, in the order of their ends; `stream`: where the samples came from.
+
+        Every other branch must have had the same samples: whether a packet is another one's ghost, they know.
+        """
         concluded = []
-        for ended in self.follow(self.bit_filter.process(self.mixer.process(blanked))):
-            found = ended.tracker.candidate
+        done = [tracker for tracker in self.trackers if self._has_ended(tracker, self.frontier)]
+        for tracker in sorted(done, key=lambda t: t.oldest_needed):
+            ended, found = self.end(tracker), tracker.candidate
             ghost = is_ghost(found.position, found.amplitude, self.elsewhere())
             worth_it = ended.likely and not ghost and self._affordable(ended)
-            packet = self._decoder.decode(ended.tracker, stream, self.mixer, worth_it)
-            if packet.crc_ok or ended.tracker.candidate.sure:
+            packet = self._decoder.decode(tracker, stream, self.mixer, worth_it)
+            if packet.crc_ok or found.sure:
                 concluded.append(self.conclude(ended, packet))
         self.noise.judge(self.frontier, self.packets)
         self.forget()
+        self.forget_packets()
         return concluded
 
     def _affordable(self, ended: Ended) -> bool:
@@ -175,39 +192,51 @@ class Branch:
         self.skipped += not affordable
         return affordable
 
-    def follow(self, y: NDArray[np.complex64]) -> Iterator[Ended]:
-        """(N,) new filtered samples -> the packets that ended, in the order of their ends; the caller decodes each at once."""
-        if y.size == 0:
-            return
-        self._filtered = np.concatenate((self._filtered, y))
-        self.noise.push(self._filtered, self._base)
-        for candidate in self._find():
-            self.candidates = [*self.candidates[-31:], candidate]
-            self.trackers.append(
-                PacketTracker(self._profile, self._decoder.cycles_per_bit, candidate, self.gains, self._options.lost_below)
-            )
-        done = [tracker for tracker in self.trackers if self._has_ended(tracker, self.frontier)]
-        for tracker in sorted(done, key=lambda t: t.oldest_needed):
-            # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
-            start = tracker.candidate.position
-            likely = tracker.candidate.sure or tracker.coherence > _COHERENT
-            inside = any(first + SAMPLES_PER_BIT < start < last for first, last in self._good)
-            self.trackers.remove(tracker)
-            self._ended.append(((start, float(tracker.positions[-1])), tracker.candidate.amplitude))
-            self.finished = [*self.finished[-_FINISHED:], (start, tracker.oldest_needed)]
-            yield Ended(tracker.oldest_needed, tracker, likely and not inside)
+    def begin(self, tracker: PacketTracker) -> None:
+        """Note a place where a packet seems to begin, and follow it from now on."""
+        self.candidates.append(tracker.candidate)
+        self.trackers.append(tracker)
+
+    def end(self, tracker: PacketTracker, since: int | None = None) -> Ended:
+        """Follow a packet no longer. since: narrow sample before which it was not looked for."""
+        # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
+        start = tracker.candidate.position
+        likely = tracker.candidate.sure or tracker.coherence > _COHERENT
+        self.trackers.remove(tracker)
+        self._ended.append(((start, float(tracker.positions[-1])), tracker.candidate.amplitude))
+        over = tracker.oldest_needed
+        self.finished.append((start, over))
+        return Ended(over if since is None else max(over, since), tracker, likely and not self.within_good(start))
+
+    def within_good(self, position: float) -> bool:
+        """Whether that narrow sample lies in the data of one of the last good packets."""
+        for first, last in reversed(self._good):
+            if last <= position:
+                return False
+            if first + SAMPLES_PER_BIT < position:
+                return True
+        return False
 
     def conclude(self, ended: Ended, packet: Packet) -> Conclusion:
         """Note what became of a packet that had ended."""
         if packet.crc_ok:
             span = ended.tracker.candidate.position, float(ended.tracker.positions[-1])
-            self._good = [*self._good[-3:], span]
+            self._good.append(span)
             self.noise.note(span[1], self._decoder.plan.noise_power(packet.level_v, packet.esn0_db))
         return Conclusion(ended.decided, self._rank, packet, self.epoch)
 
-    def remember(self, other: "Branch") -> None:
-        """Take over from another branch which packets have been seen."""
-        self.candidates, self._good = list(other.candidates), list(other._good)
+    def remember(self, other: "Branch", until: float) -> None:
+        """Take over from another branch which packets had been seen at narrow sample `until`."""
+        self.candidates = [candidate for candidate in other.candidates if candidate.position < until]
+        self._good = [span for span in other._good if span[1] < until]
+
+    def forget_packets(self) -> None:
+        """Drop what is known of packets so long ago that no packet which has not been given out can have to do with them."""
+        oldest = self.frontier - 3 * self._longest
+        if self.candidates and self.candidates[0].position < oldest:
+            self.candidates = [candidate for candidate in self.candidates if candidate.position >= oldest]
+        if self._good and self._good[0][1] < oldest:
+            self._good = [span for span in self._good if span[1] >= oldest]
 
     def forget(self) -> None:
         """Drop the samples that nobody will look at again."""
@@ -217,16 +246,15 @@ class Branch:
             self._filtered = self._filtered[keep - self._base :].copy()
             self._base = keep
 
-    def _find(self) -> list[Candidate]:
-        """Where packets begin in the new samples."""
-        return self.detector.push(self._filtered, self._base)
-
     def _has_ended(self, tracker: PacketTracker, end: int) -> bool:
-        """Go on with a packet up to narrow sample `end`; an end word counts only behind a good CRC, or when the signal goes
-        after it."""
+        """Go on with a packet up to sample `end`; an end word counts only behind a good CRC, or when the signal goes after it."""
         while True:
-            ending = tracker.push(self._filtered, self._base, end)
+            ending = self._go_on(tracker, end)
             if ending is Ending.OPEN:
                 return False
             if ending is not Ending.END_WORD or self._decoder.is_complete(tracker):
                 return True
+
+    def _go_on(self, tracker: PacketTracker, end: int) -> Ending:
+        """Follow a packet as far as the narrow samples before `end` reach."""
+        return tracker.push(self._filtered, self._base, end)

@@ -28,7 +28,7 @@ class CarrierReceiver:
         blanked ----------------> Mixer -> BitFilter -> HeaderDetector -> PacketTracker -> PacketDecoder
         without tones, blanked -> Mixer -> BitFilter -> HeaderDetector -> PacketTracker -> PacketDecoder
         wide samples -----------> Mixer -> matched filter -> CarrierSense
-        line samples -> DirectFilter ------------> HeaderDetector -> PacketTracker -> PacketDecoder, instead, on a quiet line
+        line samples -> LineSearch (DirectFilter, HeaderDetector, PacketTracker) --> PacketDecoder, instead, on a quiet line
 
     The branch behind the tone canceller exists only while there are tones. Both are needed then: repeated octets are a set
     of lines as well, and a packet that carries them survives only without the canceller. Carrier sense
@@ -128,14 +128,20 @@ class CarrierReceiver:
         self.plain.reset(first)
         self.plain.epoch = epoch
 
-    def push_plain(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
+    def push_plain(self, blanked: NDArray[np.complex64]) -> None:
         """New wide samples behind the blanker."""
-        self.hold(self.plain.push(blanked, stream))
+        self.plain.push(blanked)
 
-    def push_without_tones(self, blanked: NDArray[np.complex64], stream: WideStream) -> None:
+    def push_without_tones(self, blanked: NDArray[np.complex64]) -> None:
         """The same samples behind the tone canceller and its blanker; the branch must exist (`fork`)."""
         assert self.without_tones is not None
-        self.hold(self.without_tones.push(blanked, stream))
+        self.without_tones.push(blanked)
+
+    def conclude(self, plain: WideStream, without_tones: WideStream | None) -> None:
+        """Packets that ended in what the branches of all carriers have had; the streams behind the two blankers."""
+        self.hold(self.plain.conclude_all(plain))
+        if self.without_tones is not None and without_tones is not None:
+            self.hold(self.without_tones.conclude_all(without_tones))
 
     def fork(self) -> None:
         """Begin a branch without tones, from the state of the plain one."""

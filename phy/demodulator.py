@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.tracking import measure_bits
+from ._kernels.words import measure_bits
 from .burst import BurstDemodulator, Clean, Estimate
 from .combining import Combiner
 from .detect import header_signs
@@ -119,8 +119,12 @@ class PacketDecoder:
         if soft.shape[0] == 0:
             return b"", 0
         code = self.profile.code
-        coded = WORD_DECODERS[self.options.word_decoder](code, soft)
-        return order_octets(coded, self.profile), code.changed(soft, coded)
+        if self.options.word_decoder == "ml":
+            coded, changed = code.decode_ml_counted(soft)
+        else:
+            coded = WORD_DECODERS[self.options.word_decoder](code, soft)
+            changed = code.changed(soft, coded)
+        return order_octets(coded, self.profile), changed
 
     def decode(self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool = True) -> Packet:
         """The packet that `tracker` followed to its end.
@@ -339,9 +343,9 @@ class PacketDecoder:
         signs = header_signs(self.profile)
         bits = min(signs.size + len(decoded.octets) * self.profile.code.length, tracker.bits)
         unit = self.sample_rate / self.plan.narrow_rate
-        positions, phases = tracker.positions, tracker.phases
+        positions = tracker.positions
         symbols = np.empty(bits, np.complex64)
-        amplitude, square = measure_bits(tracker.turned[:bits], symbols)
+        amplitude, square, freq = measure_bits(tracker.turned, tracker.phases, symbols)
         # Bits that were partly blanked or hit would spoil a mean; the median of a squared Gaussian is 0.4549 variances.
         variance = square / 0.4549
         if not decoded.crc_ok:
@@ -357,7 +361,6 @@ class PacketDecoder:
             right = max(float(symbols[: sent.size].real @ sent) / sent.size, 1e-3)
             symbols *= np.float32(1.0 / right)
             amplitude *= right
-        freq = float(phases[bits - 1] - phases[0]) / max(1, bits - 1)
         half = SAMPLES_PER_BIT / 2
         return Packet(
             lpdu=decoded.octets,

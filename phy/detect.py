@@ -1,26 +1,24 @@
 """Finding packets: header correlation, acquisition and carrier sense."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.detect import acquire_header, correlate_header, correlate_opening, pick_peaks, sense_carrier
+from ._kernels.packets import acquire_header, correlate_header
+from ._kernels.sense import correlate_opening, pick_peaks, sense_carrier
 from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT
 from .profile import Profile
 
-_BEFORE = 14 * SAMPLES_PER_BIT  # narrow samples: half of what is looked at before a packet
+BEFORE = 14 * SAMPLES_PER_BIT  # narrow samples: half of what is looked at before a packet
 _STANDS_OUT = 1.5  # power of a header's bits over that of the filtered noise before it
 _LOW, _LOW_BITS = 0.5, 8  # of the floor, for so many bit times: the floor is wrong
 _ABOVE, _PACKET_BITS = 1.5, (600, 20)  # energy over the floor that may be a packet's, and for how long, at most and at least
 _NO_PEAK = -(1 << 62)  # position that says that no peak is open
-_TOGETHER = 128  # even samples between two hints, up to which those between the samples beside them are computed at once
-_ALL = 1 << 62
-_HINT = 0.7  # of a statistic that counts: a quarter of a bit beside its peak it is above that (3780 of 3780 packets at 3 dB)
+SEGMENT = 7  # bits of a header that are summed before the rotation to a frequency
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +77,15 @@ class HeaderDetector:
         if not 1 <= hold_bits <= 100:
             raise ConfigurationError(f"detector hold_bits must be 1..100, got {hold_bits}")
         self._pattern = header_signs(profile)
-        self.max_freq = 2 * math.pi * profile.search_ppm * 1e-6 * cycles_per_bit
-        self._segment = 7
+        widest = 2 * math.pi * profile.search_ppm * 1e-6 * cycles_per_bit
+        self.max_freq = 1.2 * widest
         # Bins three tenths of the header's resolution apart: at most 0.33 dB between two of them.
-        count = 2 * math.ceil(self.max_freq / (2 * math.pi) * self._pattern.size / 0.3) + 1
-        segments = math.ceil(self._pattern.size / self._segment)
-        freqs = np.linspace(-self.max_freq, self.max_freq, count) if count > 1 else np.zeros(1)
-        self._rotations = np.exp(-1j * freqs[:, None] * self._segment * np.arange(segments)).astype(np.complex64)
-        self._threshold, self._doubtful = threshold, min(doubtful, threshold)
-        self._hold = hold_bits * SAMPLES_PER_BIT
+        count = 2 * math.ceil(widest / (2 * math.pi) * self._pattern.size / 0.3) + 1
+        segments = math.ceil(self._pattern.size / SEGMENT)
+        freqs = np.linspace(-widest, widest, count) if count > 1 else np.zeros(1)
+        self.rotations = np.exp(-1j * freqs[:, None] * SEGMENT * np.arange(segments)).astype(np.complex64)
+        self._threshold, self.doubtful = threshold, min(doubtful, threshold)
+        self.hold = hold_bits * SAMPLES_PER_BIT
         self.span = (self._pattern.size - 1) * SAMPLES_PER_BIT
         self.reset()
 
@@ -99,17 +97,13 @@ class HeaderDetector:
     def oldest_needed(self) -> int:
         """Absolute index of the oldest sample that a later call may still look at."""
         oldest = self._peak_at if self._peak_at != _NO_PEAK else self._next
-        return oldest - 4 - 2 * _BEFORE - 2 * SAMPLES_PER_BIT
+        return oldest - 4 - 2 * BEFORE - 2 * SAMPLES_PER_BIT
 
-    def push(
-        self, y: NDArray[np.complex64], base: int, complete: Callable[[int, int], None] | None = None, crowded: bool = False
-    ) -> list[Candidate]:
+    def push(self, y: NDArray[np.complex64], base: int) -> list[Candidate]:
         """Search the new part of the filtered baseband.
 
         Args:
             y: (N,) complex64, everything from `oldest_needed` on; y[0] has absolute index `base`.
-            complete: computes the samples of y with odd indices in [first, stop), which may be missing; None: none is. They are
-                asked for where the even ones hint at a packet. crowded: it may be asked for all of them at once.
         Returns:
             the packets found, in order of time.
         """
@@ -117,60 +111,37 @@ class HeaderDetector:
         count = base + y.size - self.span - 8 - self._next
         if count <= 0:
             return []
-        if complete is None:
-            window = y[self._next - base : self._next - base + count + self.span]
-            stat = self._correlate(window, SAMPLES_PER_BIT, self._doubtful)
-        else:
-            stat = self._correlate_sparsely(y, base, count, complete, _ALL if crowded else _TOGETHER)
-        found = np.empty(count // self._hold + 2, np.int64)
+        window = np.ascontiguousarray(y[self._next - base : self._next - base + count + self.span])
+        stat = np.empty(count, np.float32)
+        correlate_header(window, self._pattern, SAMPLES_PER_BIT, SEGMENT, self.rotations, self.doubtful, stat)
+        found = np.empty(count // self.hold + 2, np.int64)
         before = self._peak_stat
         number, self._peak_at, self._peak_stat = pick_peaks(
-            stat, self._next, self._doubtful, self._hold, self._peak_at, self._peak_stat, _NO_PEAK, found
+            stat, self._next, self.doubtful, self.hold, self._peak_at, self._peak_stat, _NO_PEAK, found
         )
         candidates = []
         for at in found[:number].tolist():
             statistic = float(stat[at - self._next]) if at >= self._next else before
-            candidates.append(self._acquire(y, base, at, statistic, complete))
+            first = max(at - 4 - 2 * BEFORE - 2 * SAMPLES_PER_BIT, base)
+            stop = at + self.span + 8
+            position, phase, freq, amplitude, noise_power = acquire_header(
+                y[first - base : stop - base], at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq, 1.0, BEFORE
+            )
+            candidates.append(self.candidate(position + first, phase, freq, amplitude, noise_power, statistic))
         self._next += count
         return candidates
 
-    def _correlate(self, window: NDArray[np.complex64], stride: int, least: float) -> NDArray[np.float32]:
-        """(N + (L - 1) * stride,) complex64 -> (N,) float32, the statistic, or 0 where it is not above `least`."""
-        window = np.ascontiguousarray(window)
-        stat = np.empty(window.size - (self._pattern.size - 1) * stride, np.float32)
-        correlate_header(window, self._pattern, stride, self._segment, self._rotations, least, stat)
-        return stat
-
-    def _correlate_sparsely(
-        self, y: NDArray[np.complex64], base: int, count: int, complete: Callable[[int, int], None], together: int
-    ) -> NDArray[np.float32]:
-        """(count,) float32, the next positions' statistic; odd ones count only beside an even one that hints at a packet."""
-        low, high, stride, least = self._next & ~1, (self._next + count) & ~1, SAMPLES_PER_BIT // 2, _HINT * self._doubtful
-        even = self._correlate(y[low - base : high + self.span + 1 - base : 2], stride, least)
-        hints = np.flatnonzero(even > least)
-        stat = np.zeros(high - low + 3, np.float32)  # from position low - 1 on
-        if hints.size:
-            stat[2 * hints + 1] = even[hints]
-            for group in np.split(hints, np.flatnonzero(np.diff(hints) > together) + 1):
-                begin, end = low - 1 + 2 * int(group[0]), low + 2 + 2 * int(group[-1]) + self.span
-                complete(begin, end)
-                odd = self._correlate(y[begin - base : end - base : 2], stride, self._doubtful)
-                for beside in (group, group + 1):
-                    stat[2 * beside] = odd[beside - group[0]]
-        return stat[self._next + 1 - low :][:count]
-
-    def _acquire(
-        self, y: NDArray[np.complex64], base: int, at: int, statistic: float, complete: Callable[[int, int], None] | None
+    def candidate(
+        self, position: float, phase: float, freq: float, amplitude: float, noise_power: float, statistic: float
     ) -> Candidate:
-        first = max(at - 4 - 2 * _BEFORE - 2 * SAMPLES_PER_BIT, base)
-        stop = at + self.span + 8
-        if complete is not None:
-            complete(first, stop)
-        position, phase, freq, amplitude, noise_power = acquire_header(
-            y[first - base : stop - base], at - first, self._pattern, SAMPLES_PER_BIT, self.max_freq * 1.2, 1.0, _BEFORE
-        )
+        """What has been found, and whether noise may have looked like it; see Candidate."""
         sure = statistic > self._threshold or amplitude**2 > _STANDS_OUT * noise_power > 0
-        return Candidate(position + first, phase, freq, max(amplitude, 1e-12), statistic, noise_power, sure)
+        return Candidate(position, phase, freq, max(amplitude, 1e-12), statistic, noise_power, sure)
+
+    @property
+    def search(self) -> NDArray[np.float64]:
+        """(3,) float64: next sample to look at; sample with the largest statistic of the present run; that one, 0 for no run."""
+        return np.array([self._next, self._peak_at, self._peak_stat], np.float64)
 
 
 class CarrierSense:

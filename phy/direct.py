@@ -1,13 +1,14 @@
 """One filter from line samples to the baseband of one carrier, for lines on which nothing else has to be done in between."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.downconvert import direct_baseband
+from ._kernels.packets import direct_baseband
 from .downconvert import phase_step
 from .filters import PHASES, BasebandPlan, FrontEndPlan
 from .stream import Past
@@ -24,6 +25,7 @@ class DirectPlan:
     Attributes:
         carrier_hz, sample_rate: Hz. hop: line samples per narrow sample. half: index of the tap at the output's own instant.
         taps: (L,) complex128 band-pass around the carrier, gain 2 (real passband -> complex amplitude), L a multiple of 16.
+        around, slope: the same of the filter whose output is the slope of that one per narrow sample, from one to either side.
     """
 
     carrier_hz: float
@@ -31,6 +33,8 @@ class DirectPlan:
     hop: float
     half: int
     taps: NDArray[np.complex128]
+    around: int
+    slope: NDArray[np.complex128]
 
 
 def plan_direct(front: FrontEndPlan, plan: BasebandPlan, sample_rate: float) -> DirectPlan:
@@ -46,13 +50,23 @@ def plan_direct(front: FrontEndPlan, plan: BasebandPlan, sample_rate: float) -> 
     reach = min(middle, low_pass.size - 1 - middle)
     while reach > 1 and np.sum(low_pass[middle - reach + 1 : middle + reach] ** 2) > (1 - _TAIL**2) * np.sum(low_pass**2):
         reach -= 1
-    length = 2 * reach + 1
-    length += -length % _LANES
-    n = np.arange(length) - reach
-    inside = (n + middle >= 0) & (n + middle < low_pass.size)
-    symmetric = np.where(inside, low_pass[np.clip(n + middle, 0, low_pass.size - 1)], 0.0)
-    taps = 2.0 * symmetric * np.exp(-2j * np.pi * plan.carrier_hz / sample_rate * n)
-    return DirectPlan(plan.carrier_hz, sample_rate, plan.ratio * step, reach, taps)
+    hop = plan.ratio * step
+    aside = round(hop)
+
+    def band_pass(around: int, shifts: Sequence[tuple[int, float]]) -> NDArray[np.complex128]:
+        """Taps from `around` before the output's instant on: the low-pass moved by so many samples, with these weights."""
+        length = 2 * around + 1
+        n = np.arange(length + -length % _LANES) - around
+        total = np.zeros(n.size)
+        for shift, weight in shifts:
+            at = n + middle - shift
+            inside = (at >= 0) & (at < low_pass.size)
+            total += weight * np.where(inside, low_pass[np.clip(at, 0, low_pass.size - 1)], 0.0)
+        return 2.0 * total * np.exp(-2j * np.pi * plan.carrier_hz / sample_rate * n)
+
+    per_hop = 0.5 * hop / aside
+    slope = band_pass(reach + aside, [(aside, per_hop), (-aside, -per_hop)])
+    return DirectPlan(plan.carrier_hz, sample_rate, hop, reach, band_pass(reach, [(0, 1.0)]), reach + aside, slope)
 
 
 class DirectFilter:
@@ -66,31 +80,30 @@ class DirectFilter:
         self.plan = plan
         self._re = np.ascontiguousarray(plan.taps.real, np.float32)
         self._im = np.ascontiguousarray(plan.taps.imag, np.float32)
+        self._slope_re = np.ascontiguousarray(plan.slope.real, np.float32)
+        self._slope_im = np.ascontiguousarray(plan.slope.imag, np.float32)
         self._table = np.exp(-2j * np.pi * np.arange(_TABLE) / _TABLE).astype(np.complex64)
         self._step = phase_step(plan.carrier_hz, plan.sample_rate)
-        self.next = 0
+        # As track_on_line takes it.
+        self.filters = (
+            plan.hop, plan.half, self._re, self._im, plan.around, self._slope_re, self._slope_im, self._table, self._step
+        )  # fmt: skip
 
     def first_needed(self, output: int) -> int:
         """The first line sample that output number `output` depends on."""
         return math.floor(output * self.plan.hop + 0.5) - self.plan.half
 
-    def process(self, line: Past, end: int, every: int = 1) -> NDArray[np.complex64]:
-        """(M,) complex64: the outputs from number `next` on that can be computed from line samples before `end`.
-
-        every: only those whose number is a multiple of it; the others are 0, for `at` when they are wanted.
-        """
-        length = self._re.size
-        count = max(0, math.floor((end - length + self.plan.half) / self.plan.hop) + 2 - self.next)
-        while count > 0 and self.first_needed(self.next + count - 1) + length > end:
+    def reached(self, end: int) -> int:
+        """How many outputs can be computed from line samples before `end`, those before the first one counted."""
+        after = self._re.size - self.plan.half
+        count = max(0, math.floor((end - after) / self.plan.hop) + 2)
+        while count > 0 and math.floor((count - 1) * self.plan.hop + 0.5) + after > end:
             count -= 1
-        lead = -self.next % every
-        wanted = self.at(line, self.next + lead, len(range(lead, count, every)), every)
-        self.next += count
-        if every == 1:
-            return wanted
-        y = np.zeros(count, np.complex64)
-        y[lead::every] = wanted
-        return y
+        return count
+
+    def process(self, line: Past, end: int) -> NDArray[np.complex64]:
+        """(M,) complex64: all outputs that can be computed from line samples before `end`, from number 0 on."""
+        return self.at(line, 0, self.reached(end))
 
     def at(self, line: Past, first: int, count: int, every: int = 1) -> NDArray[np.complex64]:
         """(count,) complex64: outputs number first, first + every, ... from line samples that are kept."""

@@ -1,13 +1,14 @@
 """How strong the filtered noise is where no packet is, in tiles of sixteen bits."""
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.detect import tile_powers
+from ._kernels.sense import cover_tiles, tile_powers
 from .filters import SAMPLES_PER_BIT
 
 TILE: Final = 16 * SAMPLES_PER_BIT  # narrow samples: shorter than the gap between two packets
@@ -16,7 +17,7 @@ _BEFORE: Final = 8 * SAMPLES_PER_BIT  # this close to a packet a tile says nothi
 _AFTER: Final = 16 * SAMPLES_PER_BIT
 _RECENT: Final = 2.0  # s for which they are
 _ENOUGH: Final = 4  # of them for a floor; the noise of a packet counts as so many
-_RECALLED: Final = 63  # packets of which it is remembered, besides the last
+_RECALLED: Final = 64  # packets of which it is remembered
 _LOUD: Final = 3.0  # times the floor: noise of 16 bits does so less than once in a day
 _STEADY: Final = 0.9  # of the tiles must not be loud for a floor
 _TRACES: Final = 1e-5  # of a packet's power may be left beside it: the filters are not perfect
@@ -26,6 +27,11 @@ _ACROSS: Final = 1e-3  # of its power may be seen on the other carrier
 Span = tuple[float, float]
 Heard = tuple[Span, float]
 Quiet = tuple[NDArray[np.int64], NDArray[np.float64]]  # tiles and their powers
+
+
+def _as_rows(packets: Iterable[Heard]) -> NDArray[np.float64]:
+    """(P, 3): begin, end, amplitude."""
+    return np.array([(begin, end, amplitude) for (begin, end), amplitude in packets]).reshape(-1, 3)
 
 
 class NoiseTiles:
@@ -44,19 +50,19 @@ class NoiseTiles:
         self._next = -(-first // TILE)
         self._powers: NDArray[np.float64] = np.zeros(0)  # of the tiles up to _next that are not judged yet
         self._quiet: list[Quiet] = []
-        self._noted: list[tuple[int, float]] = []
+        self._noted: deque[tuple[int, float]] = deque(maxlen=_RECALLED)
 
     def fork(self) -> "NoiseTiles":
         """Another one with the same past."""
         other = NoiseTiles.__new__(NoiseTiles)
         other.__dict__.update(self.__dict__)
-        other._quiet, other._noted = list(self._quiet), list(self._noted)
+        other._quiet, other._noted = list(self._quiet), self._noted.copy()
         return other
 
     @property
     def floor(self) -> float | None:
         """Noise power of the last seconds, V^2; None when too little of it was heard, or when it was not steady."""
-        noted = np.array(self._noted * _ENOUGH).reshape(-1, 2)
+        noted = np.array(list(self._noted) * _ENOUGH).reshape(-1, 2)
         tiles, powers = (np.concatenate(values) for values in zip((noted[:, 0], noted[:, 1]), *self._quiet, strict=True))
         recent = powers[tiles > self._next - self._recent]
         if recent.size < _ENOUGH:
@@ -66,17 +72,22 @@ class NoiseTiles:
 
     def push(self, y: NDArray[np.complex64], base: int) -> None:
         """The filtered baseband, of which even samples count; y[0] has index `base`, everything not pushed before is there."""
-        stop = (base + y.size) // TILE
-        if stop <= self._next:
-            return
-        powers = np.empty(stop - self._next)
-        tile_powers(y[self._next * TILE - base : stop * TILE - base], EVERY, powers)
-        self._powers = np.concatenate((self._powers, powers))
-        self._next = stop
+        if (base + y.size) // TILE > self._next:
+            self.push_even(np.ascontiguousarray(y[self.next - base :: EVERY]), self.next // EVERY)
+
+    def push_even(self, y: NDArray[np.complex64], first: int) -> None:
+        """The same from even samples alone; y[0] has index 2 * first."""
+        size = TILE // EVERY
+        stop = (first + y.size) // size
+        if stop > self._next:
+            powers = np.empty(stop - self._next)
+            tile_powers(y[self._next * size - first : stop * size - first], powers)
+            self._powers = np.concatenate((self._powers, powers))
+            self._next = stop
 
     def note(self, at: float, power: float) -> None:
         """A packet that ended at narrow sample `at` had noise of this power: on a crowded line there is no other to be heard."""
-        self._noted = [*self._noted[-_RECALLED:], (int(at) // TILE, power)]
+        self._noted.append((int(at) // TILE, power))
 
     def judge(
         self, frontier: int, own: Iterable[Heard], across: Iterable[Heard] = (), floor: float | None = None
@@ -95,15 +106,8 @@ class NoiseTiles:
             return None
         covered = np.zeros(count, bool)
         limit = np.full(count, math.inf if floor is None else _LOUD * floor)
-        for packets, left, fades in ((own, _TRACES, _FADES), (across, _ACROSS, 0)):
-            for (begin, end), amplitude in packets:
-                low, high = (begin - _BEFORE) // TILE - first, (end + _AFTER) // TILE - first + 1
-                if high + fades > 0 and low < count:
-                    low = int(max(low, 0))
-                    near = limit[low : int(min(max(high + fades, 0), count))]
-                    np.maximum(near, left * amplitude**2, out=near)
-                    if packets is own:
-                        covered[low : int(min(max(high, 0), count))] = True
+        cover_tiles(_as_rows(own), first, TILE, _BEFORE, _AFTER, _FADES, _TRACES, limit, covered)
+        cover_tiles(_as_rows(across), first, TILE, _BEFORE, _AFTER, 0, _ACROSS, limit, np.zeros(count, bool))
         powers = self._powers[:count]
         loud = np.flatnonzero(~covered & (powers > limit))
         if loud.size:
@@ -120,6 +124,11 @@ class NoiseTiles:
     def begin(tile: int) -> int:
         """Its first narrow sample."""
         return tile * TILE
+
+    @property
+    def next(self) -> int:
+        """First narrow sample of the first tile that is not complete."""
+        return self._next * TILE
 
     @property
     def unjudged(self) -> int:

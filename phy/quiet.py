@@ -16,15 +16,13 @@ from .carrier import CarrierReceiver
 from .detect import Candidate
 from .direct import DirectFilter
 from .filters import SAMPLES_PER_BIT
-from .noise_tiles import EVERY, Heard
-from .runs import merged
+from .line_search import LineSearch
+from .noise_tiles import Heard
 from .stream import Past
-from .tracking import PacketTracker
+from .tracking import Ending, PacketTracker, tracking_settings
 
 _LEAD: Final = 48 * SAMPLES_PER_BIT  # narrow samples that the receiver gets before what it is to look at
 _SLACK: Final = 16 * SAMPLES_PER_BIT
-_STRETCH: Final = 256 * SAMPLES_PER_BIT  # narrow samples of a packet that are completed at once; most packets are not longer
-_CROWDED: Final = 0.4  # of the time there are packets: then all samples are computed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +39,7 @@ class Trouble:
 
 
 class QuietBranch(Branch):
-    """Goes on where the plain branch of a carrier stands, with samples from a DirectFilter.
-
-    Of these it takes every other one, and those between only where there may be a packet, unless there are packets all the time.
+    """Goes on where the plain branch of a carrier stands, with a LineSearch.
 
     Args:
         plain: the branch whose packets, samples and noise tiles are taken over. direct: the filter.
@@ -54,62 +50,64 @@ class QuietBranch(Branch):
         self.__dict__.update(plain.fork(0).__dict__)
         self.trackers, self.epoch = plain.trackers, epoch
         self._direct, self._floor = direct, floor
-        direct.next = plain.frontier
+        settings = tracking_settings(self._profile, self._decoder.cycles_per_bit, self.gains, self._options.lost_below)
+        self._search = LineSearch(self._profile, self.detector, settings, direct, self._filtered, self._base)
         self._line = Past(np.float32)
-        self._complete = [(self._base, plain.frontier)]  # narrow samples without gaps
-        self._crowded = False
+        self._reached = plain.frontier
+        self._since = self._base  # when the last packet had ended, narrow sample: what it kept waiting is not known earlier
         self.heard: list[Ended] = []  # of the last call
+        self._heard_good: list[Conclusion] = []
+        self._troubles: list[Trouble] = []
+
+    @property
+    def frontier(self) -> int:
+        """Narrow samples that the line has come to: every packet decided before this one has been given out."""
+        return self._reached
 
     def listen(self, line: Past, end: int) -> tuple[list[Conclusion], list[Trouble]]:
         """Line samples up to `end` -> good packets, and bad ones."""
-        good, troubles = [], []
-        self.heard, self._line = [], line
-        y, first = self._direct.process(line, end, 1 if self._crowded else EVERY), self.frontier
-        if self._crowded:
-            self._complete = merged([*self._complete, (first, first + y.size)])
-        for ended in self.follow(y):
-            self.heard.append(ended)
-            packet = self._decoder.first_look(ended.tracker)
-            if packet.crc_ok:
-                good.append(self.conclude(ended, packet))
-            elif ended.likely or ended.tracker.candidate.sure:
-                troubles.append(Trouble(ended.decided, ended.tracker.candidate.position, ended.tracker.candidate))
-        bits = sum(tracker.bits for tracker in (*(e.tracker for e in self.heard), *self.trackers))
-        self._crowded = bits * SAMPLES_PER_BIT > _CROWDED * y.size
-        return good, troubles
+        self.heard, self._heard_good, self._troubles = [], [], []
+        self.forget_packets()
+        self._line, self._reached = line, self._direct.reached(end)
+        while True:
+            for tracker in sorted((t for t in self.trackers if self._has_ended(t, end)), key=lambda t: t.oldest_needed):
+                if self._is_good(tracker):
+                    self._search.leave_out(float(tracker.positions[-1]))
+            found = [] if self.trackers else self._search.find(line, end)
+            for one in found:
+                self.begin(one.tracker)
+                if not (self._is_over(one.tracker) and self._is_good(one.tracker)):
+                    self._search.go_back(one)
+                    break
+            if not found:
+                return self._heard_good, self._troubles
+
+    def _is_over(self, tracker: PacketTracker) -> bool:
+        """Whether that is surely the packet's end, where it has been followed to."""
+        ending = tracker.ending
+        return self._decoder.is_complete(tracker) if ending is Ending.END_WORD else ending is not Ending.OPEN
+
+    def _is_good(self, tracker: PacketTracker) -> bool:
+        """Conclude a packet that has ended."""
+        ended = self.end(tracker, self._since)
+        self._since = ended.decided
+        self.heard.append(ended)
+        packet = self._decoder.first_look(tracker)
+        if packet.crc_ok:
+            self._heard_good.append(self.conclude(ended, packet))
+        elif ended.likely or tracker.candidate.sure:
+            self._troubles.append(Trouble(ended.decided, tracker.candidate.position, tracker.candidate))
+        return packet.crc_ok
 
     def listen_to_noise(self, across: Sequence[Heard]) -> list[Trouble]:
         """Whether the noise between the packets is what it was. across: packets of the other carrier."""
-        loud = self.noise.judge(self.frontier, self.packets, across, self._floor)
-        self.forget()
+        self.noise.push_even(self._search.even(self.noise.next), self.noise.next // 2)
+        loud = self.noise.judge(self._reached, self.packets, across, self._floor)
+        self._search.forget(min(self._search.oldest_needed, self.noise.next))
         return [] if loud is None else [Trouble(self.noise.judged_at(loud), self.noise.begin(loud))]
 
-    def _find(self) -> list[Candidate]:
-        return self.detector.push(self._filtered, self._base, self._fill, self._crowded)
-
-    def _has_ended(self, tracker: PacketTracker, end: int) -> bool:
-        stop = 0
-        while stop < end:
-            stop = end if self._crowded else min(tracker.oldest_needed + _STRETCH, end)
-            self._fill(tracker.oldest_needed, stop)
-            if super()._has_ended(tracker, stop):
-                return True
-        return False
-
-    def _fill(self, first: int, stop: int) -> None:
-        """Compute the odd narrow samples in [first, stop) that have not been computed before."""
-        first, stop = max(first, self._base), min(stop, self.frontier)
-        if any(begin <= first and stop <= end for begin, end in self._complete):
-            return
-        at = first
-        for begin, end in [*self._complete, (stop, stop)]:
-            if at < begin <= stop:
-                lead = at | 1
-                odd = self._filtered[lead - self._base : begin - self._base : 2]
-                odd[:] = self._direct.at(self._line, lead, odd.size, 2)
-            if begin <= stop:
-                at = max(at, end)
-        self._complete = merged([*(span for span in self._complete if span[1] > self._base), (first, stop)])
+    def _go_on(self, tracker: PacketTracker, end: int) -> Ending:
+        return tracker.push_on_line(self._direct, self._line, end)
 
     def unfinished(self, at: int) -> list[float]:
         """Where those packets began that had not ended at narrow sample `at`."""
@@ -120,7 +118,7 @@ class QuietBranch(Branch):
     def first_unsettled(self) -> float:
         """Narrow sample before which nothing can cause trouble any more."""
         starts = [t.candidate.position for t in self.trackers]
-        return min([*starts, self.noise.unjudged, self.frontier - self.found_after - _SLACK])
+        return min([*starts, self.noise.unjudged, self._search.searched - self.found_after - _SLACK])
 
 
 class QuietLine:
@@ -167,8 +165,8 @@ class QuietLine:
         """Line sample before which nothing will be looked at again."""
         return int((min(branch.first_unsettled for branch in self.branches) - _LEAD - _SLACK) * self.hop)
 
-    def end(self) -> None:
-        """Hand the carriers back."""
+    def end(self, trouble: Trouble) -> None:
+        """Hand the carriers back, as they were when the trouble was known."""
         for chain, branch in zip(self._chains, self.branches, strict=True):
             chain.quiet = None
-            chain.plain.remember(branch)
+            chain.plain.remember(branch, trouble.known)

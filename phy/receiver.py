@@ -245,7 +245,7 @@ class Receiver:
         self._plain.reset(first)
         for chain in self.carriers.values():
             chain.restart(first, self._epoch)
-        quiet.end()
+        quiet.end(trouble)
         self.quiet = None
         self._at, self._wide = first * step, first
         self._gathered, self._gathered_size = [], 0
@@ -280,12 +280,14 @@ class Receiver:
                     chain.fork()
             blanked = self._plain.process(u[first:last])
             for chain in chains:
-                chain.push_plain(blanked, self._plain)
+                chain.push_plain(blanked)
             if self._without_tones is not None:
                 blanked = self._without_tones.process(clean[first:last])
                 for chain in chains:
-                    chain.push_without_tones(blanked, self._without_tones)
+                    chain.push_without_tones(blanked)
                 self._idle = 0 if active else self._idle + last - first
+            for chain in chains:
+                chain.conclude(self._plain, self._without_tones)
         for chain in chains:
             self._waiting += chain.resolve()
         oldest = min(chain.plain.oldest_needed for chain in chains)

@@ -1,20 +1,24 @@
 """Following one packet from its header to its end: carrier, clock, amplitude, soft words."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.tracking import track_packet
+from ._kernels.packets import track_on_line, track_packet
 from .detect import Candidate, header_signs
+from .direct import DirectFilter
 from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT
 from .profile import Profile
+from .stream import Past
 
-_ROOM: Final = 32  # words that a packet gets room for at first
+ROOM: Final = 32  # words that a packet gets room for at first
+TrackingSettings: TypeAlias = tuple[Any, ...]  # what track_packet wants to know besides samples and state
 
 
 class Ending(Enum):
@@ -24,6 +28,9 @@ class Ending(Enum):
     END_WORD = 1
     LOST = 2
     FULL = 3
+
+
+_ENDINGS: Final = tuple(Ending)  # by what track_packet returns
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +66,24 @@ def _second_order(BnT: float, zeta: float) -> tuple[float, float]:
     return 4 * zeta * theta / d, 4 * theta**2 / d
 
 
-@lru_cache(maxsize=16)
-def _end_signs(profile: Profile) -> NDArray[np.float32]:
-    """(n,) float32, not to be changed: the end word as soft bits; zeros for none, which no code word is beaten by."""
-    signs = ((1.0 - 2.0 * profile.end_word) * min(1, profile.end_words)).astype(np.float32)
-    signs.flags.writeable = False
-    return signs
+@lru_cache(maxsize=32)
+def tracking_settings(profile: Profile, cycles_per_bit: float, gains: LoopGains, lost_below: float) -> TrackingSettings:
+    """See track_packet; arrays that are not to be changed. Args: see PacketTracker."""
+    end_word = ((1.0 - 2.0 * profile.end_word) * min(1, profile.end_words)).astype(np.float32)  # zeros beat no code word
+    lost = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
+    for array in (end_word, lost):
+        array.flags.writeable = False
+    return (
+        header_signs(profile), SAMPLES_PER_BIT, cycles_per_bit, *gains.carrier, gains.timing, gains.amplitude,
+        profile.code.signs, profile.code.inverse, end_word, lost, profile.differential,
+    )  # fmt: skip
 
 
-@lru_cache(maxsize=16)
-def _lost_levels(lost_below: float) -> NDArray[np.float64]:
-    """(4,) float64, not to be changed: see track_packet."""
-    levels = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
-    levels.flags.writeable = False
-    return levels
+def room(profile: Profile, words: int, *packets: int) -> list[NDArray[Any]]:
+    """Arrays for what track_packet writes for a packet of so many words, or for each of several such packets."""
+    bits = profile.header_bits.size + words * profile.code.length
+    kinds: list[type[np.generic]] = [np.complex64, np.complex64, np.float64, np.float64]
+    return [*(np.empty((*packets, bits), kind) for kind in kinds), np.empty((*packets, words, profile.code.length), np.float32)]
 
 
 class PacketTracker:
@@ -97,34 +108,40 @@ class PacketTracker:
         gains: LoopGains,
         lost_below: float = 0.3,
     ) -> None:
-        self.profile, self.candidate = profile, candidate
-        self._header = header_signs(profile)
-        self._end_word = _end_signs(profile)
-        self._cycles = cycles_per_bit
-        self._loop = (*gains.carrier, gains.timing, gains.amplitude)
-        self._lost = _lost_levels(lost_below)
-        self._most = profile.max_octets + max(1, profile.end_words) + 1
-        self._raw, self._turned, self._phases, self._positions, self._soft = self._room(min(_ROOM, self._most))
+        most = profile.max_octets + max(1, profile.end_words) + 1
         # The coherence is that of a packet at 0 dB at first; noise brings it to nothing within some ten words.
         begin = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
-        self._state = np.array((0.0, *begin, 0.0, 0.0, 0.0, 0.0, 0.5, candidate.noise_power))
-        self.ending = Ending.OPEN
+        state = np.array((0.0, *begin, 0.0, 0.0, 0.0, 0.0, 0.5, candidate.noise_power))
+        settings = tracking_settings(profile, cycles_per_bit, gains, lost_below)
+        self._set(profile, candidate, settings, state, room(profile, min(ROOM, most)), Ending.OPEN)
+
+    @classmethod
+    def followed(
+        cls, profile: Profile, candidate: Candidate, settings: TrackingSettings, state: NDArray[np.float64],
+        bits: list[NDArray[Any]], status: int,
+    ) -> "PacketTracker":  # fmt: skip
+        """One that stands where `track_on_line` has left it; settings .. status: see there."""
+        tracker = cls.__new__(cls)
+        tracker._set(profile, candidate, settings, state, bits, _ENDINGS[status])
+        if tracker.ending is Ending.FULL and bits[-1].shape[0] < tracker._most:
+            tracker.ending = Ending.OPEN
+        return tracker
+
+    def _set(
+        self, profile: Profile, candidate: Candidate, settings: TrackingSettings, state: NDArray[np.float64],
+        bits: list[NDArray[Any]], ending: Ending,
+    ) -> None:  # fmt: skip
+        self.profile, self.candidate, self.ending = profile, candidate, ending
+        self._settings, self._state = settings, state
+        self._most = profile.max_octets + max(1, profile.end_words) + 1
+        self._raw, self._turned, self._phases, self._positions, self._soft = bits
         self.ends_tried = 0
         self.complete: tuple[bytes, int] | None = None
-
-    def _room(
-        self, words: int
-    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
-        """Arrays for a packet of so many words."""
-        n = self.profile.code.length
-        bits = self._header.size + words * n
-        bare = np.empty(bits, np.complex64), np.empty(bits, np.complex64)
-        return *bare, np.empty(bits), np.empty(bits), np.empty((words, n), np.float32)
 
     def _grow(self) -> None:
         """Room for twice as many words: most packets are short."""
         old = self._raw, self._turned, self._phases, self._positions, self._soft
-        new = self._room(min(2 * self._soft.shape[0], self._most))
+        new = room(self.profile, min(2 * self._soft.shape[0], self._most))
         for source, target in zip(old, new, strict=True):
             target[: source.shape[0]] = source
         self._raw, self._turned, self._phases, self._positions, self._soft = new
@@ -140,14 +157,20 @@ class PacketTracker:
         Args:
             y: (N,) complex64 filtered baseband, y[0] has absolute index `base`. end: index behind the last one to be used.
         """
+        return self._follow(track_packet, y, base, end)
+
+    def push_on_line(self, direct: DirectFilter, line: Past, end: int) -> Ending:
+        """The same from line samples before number `end`, by a filter that is evaluated at the bits alone."""
+        first = min(direct.first_needed(self.oldest_needed), end)
+        return self._follow(track_on_line, line.between(first, end), first, end, direct.filters)
+
+    def _follow(self, kernel: Callable[..., int], *samples: Any) -> Ending:
         while True:
-            status = track_packet(
-                y, base, end, self._header, SAMPLES_PER_BIT, self._cycles, *self._loop, self.profile.code.signs,
-                self._end_word, self._lost, self.profile.differential, self._state, self._raw, self._turned, self._phases,
-                self._positions, self._soft,
-            )  # fmt: skip
-            self.ending = Ending(status)
-            if self.ending is not Ending.FULL or self._soft.shape[0] == self._most:
+            status = kernel(
+                *samples, self._settings, self._state, self._raw, self._turned, self._phases, self._positions, self._soft
+            )
+            self.ending = _ENDINGS[status]
+            if status != Ending.FULL.value or self._soft.shape[0] == self._most:
                 return self.ending
             self._grow()
 

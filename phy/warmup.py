@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from ._kernels import blanker, burst, detect, downconvert, modulate, notch, periodic, tracking, words
+from ._kernels import blanker, burst, downconvert, modulate, notch, packets, periodic, sense, words
 from .crc import append_crc
+from .detect import Candidate, HeaderDetector
+from .line_search import LineSearch
 from .profile import Profile
 from .receiver import Receiver
 from .stream import Past
+from .tracking import LoopGains, PacketTracker, tracking_settings
 from .transmitter import Transmitter
 
-_MODEM: tuple[ModuleType, ...] = (blanker, burst, detect, downconvert, modulate, notch, periodic, tracking, words)
+_MODEM: tuple[ModuleType, ...] = (blanker, burst, downconvert, modulate, notch, packets, periodic, sense, words)
 
 
 def _entry_points(module: ModuleType) -> list[Any]:
@@ -60,8 +63,15 @@ def warmup() -> None:
     receiver.flush()
     past = Past(np.float32)
     past.append(np.zeros(4000, np.float32))
-    for chain in receiver.carriers.values():  # at work only when the line has been quiet for a while
-        chain.direct.process(past, 4000)
+    chain = receiver.carriers["primary"]  # what is at work only when the line has been quiet for a while
+    cycles_per_bit, gains = chain.decoder.cycles_per_bit, LoopGains()
+    chain.direct.process(past, 4000)
+    detector = HeaderDetector(profile, cycles_per_bit)
+    settings = tracking_settings(profile, cycles_per_bit, gains, 0.3)
+    search = LineSearch(profile, detector, settings, chain.direct, np.zeros(0, np.complex64), 0)
+    search.find(past, 4000)
+    search.leave_out(0.0)
+    PacketTracker(profile, cycles_per_bit, Candidate(10.0, 0.0, 0.0, 1.0, 1.0), gains).push_on_line(chain.direct, past, 4000)
     one = np.zeros(1, np.complex64)
     # Idle while there is no tone, and while there is no echo.
     notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)

@@ -37,7 +37,7 @@ def nearly_compiled(tmp_path):
         if not file.name.startswith(MISSING):
             shutil.copy(file, copies)
     (index,) = copies.glob(f"{STALE}*.nbi")
-    shutil.copy(next(copies.glob("tracking.track_packet-*.nbi")), index)
+    shutil.copy(next(copies.glob("packets.track_packet-*.nbi")), index)
     for file in copies.iterdir():
         os.utime(file, (0, 0))
     return tmp_path
