@@ -1,6 +1,5 @@
 """Settings of all tests."""
 
-import gc
 import os
 import signal
 import sys
@@ -26,9 +25,3 @@ def pytest_collection_modifyitems(items):
     The others meanwhile do what is short, and share that in the end so that all are done together.
     """
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
-
-
-def pytest_collection_finish():
-    """Thousands of tests and their libraries stay until the end: the garbage collector need not look at them again and again."""
-    gc.collect()
-    gc.freeze()
