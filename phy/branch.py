@@ -197,8 +197,8 @@ class Branch:
         self.candidates.append(tracker.candidate)
         self.trackers.append(tracker)
 
-    def end(self, tracker: PacketTracker, since: int | None = None) -> Ended:
-        """Follow a packet no longer. since: narrow sample before which it was not looked for."""
+    def end(self, tracker: PacketTracker) -> Ended:
+        """Follow a packet no longer."""
         # What looks like a header in noise, or in the data of a good packet, is not worth a second look.
         start = tracker.candidate.position
         likely = tracker.candidate.sure or tracker.coherence > _COHERENT
@@ -206,7 +206,7 @@ class Branch:
         self._ended.append(((start, float(tracker.positions[-1])), tracker.candidate.amplitude))
         over = tracker.oldest_needed
         self.finished.append((start, over))
-        return Ended(over if since is None else max(over, since), tracker, likely and not self.within_good(start))
+        return Ended(over, tracker, likely and not self.within_good(start))
 
     def within_good(self, position: float) -> bool:
         """Whether that narrow sample lies in the data of one of the last good packets."""

@@ -36,7 +36,7 @@ class LineSearch:
     """Goes on with what a HeaderDetector does, on line samples, and follows what it finds.
 
     Every other narrow sample is computed; those between only beside a hint at a header. A packet is followed with one output of
-    the filter for each bit; until its end nothing else is looked for and no narrow sample computed.
+    the filter for each bit; where it has ended, nothing else is looked for and no narrow sample computed within it.
 
     Args:
         profile: the channel. detector: where the search stands. settings: for following. direct: the filter.

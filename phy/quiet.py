@@ -6,7 +6,7 @@ they work on change nothing. `QuietLine` listens without them, at a fraction of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from .tracking import Ending, PacketTracker, tracking_settings
 
 _LEAD: Final = 48 * SAMPLES_PER_BIT  # narrow samples that the receiver gets before what it is to look at
 _SLACK: Final = 16 * SAMPLES_PER_BIT
+BEFORE_ALL: Final = 2 * _LEAD  # narrow samples before those that a plain branch needs, which going back may need
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class QuietBranch(Branch):
         self._search = LineSearch(self._profile, self.detector, settings, direct, self._filtered, self._base)
         self._line = Past(np.float32)
         self._reached = plain.frontier
-        self._since = self._base  # when the last packet had ended, narrow sample: what it kept waiting is not known earlier
+        self._bad: list[Ended] = []  # that began in a packet which goes on
         self.heard: list[Ended] = []  # of the last call
         self._heard_good: list[Conclusion] = []
         self._troubles: list[Trouble] = []
@@ -71,9 +72,10 @@ class QuietBranch(Branch):
         self._line, self._reached = line, self._direct.reached(end)
         while True:
             for tracker in sorted((t for t in self.trackers if self._has_ended(t, end)), key=lambda t: t.oldest_needed):
-                if self._is_good(tracker):
+                # It may have been left out by a good one just now.
+                if tracker in self.trackers and self._is_good(tracker):
                     self._search.leave_out(float(tracker.positions[-1]))
-            found = [] if self.trackers else self._search.find(line, end)
+            found = self._search.find(line, end)
             for one in found:
                 self.begin(one.tracker)
                 if not (self._is_over(one.tracker) and self._is_good(one.tracker)):
@@ -88,16 +90,34 @@ class QuietBranch(Branch):
         return self._decoder.is_complete(tracker) if ending is Ending.END_WORD else ending is not Ending.OPEN
 
     def _is_good(self, tracker: PacketTracker) -> bool:
-        """Conclude a packet that has ended."""
-        ended = self.end(tracker, self._since)
-        self._since = ended.decided
-        self.heard.append(ended)
+        """Conclude a packet that has ended: a good one at once, and nothing counts that seemed to begin in it."""
+        ended = self.end(tracker)
         packet = self._decoder.first_look(tracker)
         if packet.crc_ok:
+            self.heard.append(ended)
             self._heard_good.append(self.conclude(ended, packet))
-        elif ended.likely or tracker.candidate.sure:
-            self._troubles.append(Trouble(ended.decided, tracker.candidate.position, tracker.candidate))
+            self.trackers = [t for t in self.trackers if not self.within_good(t.candidate.position)]
+            self._bad = [e for e in self._bad if not self.within_good(e.tracker.candidate.position)]
+        else:
+            self._bad.append(ended)
+        self._settle()
         return packet.crc_ok
+
+    def _settle(self) -> None:
+        """Of bad packets: those that no packet which began earlier, and goes on, may turn out to contain. That is known when the
+        last one that began earlier has ended, in whatever order they were followed."""
+        waiting = []
+        for ended in self._bad:
+            start = ended.tracker.candidate.position
+            if any(tracker.candidate.position < start for tracker in self.trackers):
+                waiting.append(ended)
+                continue
+            before = (e.decided for e in (*self.heard, *self._bad) if e.tracker.candidate.position < start)
+            known = max([ended.decided, *before])
+            self.heard.append(replace(ended, decided=known))
+            if ended.likely or ended.tracker.candidate.sure:
+                self._troubles.append(Trouble(known, start, ended.tracker.candidate))
+        self._bad = waiting
 
     def listen_to_noise(self, across: Sequence[Heard]) -> list[Trouble]:
         """Whether the noise between the packets is what it was. across: packets of the other carrier."""
@@ -109,15 +129,19 @@ class QuietBranch(Branch):
     def _go_on(self, tracker: PacketTracker, end: int) -> Ending:
         return tracker.push_on_line(self._direct, self._line, end)
 
+    @property
+    def _unsettled(self) -> list[PacketTracker]:
+        return [*self.trackers, *(ended.tracker for ended in self._bad)]
+
     def unfinished(self, at: int) -> list[float]:
         """Where those packets began that had not ended at narrow sample `at`."""
-        open_then = [*(e.tracker for e in self.heard if e.decided > at), *self.trackers]
+        open_then = [*(e.tracker for e in self.heard if e.decided > at), *self._unsettled]
         return [t.candidate.position for t in open_then if t.candidate.position < at]
 
     @property
     def first_unsettled(self) -> float:
         """Narrow sample before which nothing can cause trouble any more."""
-        starts = [t.candidate.position for t in self.trackers]
+        starts = [t.candidate.position for t in self._unsettled]
         return min([*starts, self.noise.unjudged, self._search.searched - self.found_after - _SLACK])
 
 
@@ -149,7 +173,7 @@ class QuietLine:
             for t in found
             if t.candidate is None or not is_ghost(t.candidate.position, t.candidate.amplitude, branch.elsewhere())
         )
-        trouble = min(serious, key=lambda t: t.known, default=None)
+        trouble = min(serious, key=lambda t: (t.known, t.begin), default=None)
         for chain, concluded in zip(self._chains, good, strict=True):
             chain.hold([c for c in concluded if trouble is None or c.decided <= trouble.known])
         return trouble

@@ -18,7 +18,7 @@ from .filters import SAMPLES_PER_BIT, check_rate, plan_front_end
 from .packet import Packet, ReceiverOptions
 from .periodic import PeriodicCanceller
 from .profile import CARRIERS, Carrier, Profile
-from .quiet import QuietLine, Trouble
+from .quiet import BEFORE_ALL, QuietLine, Trouble
 from .runs import either
 from .stream import Past, WideStream
 from .tones import ToneCanceller
@@ -86,6 +86,7 @@ class Receiver:
         self._batch = math.ceil(_BATCH * 1e-3 * front.wide_rate)
         self._patience = round(_IDLE * front.wide_rate)
         self._stride = round(_CONSIDER * self.sample_rate)
+        self._before = math.ceil(BEFORE_ALL * self.sample_rate / (SAMPLES_PER_BIT * profile.bit_rate))
         self._own = self._stages()
         self.reset()
 
@@ -292,7 +293,7 @@ class Receiver:
             self._waiting += chain.resolve()
         oldest = min(chain.plain.oldest_needed for chain in chains)
         self._plain.forget(oldest)
-        self._line.forget(oldest * self.down_converter.plan.decimation)
+        self._line.forget(oldest * self.down_converter.plan.decimation - self._before)
         if self._without_tones is not None:
             self._without_tones.forget(min(c.without_tones.oldest_needed for c in chains if c.without_tones is not None))
         return self._release()
