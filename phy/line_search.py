@@ -1,7 +1,7 @@
 """Looking for packets in line samples, through one filter, and following them there: many packets with one call."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,8 @@ class LineSearch:
         self._search = np.array([at + at % 2, peak_at, peak, self._first + self._even.size, _STRETCH])
         self._limits = np.array([_HINT * detector.doubtful, detector.doubtful, detector.max_freq, BEFORE, _STRETCH])
         self._ahead = detector.span + 2 * SAMPLES_PER_BIT
+        self._shortest = profile.packet_bits(profile.min_octets) * SAMPLES_PER_BIT
+        self._rows: list[NDArray[Any]] = []  # for what find_packets writes, as long as nothing has been written
 
     @property
     def searched(self) -> int:
@@ -88,16 +90,19 @@ class LineSearch:
         missing = (reached + 1) // 2 - self._first - self._even.size
         if missing > 0:
             self._even = np.concatenate((self._even, np.empty(missing, np.complex64)))
-        shortest = self._profile.packet_bits(self._profile.min_octets) * SAMPLES_PER_BIT
-        count = min(_MOST, 1 + max(0, reached - self.searched) // shortest)
-        candidates, states = np.empty((count, 12)), np.empty((count, 11))
-        bits = room(self._profile, ROOM, count)
+        count = min(_MOST, 1 + max(0, reached - self.searched) // self._shortest)
+        if not self._rows or self._rows[0].shape[0] < count:
+            self._rows = [np.empty((count, 12)), np.empty((count, 11)), *room(self._profile, ROOM, count)]
+        candidates, states, *bits = self._rows
         first = min(self._direct.first_needed(min(self.oldest_needed, 2 * int(self._search[3]))), end)
         number = find_packets(
             line.between(first, end), first, end, self._direct.filters, self._even, self._first, reached, self._search,
             self._detector.rotations, SEGMENT, self._limits, self._detector.hold, self._settings, candidates, states, *bits,
         )  # fmt: skip
-        found = []
+        found: list[Found] = []
+        if number == 0:
+            return found
+        self._rows = []
         for values, search, state, *rows in zip(candidates[:number].tolist(), candidates[:, 7:], states, *bits, strict=False):
             candidate, status = self._detector.candidate(*values[:6]), int(values[6])
             tracker = PacketTracker.followed(self._profile, candidate, self._settings, state, rows, status)
