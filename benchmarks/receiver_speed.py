@@ -31,11 +31,11 @@ def idle_line(seconds: float) -> Samples:
     return WhiteNoise(RATE, rms_v=1e-3, seed=3).generate(round(seconds * RATE))
 
 
-def loaded_line(seconds: float) -> tuple[Samples, int]:
+def loaded_line(seconds: float, gap_bits: float = 24.0) -> tuple[Samples, int]:
     """(a stream without pause between packets but the gap, how many packets it has)."""
-    traffic = Traffic(ppm=(-200.0, 200.0), gap_bits=(24.0, 24.0))
+    traffic = Traffic(ppm=(-200.0, 200.0), gap_bits=(gap_bits, gap_bits))
     profile = harness.load(traffic.profile)
-    count = round(seconds / ((profile.packet_bits(20) + 26) * profile.bit_time))
+    count = round(seconds / ((profile.packet_bits(20) + gap_bits + 2) * profile.bit_time))
     x = np.concatenate([x for x, _ in harness.batches(traffic, count, 11)])
     density = np.sqrt(harness.mean_power(traffic) * profile.bit_time / 100)
     return x + WhiteNoise(RATE, density=float(density), seed=4).generate(x.size), count
