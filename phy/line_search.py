@@ -16,6 +16,7 @@ from .tracking import ROOM, PacketTracker, TrackingSettings, room
 
 _MOST: Final = 16  # packets at once
 _STRETCH: Final = 48 * SAMPLES_PER_BIT  # narrow samples searched at once behind a packet; then twice as many each time
+_LONGEST: Final = 256 * SAMPLES_PER_BIT  # .. up to so many: what lies behind the next packet's beginning is searched again
 _HINT: Final = 0.7  # of a statistic that counts: a quarter of a bit beside its peak it is above (3780 of 3780 packets at 3 dB)
 _AROUND: Final = 2 * BEFORE + 8 * SAMPLES_PER_BIT  # narrow samples before a header that are looked at
 
@@ -57,7 +58,7 @@ class LineSearch:
         self._even = y[2 * self._first - base :: 2].copy()  # narrow samples 2 * first, 2 * first + 2, ..., with room at the end
         at, peak_at, peak = detector.search
         self._search = np.array([at + at % 2, peak_at, peak, self._first + self._even.size, _STRETCH])
-        self._limits = np.array([_HINT * detector.doubtful, detector.doubtful, detector.max_freq, BEFORE, _STRETCH])
+        self._limits = np.array([_HINT * detector.doubtful, detector.doubtful, detector.max_freq, BEFORE, _STRETCH, _LONGEST])
         self._ahead = detector.span + 2 * SAMPLES_PER_BIT
         self._shortest = profile.packet_bits(profile.min_octets) * SAMPLES_PER_BIT
         self._rows: list[NDArray[Any]] = []  # for what find_packets writes, as long as nothing has been written

@@ -501,8 +501,8 @@ def find_packets(x, base, end, filters, even, first, reached, search, rotations,
     search: (5,) float64 = next narrow sample to look at, even; sample with the largest statistic of the present run; that
     statistic, 0 for no run; even narrow samples that there are, those before `first` counted; narrow samples to be searched at
     once, doubled each time; updated. rotations, segment: see correlate_header; hold: see pick_peaks;
-    limits: (5,) float64 = statistic that hints at a header, statistic of one, largest frequency (rad per bit) and samples of a
-    quiet stretch for acquire_header, samples searched at once behind a packet.
+    limits: (6,) float64 = statistic that hints at a header, statistic of one, largest frequency (rad per bit) and samples of a
+    quiet stretch for acquire_header, samples searched at once behind a packet and at most.
     Written for each packet: candidates (K, 12) float64 = what acquire_header returns, statistic, what followed (see
     track_packet), `search` before the packet was left out; states (K, 11), raw .. soft, (K, ...): see track_packet.
     Returns their number; the last one has not ended, or not with an end word, unless there was no room or no other packet.
@@ -561,7 +561,7 @@ def _next_header(x, base, filters, even, first, reached, search, rotations, segm
                 break
         else:
             search[0] = next + 2 * count
-            search[4] = min(2.0 * search[4], 1048576.0)
+            search[4] = min(2.0 * search[4], limits[5])
 
 
 @njit(cache=True, nogil=True)
