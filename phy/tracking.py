@@ -68,7 +68,18 @@ def _second_order(BnT: float, zeta: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=32)
 def tracking_settings(profile: Profile, cycles_per_bit: float, gains: LoopGains, lost_below: float) -> TrackingSettings:
-    """See track_packet; arrays that are not to be changed. Args: see PacketTracker."""
+    """What the tracking kernels want to know besides samples and state; arrays that are not to be changed.
+
+    Args: see PacketTracker.
+    Returns:
+        header: (H,) float32, the known bits as +-1; samples per bit; cycles_per_bit; K1, K2: gains of the carrier loop
+        (proportional, integral; per bit); Kt: of the timing loop; decay: of the amplitude average; words: (256, n) float32 and
+        end_word: (n,) float32 as soft bits, +1 for a 0, zeros for no end word; between them inverse: (2^n,) int16, the octet of
+        each word; lost: (4,) float64 = power of a word over that of the words before it, below which the word is lost; the same
+        for a word without coherence; coherence (in-phase minus quadrature power over their sum) below which it has none; mean
+        coherence of the latest words below which there is no packet at all, if the power is that of before the packet too;
+        differential.
+    """
     end_word = ((1.0 - 2.0 * profile.end_word) * min(1, profile.end_words)).astype(np.float32)  # zeros beat no code word
     lost = np.array([lost_below, 2 * lost_below, 0.2, 0.1])
     for array in (end_word, lost):
@@ -109,7 +120,9 @@ class PacketTracker:
         lost_below: float = 0.3,
     ) -> None:
         most = profile.max_octets + max(1, profile.end_words) + 1
-        # The coherence is that of a packet at 0 dB at first; noise brings it to nothing within some ten words.
+        # Bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a bit, words lost in
+        # a row, sign of the last bit, words done, mean coherence, power before the packet. The coherence is that of a packet at
+        # 0 dB at first; noise brings it to nothing within some ten words.
         begin = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
         state = np.array((0.0, *begin, 0.0, 0.0, 0.0, 0.0, 0.5, candidate.noise_power))
         settings = tracking_settings(profile, cycles_per_bit, gains, lost_below)
