@@ -26,6 +26,7 @@ _EDGE_S: Final = 2e-4  # grade D: how long the gain takes from one value to the 
 _INSIDE: Final = 0.9  # share from which on a bit counts as switched
 _TURNS: Final = 3  # of decisions and gain
 _ROUNDS: Final = 20  # of expectation and maximisation
+_PLACES: Final = 32  # a bit, that are told apart then; an edge takes three quarters of a bit
 _MOVES: Final = (-0.4, -0.2, 0.0, 0.2, 0.4)  # bit times by which edges are moved when they are refined
 
 
@@ -95,7 +96,13 @@ def _refined(
     switching: Switching, time: NDArray[np.float64], samples: NDArray[np.complex128], wave: NDArray[np.float64]
 ) -> Switching:
     """Edges and gain by least squares: samples = wave (1 + (gain - 1) share), wave being the packet as decided, amplitude 1."""
-    along, power = wave * (samples - wave), wave * wave
+    # The share depends on the place in the cycle alone: what falls on the same place is summed once, for all trials.
+    count = math.ceil(switching.cycle * _PLACES)
+    place = np.minimum(time % switching.cycle * (count / switching.cycle), count - 1).astype(np.int64)
+    products = wave * (samples - wave)
+    along = np.bincount(place, products.real, count) + 1j * np.bincount(place, products.imag, count)
+    power = np.bincount(place, wave * wave, count)
+    time = (np.arange(count) + 0.5) * (switching.cycle / count)
     best, explained = switching, 0.0
     for a in _MOVES:
         for b in _MOVES:
