@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ._kernels.downconvert import sense_opening
 from ._kernels.packets import acquire_header, correlate_header
-from ._kernels.sense import correlate_opening, pick_peaks, sense_carrier
+from ._kernels.sense import pick_peaks
 from .errors import ConfigurationError
 from .filters import SAMPLES_PER_BIT
 from .profile import Profile
@@ -181,33 +182,28 @@ class CarrierSense:
         signs = header_signs(profile)
         if not 2 <= bits <= signs.size:
             raise ConfigurationError(f"carrier sense bits must be 2..{signs.size}, got {bits}")
-        self._pattern = signs[:bits].copy()
-        self._levels = np.array([10 ** (rise_db / 10), match, strong, fall, drop, 4 * strong, raised, _LOW, _ABOVE])
+        pattern = signs[:bits].copy()
+        levels = np.array([10 ** (rise_db / 10), match, strong, fall, drop, 4 * strong, raised, _LOW, _ABOVE])
         # Energy over a bit and a half or, slowly, ten, level over 20 bits, coherent power over 2000; the floor climbs 20 dB/s and
         # sinks 50 dB/s, or 1000 dB/s when there has been next to nothing.
         n, rate = SAMPLES_PER_BIT, SAMPLES_PER_BIT * profile.bit_rate
         steps = 4.6 / rate, 11.5 / rate, 230 / rate
-        self._rates = np.array([1 / (1.5 * n), 1 / (20 * n), 1 / (2000 * n), *steps, 1 / (10 * n), 0.46 / rate])
+        rates = np.array([1 / (1.5 * n), 1 / (20 * n), 1 / (2000 * n), *steps, 1 / (10 * n), 0.46 / rate])
         held_bits = (2.0, strong_bits, raised_bits, _LOW_BITS, *_PACKET_BITS)
-        self._holds = n * np.array(held_bits)
-        self._lead = (bits - 1) * n
+        self._tail = np.zeros((bits - 1) * n, np.complex64)
+        self._state = np.zeros(15)
+        # As the kernels take them, with the state of the stream.
+        self.settings = self._tail, pattern, n, levels, rates, n * np.array(held_bits), self._state
         self.reset()
 
     def reset(self) -> None:
         """Forget the noise floor."""
-        self._state = np.zeros(15)
-        self._tail = np.zeros(self._lead, np.complex64)
+        self._state[:] = 0
+        self._tail[:] = 0
         self.busy = False
 
     def push(self, y: NDArray[np.complex64]) -> bool:
         """(N,) complex64, new baseband at four samples a bit -> whether a carrier is present after its last sample."""
         if y.size:
-            window = np.concatenate((self._tail, y))
-            power, coherent, total = np.empty((3, y.size), np.float32)
-            correlate_opening(window, self._pattern, SAMPLES_PER_BIT, power, coherent, total)
-            busy = sense_carrier(
-                power, coherent, total, self._pattern.size, SAMPLES_PER_BIT, self._levels, self._rates, self._holds, self._state
-            )
-            self.busy = bool(busy)
-            self._tail = window[-self._lead :].copy()
+            self.busy = bool(sense_opening(y, *self.settings))
         return self.busy

@@ -2,12 +2,12 @@
 
 import math
 from fractions import Fraction
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.downconvert import band_pass_decimate, move_to_baseband, resample
+from ._kernels.downconvert import band_pass_decimate, filter_bank, move_to_baseband, resample
 from .filters import BasebandPlan, FrontEndPlan
 from .stream import Past
 
@@ -92,6 +92,7 @@ class Mixer:
         self._step = phase_step(carrier_hz, rate)
         turns = (np.arange(_TILE, dtype=np.uint64) * self._step).astype(np.float64) * 2.0**-64
         self._table = np.exp(-2j * np.pi * turns).astype(np.complex64)
+        self.oscillator = self._table, self._step  # as the kernels take it
         self.reset()
 
     def reset(self, first: int = 0) -> None:
@@ -100,9 +101,13 @@ class Mixer:
 
     def process(self, u: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) complex64 -> (N,) complex64: the next samples of the stream."""
-        z = self.at(u, self._next)
-        self._next += u.size
-        return z
+        return self.at(u, self.skip(u.size))
+
+    def skip(self, count: int) -> int:
+        """Index of the first of the next `count` samples, which somebody else mixes."""
+        first = self._next
+        self._next += count
+        return first
 
     def at(self, u: NDArray[np.complex64], first: int) -> NDArray[np.complex64]:
         """(N,) complex64, u[0] being sample `first` -> (N,) complex64; 0 before sample 0. Leaves the stream alone."""
@@ -122,37 +127,37 @@ class BankFilter:
 
     def __init__(self, plan: BasebandPlan, bank: NDArray[np.float32]) -> None:
         self.plan, self._bank = plan, bank
+        self._half = bank.shape[1] // 2
+        self._z = np.zeros(bank.shape[1] + math.ceil(plan.ratio), np.complex64)  # the last inputs, which are needed again
+        self._place = np.zeros(3, np.int64)  # index of the first of them, how many, index of the next output
         self.reset()
+
+    @property
+    def settings(self) -> tuple[float, NDArray[np.float32], NDArray[np.complex64], NDArray[np.int64]]:
+        """As the kernels take them, with the state of the stream."""
+        return self.plan.ratio, self._bank, self._z, self._place
+
+    def __copy__(self) -> Self:
+        """Another one that has seen the same samples."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._z, other._place = self._z.copy(), self._place.copy()
+        return other
 
     def reset(self, first: int = 0) -> None:
         """Back to wide sample `first`, with silence before it."""
-        half = self._bank.shape[1] // 2
-        self._z = np.zeros(half - 1, np.complex64)
-        self._base = first - (half - 1)
-        self._next = math.ceil(first / self.plan.ratio)
+        self._z[:] = 0
+        self._place[:] = first - (self._half - 1), self._half - 1, math.ceil(first / self.plan.ratio)
 
     @property
     def next(self) -> int:
         """Index of the next output."""
-        return self._next
+        return int(self._place[2])
 
     def process(self, z: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """(N,) complex64 -> (M,) complex64: every output that can be computed by now."""
-        half, ratio = self._bank.shape[1] // 2, self.plan.ratio
-        self._z = np.concatenate((self._z, z))
-        # The filter of position p reaches the wide sample floor(p) + half.
-        limit = self._base + self._z.size - 1 - half
-        count = max(0, math.floor((limit + 1) / ratio) + 2 - self._next)
-        while count > 0 and math.floor((self._next + count - 1) * ratio) > limit:
-            count -= 1
-        y = np.empty(count, np.complex64)
-        if count:
-            resample(self._z, self._base, self._next, ratio, self._bank, y)
-            self._next += count
-            keep = math.floor(self._next * ratio) - half + 1
-            self._z = self._z[keep - self._base :].copy()
-            self._base = keep
-        return y
+        y = np.empty(int(z.size / self.plan.ratio) + 2, np.complex64)
+        return y[: filter_bank(z, *self.settings, y)]
 
     def around(self, z: NDArray[np.complex64], base: int, first: int, count: int) -> NDArray[np.complex64]:
         """(count,) outputs from number `first` on, from z alone, z[0] being wide sample `base`; beyond z there is silence."""

@@ -73,6 +73,7 @@ def warmup() -> None:
     search.leave_out(0.0)
     PacketTracker(profile, cycles_per_bit, Candidate(10.0, 0.0, 0.0, 1.0, 1.0), gains).push_on_line(chain.direct, past, 4000)
     one = np.zeros(1, np.complex64)
+    chain.sense.push(one)  # called alone when a stage before it was replaced
     # Idle while there is no tone, and while there is no echo.
     notch.notch_cascade(one, np.ones(1, np.complex128), 0.9, np.zeros((1, 2), np.complex128), one)
     lags, taps = np.ones(1, np.int64), np.ones(1, np.complex64)
