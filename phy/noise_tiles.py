@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels.sense import cover_tiles, tile_powers
+from ._kernels.sense import judge_tiles, tile_powers
 from .filters import SAMPLES_PER_BIT
 
 TILE: Final = 16 * SAMPLES_PER_BIT  # narrow samples: shorter than the gap between two packets
@@ -26,12 +26,14 @@ _ACROSS: Final = 1e-3  # of its power may be seen on the other carrier
 
 Span = tuple[float, float]
 Heard = tuple[Span, float]
+_NO_PACKETS: Final = np.zeros((0, 3))
 Quiet = tuple[NDArray[np.int64], NDArray[np.float64]]  # tiles and their powers
 
 
 def _as_rows(packets: Iterable[Heard]) -> NDArray[np.float64]:
     """(P, 3): begin, end, amplitude."""
-    return np.array([(begin, end, amplitude) for (begin, end), amplitude in packets]).reshape(-1, 3)
+    rows = [(begin, end, amplitude) for (begin, end), amplitude in packets]
+    return np.array(rows) if rows else _NO_PACKETS
 
 
 class NoiseTiles:
@@ -49,14 +51,14 @@ class NoiseTiles:
         """Forget everything; the next sample is narrow sample `first`."""
         self._next = -(-first // TILE)
         self._powers: NDArray[np.float64] = np.zeros(0)  # of the tiles up to _next that are not judged yet
-        self._quiet: list[Quiet] = []
+        self._quiet: deque[Quiet] = deque()
         self._noted: deque[tuple[int, float]] = deque(maxlen=_RECALLED)
 
     def fork(self) -> "NoiseTiles":
         """Another one with the same past."""
         other = NoiseTiles.__new__(NoiseTiles)
         other.__dict__.update(self.__dict__)
-        other._quiet, other._noted = list(self._quiet), self._noted.copy()
+        other._quiet, other._noted = self._quiet.copy(), self._noted.copy()
         return other
 
     @property
@@ -104,19 +106,19 @@ class NoiseTiles:
         count = min(self._powers.size, (frontier - self._delay) // TILE - first)
         if count <= 0:
             return None
-        covered = np.zeros(count, bool)
-        limit = np.full(count, math.inf if floor is None else _LOUD * floor)
-        cover_tiles(_as_rows(own), first, TILE, _BEFORE, _AFTER, _FADES, _TRACES, limit, covered)
-        cover_tiles(_as_rows(across), first, TILE, _BEFORE, _AFTER, 0, _ACROSS, limit, np.zeros(count, bool))
-        powers = self._powers[:count]
-        loud = np.flatnonzero(~covered & (powers > limit))
-        if loud.size:
-            return first + int(loud[0])
-        free = np.flatnonzero(~covered)
-        if free.size:
-            self._quiet.append((first + free, powers[free]))
+        powers, free = self._powers[:count], np.empty(count, np.int64)
+        most = math.inf if floor is None else _LOUD * floor
+        number, loud = judge_tiles(
+            powers, first, TILE, _BEFORE, _AFTER, _as_rows(own), _FADES, _TRACES, _as_rows(across), _ACROSS, most, free
+        )
+        if loud >= 0:
+            return int(loud)
+        if number == count:
+            self._quiet.append((free, powers))
+        elif number:
+            self._quiet.append((free[:number], powers[free[:number] - first]))
         while self._quiet and self._quiet[0][0][-1] <= self._next - self._recent:
-            self._quiet.pop(0)
+            self._quiet.popleft()
         self._powers = self._powers[count:]
         return None
 

@@ -71,7 +71,8 @@ class QuietBranch(Branch):
         self.forget_packets()
         self._line, self._reached = line, self._direct.reached(end)
         while True:
-            for tracker in sorted((t for t in self.trackers if self._has_ended(t, end)), key=lambda t: t.oldest_needed):
+            over = [t for t in self.trackers if self._has_ended(t, end)]
+            for tracker in sorted(over, key=lambda t: t.oldest_needed):
                 # It may have been left out by a good one just now.
                 if tracker in self.trackers and self._is_good(tracker):
                     self._search.leave_out(float(tracker.positions[-1]))
@@ -119,10 +120,10 @@ class QuietBranch(Branch):
                 self._troubles.append(Trouble(known, start, ended.tracker.candidate))
         self._bad = waiting
 
-    def listen_to_noise(self, across: Sequence[Heard]) -> list[Trouble]:
-        """Whether the noise between the packets is what it was. across: packets of the other carrier."""
+    def listen_to_noise(self, own: Sequence[Heard], across: Sequence[Heard]) -> list[Trouble]:
+        """Whether the noise between the packets is what it was. own: `packets`. across: those of the other carrier."""
         self.noise.push_even(self._search.even(self.noise.next), self.noise.next // 2)
-        loud = self.noise.judge(self._reached, self.packets, across, self._floor)
+        loud = self.noise.judge(self._reached, own, across, self._floor)
         self._search.forget(min(self._search.oldest_needed, self.noise.next))
         return [] if loud is None else [Trouble(self.noise.judged_at(loud), self.noise.begin(loud))]
 
@@ -141,8 +142,9 @@ class QuietBranch(Branch):
     @property
     def first_unsettled(self) -> float:
         """Narrow sample before which nothing can cause trouble any more."""
-        starts = [t.candidate.position for t in self._unsettled]
-        return min([*starts, self.noise.unjudged, self._search.searched - self.found_after - _SLACK])
+        first = min(self.noise.unjudged, self._search.searched - self.found_after - _SLACK)
+        unsettled = self._unsettled
+        return min(first, *(t.candidate.position for t in unsettled)) if unsettled else first
 
 
 class QuietLine:
@@ -163,19 +165,21 @@ class QuietLine:
 
     def listen(self, line: Past, end: int) -> Trouble | None:
         """Line samples up to `end`; good packets go to the carriers, those after the first trouble are left for later."""
-        good, troubles = zip(*(branch.listen(line, end) for branch in self.branches), strict=True)
+        results = [branch.listen(line, end) for branch in self.branches]
+        troubles = [found for _, found in results]
         packets = [branch.packets for branch in self.branches]
         for i, branch in enumerate(self.branches):
-            troubles[i].extend(branch.listen_to_noise([p for j, heard in enumerate(packets) if j != i for p in heard]))
-        serious = (
+            across = [p for j, heard in enumerate(packets) if j != i for p in heard]
+            troubles[i].extend(branch.listen_to_noise(packets[i], across))
+        serious = [
             t
             for branch, found in zip(self.branches, troubles, strict=True)
             for t in found
             if t.candidate is None or not is_ghost(t.candidate.position, t.candidate.amplitude, branch.elsewhere())
-        )
-        trouble = min(serious, key=lambda t: (t.known, t.begin), default=None)
-        for chain, concluded in zip(self._chains, good, strict=True):
-            chain.hold([c for c in concluded if trouble is None or c.decided <= trouble.known])
+        ]
+        trouble = min(serious, key=lambda t: (t.known, t.begin)) if serious else None
+        for chain, (good, _) in zip(self._chains, results, strict=True):
+            chain.hold([c for c in good if trouble is None or c.decided <= trouble.known])
         return trouble
 
     def resume_at(self, trouble: Trouble) -> int:

@@ -87,6 +87,7 @@ class Receiver:
         self._patience = round(_IDLE * front.wide_rate)
         self._stride = round(_CONSIDER * self.sample_rate)
         self._before = math.ceil(BEFORE_ALL * self.sample_rate / (SAMPLES_PER_BIT * profile.bit_rate))
+        self._kept = round((_SENSED + _SLACK) * self.sample_rate)
         self._own = self._stages()
         self.reset()
 
@@ -188,8 +189,7 @@ class Receiver:
                 if trouble is not None:
                     self._resume(self.quiet, trouble)
                 else:
-                    kept = round((_SENSED + _SLACK) * self.sample_rate)
-                    self._line.forget(min(self.quiet.oldest_needed, self._at - kept))
+                    self._line.forget(min(self.quiet.oldest_needed, self._at - self._kept))
                 continue
             stop = min(self._end, (self._at // self._stride + 1) * self._stride)
             u = self.down_converter.process(self._line.between(self._at, stop))

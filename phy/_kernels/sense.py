@@ -17,7 +17,30 @@ def tile_powers(y, powers):
 
 
 @njit(cache=True, nogil=True)
-def cover_tiles(packets, first, size, before, after, fades, left, limit, covered):
+def judge_tiles(powers, first, size, before, after, own, fades, left, across, seen, most, free):
+    """Tell noise from something that is neither noise nor a packet.
+
+    powers: (T,) float64, of tile number `first` and after; own, across: packets of this carrier and of the other one, with
+    before .. left, and `seen` as the part of the power of those of the other: see _cover_tiles. most: power of what is noise.
+    free: (T,) int64, written with the tiles that no packet covers. Returns (number of these, the first that is too loud or -1).
+    """
+    limit = np.full(powers.size, most)
+    covered = np.zeros(powers.size, np.bool_)
+    _cover_tiles(across, first, size, before, after, 0, seen, limit, covered)
+    covered[:] = False
+    _cover_tiles(own, first, size, before, after, fades, left, limit, covered)
+    count = 0
+    for t in range(powers.size):
+        if not covered[t]:
+            if powers[t] > limit[t]:
+                return count, first + t
+            free[count] = first + t
+            count += 1
+    return count, -1
+
+
+@njit(cache=True, nogil=True)
+def _cover_tiles(packets, first, size, before, after, fades, left, limit, covered):
     """Which tiles packets lie in, and how loud the tiles may be because of them.
 
     packets: (P, 3) float64 = begin, end (samples), amplitude; first: number of the first tile; size: samples of one; before,
