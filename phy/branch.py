@@ -16,7 +16,7 @@ from .filters import SAMPLES_PER_BIT, BasebandPlan
 from .noise_tiles import Heard, NoiseTiles, Span
 from .packet import Packet, ReceiverOptions
 from .profile import Profile
-from .stream import WideStream
+from .stream import Past, WideStream
 from .tracking import Ending, LoopGains, PacketTracker
 
 _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet
@@ -118,8 +118,8 @@ class Branch:
         self.candidates: list[Candidate] = []
         self._good: list[Span] = []  # where good packets began and ended, of late, narrow samples
         self._ended: list[Heard] = []  # of the last packets, good or bad, with their amplitudes
-        self._base = narrow - _BEFORE
-        self._filtered = np.zeros(_BEFORE, np.complex64)
+        self._filtered = Past(np.complex64, narrow - _BEFORE)
+        self._filtered.room(_BEFORE)[:] = 0
         self.finished: deque[tuple[float, int]] = deque(maxlen=_FINISHED)
         self._counted, self._looks = narrow, self._most_looks
         self.epoch = self.skipped = 0
@@ -130,6 +130,7 @@ class Branch:
         other._rank = rank
         other.mixer, other.bit_filter = copy.copy(self.mixer), copy.copy(self.bit_filter)
         other.detector, other.noise = copy.copy(self.detector), self.noise.fork()
+        other._filtered = self._filtered.copy()
         other.trackers, other.candidates = [], list(self.candidates)
         other._good, other._ended, other.finished = list(self._good), list(self._ended), self.finished.copy()
         return other
@@ -137,12 +138,12 @@ class Branch:
     @property
     def frontier(self) -> int:
         """Narrow samples processed: every packet decided before this one has been given out."""
-        return self._base + self._filtered.size
+        return self._filtered.end
 
     @property
     def oldest_needed(self) -> int:
         """Absolute index of the oldest wide sample that a later call may still look at."""
-        return int(self._base * self._ratio) - 64
+        return int(self._filtered.first * self._ratio) - 64
 
     @property
     def packets(self) -> list[Heard]:
@@ -153,9 +154,10 @@ class Branch:
     def push(self, blanked: NDArray[np.complex64]) -> None:
         """(N,) new wide samples behind the blanker: where packets begin in them."""
         y = self.bit_filter.process(self.mixer.process(blanked))
-        self._filtered = np.concatenate((self._filtered, y))
-        self.noise.push(self._filtered, self._base)
-        for candidate in self.detector.push(self._filtered, self._base):
+        self._filtered.append(y)
+        filtered, base = self._filtered.samples, self._filtered.first
+        self.noise.push(filtered, base)
+        for candidate in self.detector.push(filtered, base):
             cycles, lost_below = self._decoder.cycles_per_bit, self._options.lost_below
             self.begin(PacketTracker(self._profile, cycles, candidate, self.gains, lost_below))
 
@@ -242,9 +244,8 @@ class Branch:
         """Drop the samples that nobody will look at again."""
         starts = [int(t.candidate.position) for t in self.trackers]
         keep = min([self.detector.oldest_needed, *starts]) - _MARGIN
-        if keep - self._base > _KEPT:
-            self._filtered = self._filtered[keep - self._base :].copy()
-            self._base = keep
+        if keep - self._filtered.first > _KEPT:
+            self._filtered.forget(keep)
 
     def _has_ended(self, tracker: PacketTracker, end: int) -> bool:
         """Go on with a packet up to sample `end`; an end word counts only behind a good CRC, or when the signal goes after it."""
@@ -257,4 +258,4 @@ class Branch:
 
     def _go_on(self, tracker: PacketTracker, end: int) -> Ending:
         """Follow a packet as far as the narrow samples before `end` reach."""
-        return tracker.push(self._filtered, self._base, end)
+        return tracker.push(self._filtered.samples, self._filtered.first, end)

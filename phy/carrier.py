@@ -15,7 +15,7 @@ from .downconvert import BankFilter, Mixer
 from .filters import SAMPLES_PER_BIT, BasebandPlan, FrontEndPlan, plan_baseband
 from .packet import ReceiverOptions
 from .profile import Carrier, Profile
-from .sensing import listen
+from .sensing import SensePath
 from .stream import WideStream
 
 _SENSE_MEMORY: Final = 0.5  # s: the carrier sense knows its noise floor within a few hundredths
@@ -62,7 +62,7 @@ class CarrierReceiver:
         self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)
         self.sense = CarrierSense(profile, rise_db=options.sense_rise_db)
-        self._own_sense = self.sense_mixer, self.sense_filter, self.sense
+        self._sense_path = SensePath(self.sense_mixer, self.sense_filter, self.sense)
         self._sense_memory = round(_SENSE_MEMORY * front.wide_rate)
         self.reset()
 
@@ -85,11 +85,9 @@ class CarrierReceiver:
         if self._unsensed:
             u = self._unsensed[0] if len(self._unsensed) == 1 else np.concatenate(self._unsensed)
             self._unsensed, self._unsensed_size = [], 0
-            mixer, narrow, sense = self.sense_mixer, self.sense_filter, self.sense
-            if (mixer, narrow, sense) == self._own_sense:
-                listen(u, mixer, narrow, sense)
-            else:
-                sense.push(narrow.process(mixer.process(u)))
+            if (self.sense_mixer, self.sense_filter, self.sense) == self._sense_path.stages:
+                return self._sense_path.push(u)
+            self.sense.push(self.sense_filter.process(self.sense_mixer.process(u)))
         return self.sense.busy
 
     @property

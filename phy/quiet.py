@@ -52,7 +52,7 @@ class QuietBranch(Branch):
         self.trackers, self.epoch = plain.trackers, epoch
         self._direct, self._floor = direct, floor
         settings = tracking_settings(self._profile, self._decoder.cycles_per_bit, self.gains, self._options.lost_below)
-        self._search = LineSearch(self._profile, self.detector, settings, direct, self._filtered, self._base)
+        self._search = LineSearch(self._profile, self.detector, settings, direct, self._filtered.samples, self._filtered.first)
         self._line = Past(np.float32)
         self._reached = plain.frontier
         self._bad: list[Ended] = []  # that began in a packet which goes on

@@ -8,14 +8,21 @@ from .detect import CarrierSense
 from .downconvert import BankFilter, Mixer
 
 
-def listen(u: NDArray[np.complex64], mixer: Mixer, narrow: BankFilter, sense: CarrierSense) -> bool:
-    """The same as `sense.push(narrow.process(mixer.process(u)))`, to the last bit; the stages are left in the same state.
+class SensePath:
+    """Does the same as `sense.push(narrow.process(mixer.process(u)))`, to the last bit, and leaves the stages in the same state.
 
     Args:
-        u: (N,) complex64, N > 0, the next wide samples. mixer: that has not been reset to a negative sample.
-    Returns:
-        whether a carrier is present after the last of them.
+        mixer: that is never reset to a negative sample. narrow: the filter. sense: what listens behind it.
+    Attributes:
+        stages: all three, as given.
     """
-    busy = sense_wide(u, mixer.skip(u.size), *mixer.oscillator, *narrow.settings, *sense.settings)
-    sense.busy = bool(busy)
-    return sense.busy
+
+    def __init__(self, mixer: Mixer, narrow: BankFilter, sense: CarrierSense) -> None:
+        self.stages = mixer, narrow, sense
+        self._mixer, self._sense = mixer, sense
+        self._settings = *mixer.oscillator, *narrow.settings, *sense.settings
+
+    def push(self, u: NDArray[np.complex64]) -> bool:
+        """(N,) complex64, N > 0, the next wide samples -> whether a carrier is present after the last of them."""
+        busy = self._sense.busy = bool(sense_wide(u, self._mixer.skip(u.size), *self._settings))
+        return busy

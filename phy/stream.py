@@ -14,12 +14,14 @@ class Past:
 
     Args:
         kind: type of the samples, float32 or complex64. first: index of the first one to come.
+    Attributes:
+        first, end: index of the oldest sample that is kept, and of the next one to come.
     """
 
     def __init__(self, kind: type[np.generic], first: int = 0) -> None:
         self._kind = kind
-        self._first = self._end = first
-        self._samples: NDArray[Any] = np.empty(0, kind)  # with room at its end; sample _first is at _offset
+        self.first = self.end = first
+        self._samples: NDArray[Any] = np.empty(0, kind)  # with room at its end; sample `first` is at _offset
         self._offset = 0
 
     def append(self, x: NDArray[Any]) -> None:
@@ -28,7 +30,7 @@ class Past:
 
     def room(self, count: int) -> NDArray[Any]:
         """(count,) the place of the next samples, to be written at once."""
-        kept = self._end - self._first
+        kept = self.end - self.first
         at = self._offset + kept
         if at + count > self._samples.size:
             old = self._samples[self._offset : at]
@@ -36,26 +38,37 @@ class Past:
                 self._samples = np.empty(3 * (kept + count), self._kind)
             self._samples[:kept] = old
             self._offset, at = 0, kept
-        self._end += count
+        self.end += count
         return self._samples[at : at + count]
 
     def fork(self) -> "Past":
         """Another past that begins here."""
-        return Past(self._kind, self._end)
+        return Past(self._kind, self.end)
+
+    def copy(self) -> "Past":
+        """Another past with the same samples."""
+        other = Past(self._kind, self.first)
+        other.append(self.samples)
+        return other
+
+    @property
+    def samples(self) -> NDArray[Any]:
+        """All that are kept, to be used before the next ones come."""
+        return self._samples[self._offset : self._offset + self.end - self.first]
 
     def forget(self, before: int) -> None:
         """Samples before index `before` will not be asked for again."""
-        count = min(max(before, self._first), self._end) - self._first
-        self._first += count
+        count = min(max(before, self.first), self.end) - self.first
+        self.first += count
         self._offset += count
 
     def between(self, first: int, stop: int) -> NDArray[Any]:
         """Samples first .. stop - 1, to be used before the next ones come; 0 where there are none (yet, or any more)."""
-        at = self._offset - self._first
-        if self._first <= first <= stop <= self._end:
+        at = self._offset - self.first
+        if self.first <= first <= stop <= self.end:
             return self._samples[first + at : stop + at]
         x = np.zeros(max(stop - first, 0), self._kind)
-        low, high = max(first, self._first), min(stop, self._end)
+        low, high = max(first, self.first), min(stop, self.end)
         if low < high:
             x[low - first : high - first] = self._samples[low + at : high + at]
         return x
