@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -59,15 +60,14 @@ class _Wire:
         if settings.low_pass_hz is not None:
             from scipy import signal  # slow to load
 
-            self._filter = signal.butter(2, settings.low_pass_hz, fs=sample_rate, output="sos")
-            self._state = np.zeros((self._filter.shape[0], 2))
+            sections = signal.butter(2, settings.low_pass_hz, fs=sample_rate, output="sos")
+            self._filter = partial(signal.sosfilt, sections)
+            self._state = np.zeros((sections.shape[0], 2))
 
     def carry(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
         x = y * self._gain
         if self._filter is not None:
-            from scipy import signal
-
-            filtered, self._state = signal.sosfilt(self._filter, x, zi=self._state)
+            filtered, self._state = self._filter(x, zi=self._state)
             x = filtered.astype(np.float32)
         if self._clock is not None:
             x = self._clock.process(x)

@@ -40,11 +40,11 @@ class RoundTrip:
 
 def sweep(sample_rate: float, low_hz: float, high_hz: float, seconds: float) -> NDArray[np.float32]:
     """A linear sweep with soft ends (Tukey, a tenth each), amplitude 1."""
+    from scipy import signal  # slow to load
+
     t = np.arange(round(seconds * sample_rate)) / sample_rate
     x = np.sin(2 * math.pi * (low_hz * t + 0.5 * (high_hz - low_hz) / seconds * t * t))
-    soft = 0.1 * (x.size - 1)
-    from_an_end = np.minimum(np.arange(x.size), np.arange(x.size)[::-1])
-    return np.asarray(x * (0.5 - 0.5 * np.cos(np.pi * np.minimum(from_an_end / soft, 1.0))), np.float32)
+    return np.asarray(x * signal.windows.tukey(x.size, 0.2), np.float32)
 
 
 def probe_of(profile: Profile, sample_rate: float) -> NDArray[np.float32]:
