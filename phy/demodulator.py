@@ -119,12 +119,8 @@ class PacketDecoder:
         if soft.shape[0] == 0:
             return b"", 0
         code = self.profile.code
-        if self.options.word_decoder == "ml":
-            coded, changed = code.decode_ml_counted(soft)
-        else:
-            coded = WORD_DECODERS[self.options.word_decoder](code, soft)
-            changed = code.changed(soft, coded)
-        return order_octets(coded, self.profile), changed
+        coded = WORD_DECODERS[self.options.word_decoder](code, soft)
+        return order_octets(coded, self.profile), code.changed(soft, coded)
 
     def decode(self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool = True) -> Packet:
         """The packet that `tracker` followed to its end.

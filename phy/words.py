@@ -113,14 +113,6 @@ class WordCode:
         """(N, n) soft bits, + means 0 -> N octets by maximum likelihood: the word of the largest correlation."""
         return bytes(self.best(soft)[0])
 
-    def decode_ml_counted(self, soft: NDArray[np.float32]) -> tuple[bytes, int]:
-        """`decode_ml` of (N, n) soft bits, and what `changed` says of it."""
-        octets = np.empty(soft.shape[0], np.uint8)
-        changed = best_words(
-            np.ascontiguousarray(soft, np.float32), self.signs, self.inverse, octets, np.empty(soft.shape[0], np.float32)
-        )
-        return octets.tobytes(), int(changed)
-
     def best(self, soft: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """(N, n) soft bits, + means 0 -> (N,) octets of the likeliest words and (N,) their correlations."""
         octets = np.empty(soft.shape[0], np.uint8)

@@ -11,10 +11,8 @@ def best_words(soft, signs, inverse, octets, metrics):
     soft: (N, n) float32, + means 0; signs: (256, n) float32, +1 for a 0; inverse: (2^n,) int16, the octet of each word, first bit
     most significant, -1 where it is none; written: octets (N,) uint8 and their correlations metrics (N,) float32. The first of
     equal ones wins. Where the signs alone are a code word, no other can correlate better, and none is tried.
-    Returns how many bits of the words differ from the soft bits' signs.
     """
     length = soft.shape[1]
-    changed = 0
     for w in range(soft.shape[0]):
         pattern = 0
         total = np.float32(0.0)
@@ -40,9 +38,6 @@ def best_words(soft, signs, inverse, octets, metrics):
                 which = c
         octets[w] = which
         metrics[w] = best
-        for i in range(length):
-            changed += (soft[w, i] < 0.0) != (signs[which, i] < 0.0)
-    return changed
 
 
 @njit(cache=True, nogil=True)
