@@ -22,7 +22,7 @@ from .tracking import Ending, LoopGains, PacketTracker
 _MARGIN: Final = 8 * SAMPLES_PER_BIT  # narrow samples kept before a packet
 _BEFORE: Final = 30 * SAMPLES_PER_BIT  # silence before the first sample: a packet may have begun before the stream
 _COHERENT: Final = 0.2  # mean coherence of the last words, of which noise has less than 0.1
-_KEPT: Final = 4096  # narrow samples: less is not worth a copy
+_KEPT: Final = 4096  # narrow samples that are kept beyond those that are needed, at most
 _GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
 _GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more

@@ -84,7 +84,6 @@ class DirectFilter:
         self._slope_im = np.ascontiguousarray(plan.slope.imag, np.float32)
         self._table = np.exp(-2j * np.pi * np.arange(_TABLE) / _TABLE).astype(np.complex64)
         self._step = phase_step(plan.carrier_hz, plan.sample_rate)
-        self._asked = 0, 0  # what `reached` was asked last, and its answer
         # As track_on_line takes it.
         self.filters = (
             plan.hop, plan.half, self._re, self._im, plan.around, self._slope_re, self._slope_im, self._table, self._step
@@ -96,13 +95,10 @@ class DirectFilter:
 
     def reached(self, end: int) -> int:
         """How many outputs can be computed from line samples before `end`, those before the first one counted."""
-        if end == self._asked[0]:
-            return self._asked[1]
-        after = self._re.size - self.plan.half
-        count = max(0, math.floor((end - after) / self.plan.hop) + 2)
-        while count > 0 and math.floor((count - 1) * self.plan.hop + 0.5) + after > end:
+        length = self._re.size
+        count = max(0, math.floor((end - length + self.plan.half) / self.plan.hop) + 2)
+        while count > 0 and self.first_needed(count - 1) + length > end:
             count -= 1
-        self._asked = end, count
         return count
 
     def process(self, line: Past, end: int) -> NDArray[np.complex64]:

@@ -111,13 +111,9 @@ class Mixer:
 
     def at(self, u: NDArray[np.complex64], first: int) -> NDArray[np.complex64]:
         """(N,) complex64, u[0] being sample `first` -> (N,) complex64; 0 before sample 0. Leaves the stream alone."""
-        z = np.empty(u.size, np.complex64)
-        if first >= 0:
-            move_to_baseband(u, first, self._table, self._step, z)
-            return z
-        before = min(-first, u.size)
-        z[:before] = 0
-        move_to_baseband(u[before:], 0, self._table, self._step, z[before:])
+        z = np.zeros(u.size, np.complex64)
+        before = min(max(-first, 0), u.size)
+        move_to_baseband(u[before:], max(first, 0), self._table, self._step, z[before:])
         return z
 
 

@@ -26,14 +26,12 @@ _ACROSS: Final = 1e-3  # of its power may be seen on the other carrier
 
 Span = tuple[float, float]
 Heard = tuple[Span, float]
-_NO_PACKETS: Final = np.zeros((0, 3))
 Quiet = tuple[NDArray[np.int64], NDArray[np.float64]]  # tiles and their powers
 
 
 def _as_rows(packets: Iterable[Heard]) -> NDArray[np.float64]:
     """(P, 3): begin, end, amplitude."""
-    rows = [(begin, end, amplitude) for (begin, end), amplitude in packets]
-    return np.array(rows) if rows else _NO_PACKETS
+    return np.array([(begin, end, amplitude) for (begin, end), amplitude in packets]).reshape(-1, 3)
 
 
 class NoiseTiles:
@@ -113,9 +111,7 @@ class NoiseTiles:
         )
         if loud >= 0:
             return int(loud)
-        if number == count:
-            self._quiet.append((free, powers))
-        elif number:
+        if number:
             self._quiet.append((free[:number], powers[free[:number] - first]))
         while self._quiet and self._quiet[0][0][-1] <= self._next - self._recent:
             self._quiet.popleft()

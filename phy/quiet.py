@@ -142,9 +142,8 @@ class QuietBranch(Branch):
     @property
     def first_unsettled(self) -> float:
         """Narrow sample before which nothing can cause trouble any more."""
-        first = min(self.noise.unjudged, self._search.searched - self.found_after - _SLACK)
-        unsettled = self._unsettled
-        return min(first, *(t.candidate.position for t in unsettled)) if unsettled else first
+        starts = [t.candidate.position for t in self._unsettled]
+        return min([*starts, self.noise.unjudged, self._search.searched - self.found_after - _SLACK])
 
 
 class QuietLine:
@@ -171,13 +170,13 @@ class QuietLine:
         for i, branch in enumerate(self.branches):
             across = [p for j, heard in enumerate(packets) if j != i for p in heard]
             troubles[i].extend(branch.listen_to_noise(packets[i], across))
-        serious = [
+        serious = (
             t
             for branch, found in zip(self.branches, troubles, strict=True)
             for t in found
             if t.candidate is None or not is_ghost(t.candidate.position, t.candidate.amplitude, branch.elsewhere())
-        ]
-        trouble = min(serious, key=lambda t: (t.known, t.begin)) if serious else None
+        )
+        trouble = min(serious, key=lambda t: (t.known, t.begin), default=None)
         for chain, (good, _) in zip(self._chains, results, strict=True):
             chain.hold([c for c in good if trouble is None or c.decided <= trouble.known])
         return trouble

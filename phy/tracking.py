@@ -97,6 +97,11 @@ def room(profile: Profile, words: int, *packets: int) -> list[NDArray[Any]]:
     return [*(np.empty((*packets, bits), kind) for kind in kinds), np.empty((*packets, words, profile.code.length), np.float32)]
 
 
+def _most_words(profile: Profile) -> int:
+    """After which the longest packet has ended."""
+    return profile.max_octets + max(1, profile.end_words) + 1
+
+
 class PacketTracker:
     """Demodulates one packet of the filtered baseband, word by word, until its end.
 
@@ -119,14 +124,13 @@ class PacketTracker:
         gains: LoopGains,
         lost_below: float = 0.3,
     ) -> None:
-        most = profile.max_octets + max(1, profile.end_words) + 1
         # Bits done, position of the next bit's centre, phase, frequency (rad/bit), amplitude, mean power of a bit, words lost in
         # a row, sign of the last bit, words done, mean coherence, power before the packet. The coherence is that of a packet at
         # 0 dB at first; noise brings it to nothing within some ten words.
         begin = candidate.position, candidate.phase, candidate.freq, candidate.amplitude
         state = np.array((0.0, *begin, 0.0, 0.0, 0.0, 0.0, 0.5, candidate.noise_power))
         settings = tracking_settings(profile, cycles_per_bit, gains, lost_below)
-        self._set(profile, candidate, settings, state, room(profile, min(ROOM, most)), Ending.OPEN)
+        self._set(profile, candidate, settings, state, room(profile, min(ROOM, _most_words(profile))), Ending.OPEN)
 
     @classmethod
     def followed(
@@ -146,7 +150,7 @@ class PacketTracker:
     ) -> None:  # fmt: skip
         self.profile, self.candidate, self.ending = profile, candidate, ending
         self._settings, self._state = settings, state
-        self._most = profile.max_octets + max(1, profile.end_words) + 1
+        self._most = _most_words(profile)
         self._raw, self._turned, self._phases, self._positions, self._soft = bits
         self.ends_tried = 0
         self.complete: tuple[bytes, int] | None = None
