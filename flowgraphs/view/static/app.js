@@ -142,6 +142,7 @@ function begin(about) {
 }
 function takeState(state) {
   const jumped = model.state && Math.abs(state.position_s - model.state.position_s) > 2;
+  if (state.playing && model.state?.playing === false) thaw(); // whoever pressed Play, here or on another page
   model.state = state;
   if (jumped) listDirty = true;
   $("play").textContent = state.playing ? "Pause" : "Play";
@@ -197,7 +198,15 @@ function banner(text) {
 
 // ---- playing
 const now = () => model.line?.end ?? model.state?.position_s ?? 0;
-function togglePlay() { frozen = false; say({ do: model.state?.playing === false ? "play" : "pause" }); }
+function togglePlay() {
+  thaw();
+  say({ do: model.state?.playing === false ? "play" : "pause" });
+}
+// What the banner says of a freeze holds no longer once the line goes on.
+function thaw() {
+  if (frozen) banner("");
+  frozen = false;
+}
 function seek(to) {
   if (!model.about || model.about.live) return;
   seekTo = Math.max(0, Math.min(model.about.length_s, to));
@@ -371,7 +380,7 @@ $("slider").addEventListener("change", () => { sliding = false; });
 $("speed").addEventListener("change", () => { say({ do: "speed", to: +$("speed").value }); $("speed").blur(); });
 $("previous").addEventListener("click", () => step(-1));
 $("next").addEventListener("click", () => step(1));
-$("freeze").addEventListener("change", () => { freezeFrom = $("freeze").checked ? now() : Infinity; frozen = false; if (!$("freeze").checked) banner(""); });
+$("freeze").addEventListener("change", () => { freezeFrom = $("freeze").checked ? now() : Infinity; thaw(); });
 $("filter").addEventListener("input", () => { listDirty = true; });
 $("only-bad").addEventListener("change", () => { listDirty = true; });
 $("follow").addEventListener("click", follow);
