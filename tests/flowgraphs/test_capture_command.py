@@ -80,11 +80,11 @@ def test_running_line_is_heard_and_ctrl_c_leaves_a_complete_file(tmp_path):
     endpoint = f"ipc://{tmp_path}/line"
     (tmp_path / "one.yaml").write_text(GRAPH)
     arguments = command("run", str(tmp_path / "one.yaml"), "--endpoint", endpoint, "--json")
-    graph = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
     listener = subprocess.Popen(command("capture", "--endpoint", endpoint), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert listener.stdout is not None
+    seen = listener.stdout.read1(4096)  # the head of the file: it waits for the line from now on
+    graph = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
     try:
-        assert listener.stdout is not None
-        seen = b""
         while len(seen) < 1000:
             octets = listener.stdout.read1(4096)
             assert octets, listener.stderr.read()

@@ -149,30 +149,38 @@ def test_plots_are_written(packet, tmp_path, inside):
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["packet-line.png", "packet-packet.png"]
 
 
-def test_ctrl_c_ends_a_waiting_process_within_a_second_with_130(tmp_path):
-    process = subprocess.Popen(
-        [*COMMAND, "frontend", "line", "demo", "--endpoint", f"ipc://{tmp_path}/l"], stderr=subprocess.PIPE, text=True
-    )
-    assert "waits for" in process.stderr.readline()
-    started = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(5) == 130
-    assert time.monotonic() - started < 1.0
+def test_ctrl_c_ends_a_waiting_process_within_a_second_with_130(tmp_path, quickest):
+    def interrupted():
+        process = subprocess.Popen(
+            [*COMMAND, "frontend", "line", "demo", "--endpoint", f"ipc://{tmp_path}/l"], stderr=subprocess.PIPE, text=True
+        )
+        assert "waits for" in process.stderr.readline()
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        return time.monotonic() - started
+
+    assert quickest(interrupted, 1.0) < 1.0
 
 
-def test_ctrl_c_ends_decode_with_130_and_whole_lines(tmp_path):
+def test_ctrl_c_ends_decode_with_130_and_whole_lines(tmp_path, quickest):
     with (tmp_path / "long.raw").open("wb") as file:
         file.truncate(4_000_000_000)  # a hole: more than an hour of silence, so that the signal comes in the middle
-    process = subprocess.Popen(
-        [*COMMAND, "decode", "--json", "--rate", "400000", "--dtype", "int16", str(tmp_path / "long.raw")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    output, errors = process.communicate(timeout=20)
-    assert process.returncode == 130 and time.monotonic() - started < 1.0
-    assert "Traceback" not in errors and output == ""
+
+    def interrupted():
+        process = subprocess.Popen(
+            [*COMMAND, "decode", "--json", "--rate", "400000", "--dtype", "int16", str(tmp_path / "long.raw")],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        output, errors = process.communicate(timeout=20)
+        took = time.monotonic() - started
+        assert process.returncode == 130 and "Traceback" not in errors and output == ""
+        return took
+
+    assert quickest(interrupted, 1.0) < 1.0
 
 
 INTERRUPTING = """\
