@@ -141,6 +141,11 @@ class Branch:
         return self._filtered.end
 
     @property
+    def ahead(self) -> float:
+        """Narrow samples that are missing to the end of a word, of whatever packet comes to one first."""
+        return min((tracker.next_end for tracker in self.trackers), default=_OPEN) - self.frontier
+
+    @property
     def oldest_needed(self) -> int:
         """Absolute index of the oldest wide sample that a later call may still look at."""
         return int(self._filtered.first * self._ratio) - 64

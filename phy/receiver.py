@@ -24,7 +24,8 @@ from .stream import Past, WideStream
 from .tones import ToneCanceller
 
 _BLOCK: Final = 1 << 19  # samples worked on at once
-_BATCH: Final = 2  # ms: smaller blocks are gathered before the packet chain, to spare its calls
+_BATCH: Final = 1e-3  # s: smaller blocks are gathered before the packet chain, to spare its calls
+_WAIT: Final = 9e-3  # s that are gathered while no packet is being followed, less when one may be over soon after its header
 _LARGEST_V: Final = np.float32(1e9)  # nothing on a line; beyond it single precision would overflow
 _IDLE: Final = 0.3  # s without a tone after which the branch without tones may end
 _CONSIDER: Final = 0.33  # s: how often the line is considered for quiet
@@ -83,7 +84,9 @@ class Receiver:
         for chain in self.carriers.values():
             others = [other for other in self.carriers.values() if other is not chain]
             chain.plain.elsewhere = lambda others=others: [c for other in others for c in other.candidates]
-        self._batch = math.ceil(_BATCH * 1e-3 * front.wide_rate)
+        self._batch = math.ceil(_BATCH * self.sample_rate)
+        shortest = profile.packet_bits(profile.min_octets) - profile.header_bits.size
+        self._wait = math.ceil(min(_WAIT, shortest / 3 * profile.bit_time) * self.sample_rate)
         self._patience = round(_IDLE * front.wide_rate)
         self._stride = round(_CONSIDER * self.sample_rate)
         self._before = math.ceil(BEFORE_ALL * self.sample_rate / (SAMPLES_PER_BIT * profile.bit_rate))
@@ -138,10 +141,10 @@ class Receiver:
         self._idle = 0
         self.rejected = {"not finite": 0, "ghost": 0}
         self._gathered: list[NDArray[np.complex64]] = []
-        self._gathered_size = 0
         self._waiting: list[Conclusion] = []
         self.quiet: QuietLine | None = None
         self._end = self._at = 0  # line samples that have come, and that have been worked on
+        self._due = 0  # line sample before which nothing can come of calling the packet chain
         self._wide = self._sensed = 0  # wide samples that have been made, and that carrier sense has got
         self._epoch = 0
         self._entered = self._not_before = 0  # line samples: when the line was last found quiet, and from when on it may be again
@@ -179,7 +182,7 @@ class Receiver:
         packets: list[Packet] = []
         while self._at < self._end:
             if self.quiet is not None:
-                if (self._end - self._at) < self._batch * self.down_converter.plan.decimation:
+                if self._end < self._due:
                     break
                 trouble = self.quiet.listen(self._line, self._end)
                 self._at = self._end
@@ -190,6 +193,7 @@ class Receiver:
                     self._resume(self.quiet, trouble)
                 else:
                     self._line.forget(min(self.quiet.oldest_needed, self._at - self._kept))
+                    self._due = self._next_due()
                 continue
             stop = min(self._end, (self._at // self._stride + 1) * self._stride)
             u = self.down_converter.process(self._line.between(self._at, stop))
@@ -200,14 +204,20 @@ class Receiver:
                 self._sensed = self._wide + u.size
             self._wide += u.size
             self._gathered.append(u)
-            self._gathered_size += u.size
             consider = stop % self._stride == 0
-            if self._gathered_size >= self._batch or consider:
+            if stop >= self._due or consider:
                 packets += self._work(np.concatenate(self._gathered))
-                self._gathered, self._gathered_size = [], 0
+                self._gathered = []
+                self._due = self._next_due()
             if consider:
                 self._consider()
         return packets
+
+    def _next_due(self) -> int:
+        """The line sample at which a packet that is being followed comes to the end of a word, or may be before long."""
+        ahead = min(branch.ahead for chain in self.carriers.values() for branch in chain.branches)
+        word = math.ceil(ahead / SAMPLES_PER_BIT * self.profile.bit_time * self.sample_rate)
+        return self._at + max(self._batch, min(word, self._wait))
 
     def _consider(self) -> None:
         """Do without the branch without tones long after the last tone, when both see the same and no packet is open in it; go
@@ -249,7 +259,7 @@ class Receiver:
         quiet.end(trouble)
         self.quiet = None
         self._at, self._wide = first * step, first
-        self._gathered, self._gathered_size = [], 0
+        self._gathered, self._due = [], self._at
         self._blanked = 0
 
     def _catch_up(self) -> None:

@@ -168,6 +168,12 @@ class PacketTracker:
         """Absolute index of the oldest filtered sample that is still needed to go on."""
         return int(self._state[1]) - 4
 
+    @property
+    def next_end(self) -> int:
+        """Absolute index behind the filtered samples that the next word needs; without them nothing new can be said."""
+        count = self.profile.code.length if self.bits else self.profile.header_bits.size
+        return int(self._state[1]) + count * SAMPLES_PER_BIT + 5
+
     def push(self, y: NDArray[np.complex64], base: int, end: int) -> Ending:
         """Go on as far as the samples reach; after END_WORD, calling again goes on as if it were an ordinary word.
 

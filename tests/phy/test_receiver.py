@@ -90,6 +90,46 @@ def test_small_blocks_give_the_same_packets_and_reset_gives_the_first_day_state(
     assert facts(again + rx.flush()) == expected and len(expected) == 2
 
 
+class Counting:
+    """A stage that leaves the samples alone and counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def process(self, u):
+        self.calls += 1
+        return u
+
+    def reset(self):
+        self.calls = 0
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("profile", ["pl20a", "pl20c"])
+def test_a_packet_is_given_out_with_the_block_in_which_its_end_is_known(profile, direct):
+    """Truth: behind a packet comes its end word, then filters of a few bits; after that nothing may be waited for."""
+    p, block = Profile.load(profile), 400
+    rng = np.random.default_rng(7)
+    x, _ = noisy([append_crc(rng.bytes(n)) for n in (6, 20, 11, 40, 8, 15) * 3], 14, seed=4, profile=profile, gap_bits=200)
+    rx = Receiver(p, RATE, ReceiverOptions(direct=direct))
+    late, quiet = [], 0
+    for first in range(0, x.size, block):
+        late += [first + block - packet.end_sample for packet in rx.push(x[first : first + block])]
+        quiet += rx.quiet is not None
+    assert len(late) == 18 and (quiet > 0) == direct
+    assert max(late) <= (p.end_words * p.code.length + 9) * p.bit_time * RATE + block
+
+
+def test_small_blocks_of_an_idle_line_are_gathered():
+    """The chain of packets is called for every word while one is being followed, else less than every eight milliseconds."""
+    rx = Receiver(Profile.load("pl20a"), RATE)
+    rx.blanker = Counting()
+    rng = np.random.default_rng(1)
+    for _ in range(1000):
+        rx.push(rng.normal(0, 0.01, 400).astype(np.float32))
+    assert 100 <= rx.blanker.calls <= 125
+
+
 def test_packet_error_rate_in_white_noise():
     """Truth: 1 - (1 - WER)^20 with the exact word error rate (Wagner integral): 0.1080 at 5 dB, 0.0214 at 6 dB.
 
