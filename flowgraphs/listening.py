@@ -71,7 +71,7 @@ def listen(graph: str | Graph, endpoint: str | None, lifetime: Lifetime, wait_s:
     heard_as = msgspec.structs.replace(loaded, stations=[*loaded.stations, spec], domain=OWN_DOMAIN)
     location = endpoint or loaded.endpoint or DEFAULT_ENDPOINT
     application = Silent()
-    progress = [0.0, time.monotonic()]
+    progress = [-1.0, 0.0]  # blocks, and when that number was new: from the first question on, when kernels are loaded
     done = False
 
     def emit(event: Event) -> None:

@@ -282,7 +282,8 @@ def read_tables(
         )  # fmt: skip
         graph = msgspec.structs.replace(graph, stations=[*graph.stations, spec])
     # (blocks worked off, when that number was new): a line that stops talking is waited for as long as one not there yet.
-    progress = [0.0, time.monotonic()]
+    # It counts from the first question on: kernels are loaded before that, which takes a slow machine seconds.
+    progress = [-1.0, 0.0]
     binding: list[ReaderBinding] = []
 
     def make(of: Graph, station: AnyStation, node: mac.Node) -> ReaderBinding:
@@ -290,8 +291,9 @@ def read_tables(
         return binding[0]
 
     def finished() -> bool:
-        if binding and binding[0].blocks != progress[0]:
-            progress[:] = binding[0].blocks, time.monotonic()
+        blocks = binding[0].blocks if binding else 0
+        if blocks != progress[0]:
+            progress[:] = blocks, time.monotonic()
         if time.monotonic() - progress[1] > wait_s:
             raise StationError(f"no line {'any more ' if binding else ''}at {endpoint}: waited {wait_s:g} s")
         return bool(binding) and binding[0].done

@@ -2,6 +2,15 @@
 
 import subprocess
 import sys
+import time
+
+import pytest
+
+from flowgraphs import processes
+from flowgraphs.cli import run
+from flowgraphs.errors import StationError
+from flowgraphs.lifetime import Lifetime
+from flowgraphs.listening import listen
 
 AFTER_LOADING = """\
 import numpy as np
@@ -34,3 +43,30 @@ def test_a_receiver_has_all_its_kernels_before_the_first_sample():
     """Packets good and bad, on both carriers, on a quiet line and a noisy one, in blocks of a station."""
     done = subprocess.run([sys.executable, "-c", AFTER_LOADING], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "{}\n"), done.stdout + done.stderr
+
+
+@pytest.fixture
+def slow_to_load(monkeypatch):
+    """When a machine that is slow to load its kernels had done that."""
+    loaded = []
+
+    def load():
+        time.sleep(0.8)
+        loaded.append(time.monotonic())
+
+    monkeypatch.setattr(processes, "load_kernels", load)
+    return loaded
+
+
+def test_a_line_is_waited_for_from_when_the_kernels_are_loaded(tmp_path, capsys, slow_to_load):
+    endpoint = f"ipc://{tmp_path}/nowhere"
+    assert run(["read", "meter-1", "BT01", "--graph", "demo", "--endpoint", endpoint, "--wait", "0.5"]) == 2
+    assert 0.5 < time.monotonic() - slow_to_load[0] < 20
+    assert capsys.readouterr().err == f"osgp-sdr: no line at {endpoint}: waited 0.5 s\n"
+
+
+def test_who_listens_waits_from_then_on_too(tmp_path, slow_to_load):
+    endpoint = f"ipc://{tmp_path}/nowhere"
+    with Lifetime() as lifetime, pytest.raises(StationError, match=r"nowhere: waited 0\.5 s"):
+        listen("demo", endpoint, lifetime, 0.5, lambda packet, good: True)
+    assert 0.5 < time.monotonic() - slow_to_load[0] < 20
