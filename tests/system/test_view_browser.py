@@ -236,5 +236,6 @@ def test_it_freezes_at_the_packets_that_fail_their_crc(browser):
             assert page.locator("#packet .facts .bad").count() == 1
         page.locator("#play").click()
         until(page, "!document.querySelector('#banner').textContent.includes('Frozen')")
+        assert page.locator("#follow").is_hidden(), "the newest packet is shown again"
         assert complaints == []
         context.close()

@@ -10,7 +10,7 @@ const KEPT = 20000; // packets remembered
 const model = new Model();
 const stats = (window.stats = { rx: 0, drawn: 0, fps: 0, latency: 0, packets: 0, connected: false });
 let socket = null, wait = 500, pending = null, newestPacket = null;
-let frozen = false, jumpBefore = null; // jumpBefore: of the pictures that a seek will end
+let frozen = null, jumpBefore = null; // frozen: at which packet; jumpBefore: of the pictures that a seek will end
 let pinned = null, freezeFrom = Infinity, sliding = false, listDirty = false, seekTimer = 0, seekTo = null;
 let colours = {};
 let shownInList = new Set();
@@ -202,10 +202,12 @@ function togglePlay() {
   thaw();
   say({ do: model.state?.playing === false ? "play" : "pause" });
 }
-// What the banner says of a freeze holds no longer once the line goes on.
+// Once the line goes on, what a freeze has put on the page holds no longer.
 function thaw() {
-  if (frozen) banner("");
-  frozen = false;
+  if (frozen === null) return;
+  banner("");
+  if (pinned === frozen) follow();
+  frozen = null;
 }
 function seek(to) {
   if (!model.about || model.about.live) return;
@@ -224,13 +226,13 @@ function placeSlider(position) {
   $("slider").setAttribute("aria-valuetext", seconds(position));
 }
 function checkFreeze() {
-  if (freezeFrom === Infinity || frozen || jumpBefore !== null || model.state?.playing === false) return;
+  if (freezeFrom === Infinity || frozen !== null || jumpBefore !== null || model.state?.playing === false) return;
   const until = now();
   const failed = model.packets.filter((p) => !p.crc_ok && p.end_s > freezeFrom && p.end_s <= until);
   const bad = failed.sort((a, b) => a.end_s - b.end_s)[0];
   if (!bad) return;
   freezeFrom = bad.end_s;
-  frozen = true;
+  frozen = bad.id;
   say({ do: "pause" });
   if (model.about && !model.about.live) seek(bad.end_s);
   choose(bad.id);
