@@ -86,7 +86,7 @@ class Receiver:
             chain.plain.elsewhere = lambda others=others: [c for other in others for c in other.candidates]
         self._batch = math.ceil(_BATCH * self.sample_rate)
         shortest = profile.packet_bits(profile.min_octets) - profile.header_bits.size
-        self._wait = math.ceil(min(_WAIT, shortest / 3 * profile.bit_time) * self.sample_rate)
+        self._wait = max(self._batch, math.ceil(min(_WAIT, shortest / 3 * profile.bit_time) * self.sample_rate))
         self._patience = round(_IDLE * front.wide_rate)
         self._stride = round(_CONSIDER * self.sample_rate)
         self._before = math.ceil(BEFORE_ALL * self.sample_rate / (SAMPLES_PER_BIT * profile.bit_rate))
@@ -277,7 +277,8 @@ class Receiver:
 
     def flush(self) -> list[Packet]:
         """End of the stream: packets that were still open, as if silence followed."""
-        silence = np.zeros(math.ceil(60 * self.sample_rate * self.profile.bit_time), np.float32)
+        # Of which as much may be left waiting as is gathered at most.
+        silence = np.zeros(math.ceil(60 * self.sample_rate * self.profile.bit_time) + self._wait, np.float32)
         return self.push(silence)
 
     def _work(self, u: NDArray[np.complex64]) -> list[Packet]:

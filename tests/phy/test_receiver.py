@@ -352,3 +352,21 @@ def test_a_profile_without_an_end_word(tmp_path):
     lpdus = [append_crc(bytes(10) + rng.bytes(8)) for _ in range(6)]
     x, _ = noisy(lpdus, 15.0, profile=path)
     assert [p.lpdu for p in received(x, path) if p.crc_ok] == lpdus
+
+
+@pytest.mark.parametrize("bits_before", [1, 12, 30])
+def test_the_end_of_the_stream_ends_a_packet_wherever_that_is(bits_before, tmp_path):
+    """A line is looked at as a whole every 0.33 s: here that comes some bits behind a packet that only silence ends."""
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'extends = "pl20c"\nname = "mine"\n[packet]\n'
+        'end_words = {value = 0, grade = "D"}\nmin_octets = {value = 60, grade = "D"}\n'
+    )
+    profile, lpdu = Profile.load(path), append_crc(np.random.default_rng(3).bytes(70))
+    tx = Transmitter(profile, RATE, level_v=1.0)
+    wave = tx.modulate(lpdu)[: -tx.lead_samples]
+    x = np.zeros(round(0.33 * RATE) - round(bits_before * profile.bit_time * RATE), np.float32)
+    x[-wave.size :] = wave
+    rx = Receiver(profile, RATE)
+    found = [p for first in range(0, x.size, 400) for p in rx.push(x[first : first + 400])]
+    assert found == [] and [p.lpdu for p in rx.flush() if p.crc_ok] == [lpdu]
