@@ -73,6 +73,15 @@ def until(page, expression):
     return value
 
 
+def paused(page):
+    """Steps back until the page stands still: the button may start again what has ended by itself just before the click."""
+    deadline = time.monotonic() + WAIT_S
+    while page.locator("#play").inner_text() != "Play":
+        assert time.monotonic() < deadline, "the page does not pause"
+        page.locator("#previous").click()
+        page.wait_for_timeout(100)
+
+
 def decoded(recording):
     """Truth: what `osgp-sdr decode` prints of the same recording."""
     result = CliRunner().invoke(cli, ["decode", "--json", "--all", recording])
@@ -135,15 +144,16 @@ def test_the_page_is_driven_end_to_end(browser, address, size):
         assert {key: value for key, value in json.load(answer).items() if key in truth[4]} == truth[4]
 
     # pause, the slider, play
-    if page.locator("#play").inner_text() == "Pause":
-        page.locator("#play").click()
-    until(page, "document.querySelector('#play').textContent === 'Play'")
+    paused(page)
     page.locator("#slider").fill("0.4")
-    until(page, "document.querySelector('#position').value.startsWith('0.4000')")
-    page.wait_for_timeout(300)
-    before = page.evaluate("window.stats.rx")
-    page.wait_for_timeout(400)
-    assert page.evaluate("window.stats.rx") == before, "a paused page gets no pictures"
+    for _ in range(20):  # the last pictures may be late when the machine is busy
+        before = page.evaluate("window.stats.rx")
+        page.wait_for_timeout(400)
+        if page.evaluate("window.stats.rx") == before:
+            break
+    else:
+        pytest.fail("a paused page gets no pictures")
+    assert page.evaluate("document.querySelector('#position').value") == "0.4000 s", "and stands where the slider was put"
     page.locator("#play").click()
     until(page, f"window.stats.rx > {before} + 3")
 
@@ -169,6 +179,8 @@ def test_it_draws_ten_pictures_a_second_and_costs_little(browser, address):
     page.locator("#speed").select_option("0.1")  # the recording lasts ten seconds so
     for _ in range(6):  # other tests take the processors away from the browser at times
         page.locator("#slider").fill("0.1")
+        if page.locator("#play").inner_text() == "Play":  # it has ended
+            page.locator("#play").click()
         page.wait_for_timeout(3500)
         stats = page.evaluate("window.stats")
         if stats["fps"] > 3 and stats["latency"] < 0.5:  # 10 on an idle machine
@@ -210,13 +222,6 @@ def test_the_keyboard_is_enough(browser, address):
     assert unnamed == 0, "every control has a name"
     assert complaints == []
     context.close()
-
-
-def paused(page):
-    """Stands still for certain: a recording that ended just before the click stands again at its next end."""
-    if page.locator("#play").inner_text() == "Pause":
-        page.locator("#play").click()
-    until(page, "document.querySelector('#play').textContent === 'Play'")
 
 
 def test_it_freezes_at_the_packets_that_fail_their_crc(browser):
