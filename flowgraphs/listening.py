@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,7 +14,7 @@ from .errors import StationError
 from .events import Event, PacketReceived
 from .graph import DEFAULT_ENDPOINT, AnyStation, ConcentratorStation, Graph, ReaderStation, load_graph
 from .lifetime import Lifetime
-from .processes import run_station
+from .processes import Standstill, run_station
 from .recording import Recording
 
 LISTENER: Final = "listener"
@@ -71,7 +70,7 @@ def listen(graph: str | Graph, endpoint: str | None, lifetime: Lifetime, wait_s:
     heard_as = msgspec.structs.replace(loaded, stations=[*loaded.stations, spec], domain=OWN_DOMAIN)
     location = endpoint or loaded.endpoint or DEFAULT_ENDPOINT
     application = Silent()
-    progress = [-1.0, 0.0]  # blocks, and when that number was new: from the first question on, when kernels are loaded
+    standstill = Standstill()
     done = False
 
     def emit(event: Event) -> None:
@@ -86,9 +85,7 @@ def listen(graph: str | Graph, endpoint: str | None, lifetime: Lifetime, wait_s:
         return application
 
     def finished() -> bool:
-        if application.blocks != progress[0]:
-            progress[:] = application.blocks, time.monotonic()
-        if time.monotonic() - progress[1] > (wait_s if not application.blocks else LINE_GONE_S):
+        if standstill.seconds(application.blocks) > (wait_s if not application.blocks else LINE_GONE_S):
             if application.blocks:
                 return True
             raise StationError(f"no line at {location}: waited {wait_s:g} s")

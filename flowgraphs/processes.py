@@ -97,6 +97,23 @@ def run_station(
         port.close()
 
 
+class Standstill:
+    """For how long the line has stood still, told by the blocks that whoever listens to it has worked off.
+
+    It counts from the first question on: kernels are loaded before that, which takes a slow machine seconds.
+    """
+
+    def __init__(self) -> None:
+        self._blocks, self._since = -1, 0.0
+
+    def seconds(self, blocks: int) -> float:
+        """How long ago `blocks` became what it is."""
+        now = time.monotonic()
+        if blocks != self._blocks:
+            self._blocks, self._since = blocks, now
+        return now - self._since
+
+
 def private_endpoint(directory: Path, name: str) -> str:
     """An endpoint that only this user reaches: a Unix socket where there are such, else a loopback port.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ from .errors import FlowgraphError, GraphError, StationError
 from .events import Event, Finished, StationEvent
 from .graph import AnyStation, ConcentratorStation, Graph, MeterStation, ReaderStation, station_random
 from .lifetime import Lifetime
-from .processes import run_station
+from .processes import Standstill, run_station
 from .protection import entropy, meter_keys
 from .repeating import RepeatedRequests
 
@@ -281,9 +280,7 @@ def read_tables(
             receiver=own.receiver if own is not None else {},
         )  # fmt: skip
         graph = msgspec.structs.replace(graph, stations=[*graph.stations, spec])
-    # (blocks worked off, when that number was new): a line that stops talking is waited for as long as one not there yet.
-    # It counts from the first question on: kernels are loaded before that, which takes a slow machine seconds.
-    progress = [-1.0, 0.0]
+    standstill = Standstill()  # a line that stops talking is waited for as long as one not there yet
     binding: list[ReaderBinding] = []
 
     def make(of: Graph, station: AnyStation, node: mac.Node) -> ReaderBinding:
@@ -291,10 +288,7 @@ def read_tables(
         return binding[0]
 
     def finished() -> bool:
-        blocks = binding[0].blocks if binding else 0
-        if blocks != progress[0]:
-            progress[:] = blocks, time.monotonic()
-        if time.monotonic() - progress[1] > wait_s:
+        if standstill.seconds(binding[0].blocks if binding else 0) > wait_s:
             raise StationError(f"no line {'any more ' if binding else ''}at {endpoint}: waited {wait_s:g} s")
         return bool(binding) and binding[0].done
 
