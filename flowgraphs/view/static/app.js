@@ -198,10 +198,7 @@ function banner(text) {
 
 // ---- playing
 const now = () => model.line?.end ?? model.state?.position_s ?? 0;
-function togglePlay() {
-  thaw();
-  say({ do: model.state?.playing === false ? "play" : "pause" });
-}
+function togglePlay() { say({ do: model.state?.playing === false ? "play" : "pause" }); }
 // Once the line goes on, what a freeze has put on the page holds no longer.
 function thaw() {
   if (frozen === null) return;
