@@ -10,9 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One more than processors: a good part of the tests waits for real time.
-WORKERS := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, 'sched_getaffinity') else 'auto')")
+WORKERS = $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, 'sched_getaffinity') else 'auto')")
 
-.PHONY: setup demo test rewritten lint bench bench-endurance bench-receiver clean
+.PHONY: setup demo test lint bench bench-endurance bench-receiver clean
 
 setup: $(VENV)/.installed-test
 
@@ -37,12 +37,13 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# pytest rewrites the assertions of every test file, in a fresh clone; here once, instead of once in every worker.
-rewritten: $(VENV)/.installed-test
+# pytest rewrites the assertions of test files that are new or changed; here once, instead of once in every worker.
+$(VENV)/.rewritten: $(VENV)/.installed-test $(shell find tests -name '*.py')
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 || true
+	@touch $@
 
 test: $(VENV)/.installed-test
-	$(MAKE) --no-print-directory -j2 lint rewritten
+	$(MAKE) --no-print-directory -j2 lint $(VENV)/.rewritten
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/python -m pytest -n auto --nbmake --no-header notebooks; fi
 
