@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="Example: osgp-sdr probe tcp://127.0.0.1:5555 --seconds 2",
-    help="""Listen to a stream for some seconds and tell its framing, item type, rate, level and gaps.
+    help="""Listen to a stream for some seconds from its first message on, and tell its framing, item type, rate, level and gaps.
 
     ENDPOINT is zmq+sub://HOST:PORT, zmq+pull://HOST:PORT (with the options of such a source: key, bind, curve_secret ...), or a
     plain tcp://HOST:PORT, which is taken for the endpoint of a PUB. A PULL takes its messages away from other receivers.
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 )
 @click.argument("endpoint")
 @click.option("-t", "--seconds", type=click.FloatRange(0.1, 86400), default=3.0, show_default=True, help="How long to listen.")
+@click.option("--wait", type=click.FloatRange(0.1, 86400), default=3.0, show_default=True, metavar="S",
+              help="Longest wait for the first message.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @debug_option
-def command(endpoint: str, seconds: float, as_json: bool) -> int:
+def command(endpoint: str, seconds: float, wait: float, as_json: bool) -> int:
     import json
     import time
     from dataclasses import asdict
@@ -50,13 +52,15 @@ def command(endpoint: str, seconds: float, as_json: bool) -> int:
     with Lifetime() as lifetime:
         link = Link(address, False, prepare)
         try:
-            deadline = time.monotonic() + seconds
+            deadline = time.monotonic() + wait
             while (left := deadline - time.monotonic()) > 0 and not lifetime.stopped():
                 if link.socket.poll(max(1, min(100, round(1000 * left)))):
-                    parts = link.socket.recv_multipart(copy=False)
-                    probe.put([part.buffer for part in parts], time.monotonic())
+                    parts, now = link.socket.recv_multipart(copy=False), time.monotonic()
+                    if probe.messages == 0:
+                        deadline = now + seconds
+                    probe.put([part.buffer for part in parts], now)
             if probe.messages == 0:
-                text = f"nothing came within {seconds:g} s: {advice(link)}"
+                text = f"nothing came within {wait:g} s: {advice(link)}"
                 click.echo(json.dumps({"messages": 0, "problem": text}) if as_json else text, err=not as_json)
                 return INTERRUPTED if lifetime.interrupted else ANSWER_IS_NO
         finally:

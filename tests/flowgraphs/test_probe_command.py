@@ -109,17 +109,17 @@ def publisher(tmp_path_factory):
 
 
 def test_the_command_on_a_live_stream(publisher, capsys):
-    assert run(["probe", publisher, "--seconds", "0.3", "--json"]) == 0
+    assert run(["probe", publisher, "--seconds", "0.3", "--wait", "20", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["framing"] == "framed" and found["rate_told"] == RATE and found["messages"] > 5
-    assert run(["probe", f"zmq+sub:{publisher}", "-t", "0.2"]) == 0
+    assert found["framing"] == "framed" and found["rate_told"] == RATE and found["messages"] > 0
+    assert run(["probe", f"zmq+sub:{publisher}", "-t", "0.2", "--wait", "20"]) == 0
     assert "V rms" in capsys.readouterr().out
 
 
 def test_nothing_comes(tmp_path, capsys):
-    assert run(["probe", f"zmq+sub:{tmp_path}/s", "-t", "0.1"]) == 1
+    assert run(["probe", f"zmq+sub:{tmp_path}/s", "--wait", "0.1"]) == 1
     assert "no PUB answers" in capsys.readouterr().err
-    assert run(["probe", f"ipc://{tmp_path}/s", "-t", "0.1", "--json"]) == 1
+    assert run(["probe", f"ipc://{tmp_path}/s", "--wait", "0.1", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["messages"] == 0
-    assert run(["probe", "tcp://192.0.2.1:5", "-t", "0.1"]) == 2
+    assert run(["probe", "tcp://192.0.2.1:5", "--wait", "0.1"]) == 2
     assert run(["probe", "zmq+pub://127.0.0.1:5"]) == 2
