@@ -89,8 +89,13 @@ class Crc:
         return len(octets) > 2 and self.compute(octets[:-2]) == int.from_bytes(octets[-2:], self._order)
 
     @property
+    def high_first(self) -> bool:
+        """Whether the check value's high octet is sent first."""
+        return self.reflected == self.swapped
+
+    @property
     def _order(self) -> Literal["little", "big"]:
-        return "little" if self.reflected != self.swapped else "big"
+        return "big" if self.high_first else "little"
 
 
 class _Catalogue(Mapping[str, Crc]):

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from .baseband import limited, to_baseband
 from .bursts import Burst
@@ -19,6 +20,8 @@ _SLOWEST_BIT_RATE: Final = 1500.0
 _FASTEST_BIT_RATE: Final = 11e3
 _LOWEST_COHERENCE: Final = 0.15  # of the squared signal; noise has about 0.02, BPSK above 10 dB more than 0.5
 _CLUSTER_PPM: Final = 1500.0  # two stations differ less, two carriers more
+_LEAST_LINE: Final = 8.0  # of the envelope over what surrounds it
+_SURROUNDING_HZ: Final = 1000.0  # of the envelope's spectrum, that a line is held against: broader than a short burst's line
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,7 +98,7 @@ def group_carriers(bursts: list[TunedBurst]) -> list[CarrierGroup]:
     found = []
     for group in groups:
         cycles, strength = _cycles_per_bit(group)
-        if strength > 8.0:
+        if strength > _LEAST_LINE:
             found.append(CarrierGroup(group, cycles, strength))
     return sorted(found, key=lambda g: -len(g.bursts))
 
@@ -107,17 +110,32 @@ def _cycles_per_bit(group: list[TunedBurst], most: int = 60) -> tuple[float, flo
     group = sorted(group, key=lambda b: b.burst.start - b.burst.stop)[:most]
     longest = (group[0].burst.stop - group[0].burst.start) / group[0].burst.sample_rate
     axis = np.arange(_SLOWEST_BIT_RATE, _FASTEST_BIT_RATE, 0.2 / longest) / middle
-    first = _envelope_lines(group, axis, _PASSBAND_HZ)
+    raw = _envelope_lines(group, axis, _PASSBAND_HZ)
+    first = _over_surroundings(raw, axis, middle)
     peak = int(np.argmax(first))
-    # Rectangular bits dip so briefly that in a wide filter the second harmonic is the stronger line; in a narrow one it is not.
-    lines = _envelope_lines(group, axis, max(0.62 * axis[peak] * middle, _SLOWEST_BIT_RATE))
-    half = max(1, int(np.argmin(np.abs(axis - axis[peak] / 2))))
-    if abs(axis[half] / axis[peak] - 0.5) < 0.01 and lines[max(0, half - 3) : half + 4].max() > lines[peak]:
-        peak = max(0, half - 3) + int(np.argmax(lines[max(0, half - 3) : half + 4]))
-        first = lines
+    # Rectangular bits dip so briefly that in a wide filter a harmonic is the stronger line; in a narrow one it is not.
+    harmonic = 0
+    while peak != harmonic:
+        harmonic = peak
+        raw = _envelope_lines(group, axis, max(0.62 * axis[harmonic] * middle, _SLOWEST_BIT_RATE))
+        lines = _over_surroundings(raw, axis, middle)
+        strongest = float(raw[harmonic])
+        for order in range(2, int(axis[harmonic] / axis[0]) + 1):
+            at = int(np.argmin(np.abs(axis - axis[harmonic] / order)))
+            near = slice(max(1, at - 3), at + 4)
+            # What is strong only because there is much of everything around it is no line.
+            if raw[near].max() > strongest and lines[near].max() > _LEAST_LINE:
+                peak, first, strongest = near.start + int(np.argmax(lines[near])), lines, float(raw[near].max())
     offset = _parabola(first[peak - 1 : peak + 2]) if 0 < peak < axis.size - 1 else 0.0
-    at = axis[peak] + offset * (axis[1] - axis[0])
-    return float(1.0 / at), float(first[peak] / np.median(first))
+    rate = axis[peak] + offset * (axis[1] - axis[0])
+    return float(1.0 / rate), float(first[peak])
+
+
+def _over_surroundings(lines: NDArray[np.float64], axis: NDArray[np.float64], middle_hz: float) -> NDArray[np.float64]:
+    """Spectrum over the median of what surrounds each frequency: a narrow pulse's envelope wavers slowly and strongly."""
+    width = round(_SURROUNDING_HZ / ((axis[1] - axis[0]) * middle_hz)) | 1
+    around = ndimage.median_filter(lines, width, mode="nearest")
+    return np.asarray(lines / np.maximum(around, 1e-3 * float(around.max()) + 1e-300))
 
 
 def _envelope_lines(group: list[TunedBurst], axis: NDArray[np.float64], passband_hz: float) -> NDArray[np.float64]:
@@ -132,7 +150,8 @@ def _envelope_lines(group: list[TunedBurst], axis: NDArray[np.float64], passband
         size = 1 << int(np.ceil(np.log2(8 * envelope.size)))
         spectrum = np.abs(np.fft.rfft(envelope, size)) ** 2
         values = np.interp(axis * tuned.carrier_hz / base.rate * size, np.arange(spectrum.size), spectrum)
-        total += values / (np.median(values) + 1e-300)
+        # Behind a narrow filter most of the axis holds nothing but rounding.
+        total += values / (np.median(values) + 1e-3 * values.mean() + 1e-300)
     return total
 
 

@@ -16,6 +16,7 @@ from .wordcode import EQUATIONS, WORD_BITS, CodeSpace, find_code
 _SHORTEST_HEADER: Final = 8
 _MOST_END_WORDS: Final = 4
 _LONGEST_PACKET: Final = 300  # words
+_LEFT_OVER: Final = 0.35  # bit times; 0.13 was the largest of 25 lines of seven pulses at 20 dB
 _LATE_END: Final = 0.5  # bit times: a level over two bits falls to its half when three quarters of these lie behind the end
 
 
@@ -40,7 +41,7 @@ class Framing:
     Attributes:
         header_bits: preamble and sync. end_words: words behind the check sequence. differential: see Profile.
         code: the code. maps: the maps from word to octet that fit.
-        crc: the check sequence under which they do. crc_rank: see CheckFit.
+        crc: the check sequence under which they do. crc_rank: see CheckFit. left_over: see WordAlignment.
     """
 
     header_bits: int
@@ -50,6 +51,12 @@ class Framing:
     maps: OctetMaps
     crc: Crc
     crc_rank: int
+    left_over: float
+
+    @property
+    def ends_fit(self) -> bool:
+        """Whether packets are whole words long; else their first bit, their ramps or their end is doubtful."""
+        return abs(self.left_over) <= _LEFT_OVER
 
 
 class PacketRows:
@@ -106,7 +113,7 @@ def solve_framing(
         for guess in _guesses(rows, alignments, common):
             maps = guess.maps(crc, rng, attempts)
             if maps is not None and maps.packets >= maps.refused:
-                return Framing(guess.header, guess.end_words, differential, guess.code, maps, crc, 0)
+                return Framing(guess.header, guess.end_words, differential, guess.code, maps, crc, 0, guess.left_over)
         if len(rows.rows) < SEED_PACKETS:
             break
     return None
@@ -132,7 +139,9 @@ def solve_check(
                         continue
                     maps = guess.maps(fit.crc, rng, 6)
                     if maps is not None and maps.packets >= maps.refused:
-                        best = Framing(guess.header, guess.end_words, differential, guess.code, maps, fit.crc, fit.rank)
+                        best = Framing(
+                            guess.header, guess.end_words, differential, guess.code, maps, fit.crc, fit.rank, guess.left_over
+                        )
             if best is not None:
                 return best
     return None
@@ -144,6 +153,7 @@ class _Guess:
 
     Attributes:
         packets: coordinates of the words of each, (n, 8), those with the surest words first. short: packets left out.
+        left_over: see WordAlignment.
     """
 
     header: int
@@ -151,6 +161,7 @@ class _Guess:
     code: CodeSpace
     packets: list[NDArray[np.uint8]]
     short: int
+    left_over: float
 
     def maps(self, crc: Crc, rng: np.random.Generator, attempts: int) -> OctetMaps | None:
         """The maps from word to octet that fit."""
@@ -169,7 +180,7 @@ def _guesses(rows: PacketRows, alignments: list[WordAlignment], common: int) -> 
                 cut = [(u[: u.shape[0] - end_words], m[: u.shape[0] - end_words]) for u, m in decided]
                 usable = [(u, m) for u, m in cut if 3 <= u.shape[0] <= _LONGEST_PACKET]
                 usable.sort(key=lambda packet: -float(packet[1].min()))
-                yield _Guess(header, end_words, code, [u for u, _ in usable], len(cut) - len(usable))
+                yield _Guess(header, end_words, code, [u for u, _ in usable], len(cut) - len(usable), alignment.left_over)
 
 
 def _decided(code: CodeSpace, soft: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

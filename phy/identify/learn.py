@@ -35,6 +35,7 @@ from .wordcode import EQUATIONS, WORD_BITS, equation_text
 BASE: Final = "pl20a"  # profile from which the constants are taken that recordings do not show
 _CONFIRMED: Final = 32  # packets at most that the ordinary receiver is tried on
 _ALPHA_WANTED: Final = 0.15  # bit times; the receiver does not notice less
+_OTHER_PULSE: Final = 0.5  # confidence at most of a transition time when the pulse is of another kind
 _FEWEST: Final = 4  # packets below which not even their beginnings can be compared
 _CHANNELS: Final = 3  # bit rates tried, in case the line carries other modems
 _CODE_HOLDS: Final = 0.6  # share of words without error from which an unknown check sequence is looked for
@@ -106,7 +107,7 @@ class _Learner:
         self._aligned: AlignedPackets = align(demodulated)
         self._packets = len(self._aligned.packets)
         self._transition: Transition = fit_transition(self._aligned.packets)
-        self._start: Start = fit_start(self._aligned, self._transition.alpha)
+        self._start: Start = fit_start(self._aligned, self._transition)
         self._common = self._aligned.common_end(self._start.column) - self._start.column
         self._readings = []
         for differential in (False, True):
@@ -254,7 +255,10 @@ class _Learner:
 
     def _pulse_gaps(self) -> list[Gap]:
         t, gaps = self._transition, []
-        if t.uncertainty > _ALPHA_WANTED:
+        if not t.modelled:
+            reason = f"{100 * (1 - t.explained):.2g} % of the response to a bit fits no transition time: it is another pulse, "
+            gaps.append(Gap("pulse.alpha", reason + f"to which {t.alpha:g} comes nearest"))
+        elif t.uncertainty > _ALPHA_WANTED:
             more = round(self._packets * (t.uncertainty / _ALPHA_WANTED) ** 2) - self._packets
             gaps.append(Gap("pulse.alpha", f"{t.alpha:g} is known to {t.uncertainty:g} bit times only", max(more, 1)))
         if self._aligned.rejected:
@@ -264,8 +268,9 @@ class _Learner:
     def _pulse_findings(self) -> list[Finding]:
         t, s = self._transition, self._start
         evidence = f"mean response of {self._packets} packets to a bit, +-{t.uncertainty:g} bit times"
+        sure = t.explained if t.modelled else min(t.explained, _OTHER_PULSE)
         return [
-            Finding.measured("pulse.alpha", t.alpha, min(t.explained, 1.0 - t.uncertainty / 2), evidence),
+            Finding.measured("pulse.alpha", t.alpha, min(sure, 1.0 - t.uncertainty / 2), evidence),
             Finding.measured("pulse.ramp_bits", s.ramp_bits, s.explained, f"mean beginning of {self._packets} packets"),
         ]
 

@@ -1,5 +1,6 @@
 """Which crystal, divider and cycles per bit explain the carriers and the bit rate that were measured."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from ..profile import Carrier, Profile
 from .carriers import CarrierGroup, TunedBurst
 
 _SAME_BIT_RATE: Final = 2e-3  # two carriers of one channel: bit rates differ by clock errors and by the estimate's
+_APART: Final = 3.0  # cycles per bit between the two carriers of every profile of the package
 _WHOLE: Final = 0.06  # cycles per bit this close to a whole number are one
 _SLACK_PPM: Final = 15.0
 
@@ -124,10 +126,16 @@ def find_numerology(channel: list[CarrierGroup], strangers: int, base: Profile, 
 
 
 def _cycles(whole: list[float], mine: int | None, other: int | None, ratio: float) -> float:
-    """Cycles per bit of a carrier; of one that was not seen, such that the ratio is that of the base profile."""
+    """Cycles per bit of a carrier; of one that was not seen, such that the ratio is that of the base profile.
+
+    It is kept as far away as there, too: nearer by, a receiver would hear the carrier that was seen a second time.
+    """
     if mine is not None:
         return whole[mine]
-    return max(1.0, float(round(whole[other or 0] * ratio)))
+    seen = whole[other or 0]
+    guess = float(round(seen * ratio))
+    apart = guess if abs(guess - seen) >= _APART else float(round(seen + math.copysign(_APART, ratio - 1)))
+    return apart if apart >= 1 else float(round(seen + _APART))
 
 
 def _clock_fits(cycle_hz: NDArray[np.float64], tolerance_ppm: float) -> list[ClockFit]:

@@ -32,7 +32,8 @@ def _influence(crc: Crc, octets: int) -> NDArray[np.uint8]:
     for k in range(octets):
         for bit in range(8):
             if k < 2:
-                change = 1 << (8 * k + 7 - bit)
+                place = k if crc.high_first else 1 - k
+                change = 1 << (8 * place + 7 - bit)
             else:
                 length = k - 1
                 change = crc.compute(bytes([1 << (7 - bit)]) + bytes(length - 1)) ^ crc.compute(bytes(length))

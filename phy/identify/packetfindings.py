@@ -15,6 +15,7 @@ from .report import Finding, Gap
 
 ENOUGH: Final = 32  # packets from which nothing is left to chance
 _CRC_SURE: Final = (1.0, 0.95, 0.5)  # by CheckFit.rank
+_ENDS_DOUBTFUL: Final = 0.5  # factor of what depends on where packets begin and end, when they are not whole words long
 _EITHER_ENCODING: Final = 0.9  # that bits are not differential when both descriptions fit and the code has no name
 
 
@@ -47,6 +48,11 @@ class Solved:
         return maps.packets / max(1, maps.packets + maps.refused)
 
     @property
+    def constant_edge(self) -> bool:
+        """Whether a word's first or last bit is constant: the same line could be cut into words one bit away."""
+        return any(bool((self.table[:, at] == self.table[0, at]).all()) for at in (0, -1))
+
+    @property
     def either_encoding(self) -> bool:
         """Whether the same bits can be read as differentially encoded words: where all words end alike on the line."""
         last = self.table[:, -1]
@@ -61,10 +67,11 @@ def packet_findings(solved: Solved, base: Profile) -> tuple[Finding, list[Findin
     # What the check sequence proves does not become doubtful by packets that were damaged.
     sure = 1.0 - 2.0 ** -min(60, 16 * maps.independent - (72 - maps.undetermined)) if solved.share > 0.5 else solved.share
     check = sure * _CRC_SURE[framing.crc_rank]
-    octets = check * solved.order_sure / len(maps.tables)
+    edges = 1.0 if framing.ends_fit else _ENDS_DOUBTFUL
+    octets = check * solved.order_sure / len(maps.tables) * (edges if solved.constant_edge else 1.0)
     end, split_sure = split_header(solved.header)
     text = "".join(map(str, solved.header))
-    header_sure = min(1.0 if solved.header_agreement > 0.9 else solved.header_agreement, 1 - 2.0 ** (1 - n))
+    header_sure = edges * min(1.0 if solved.header_agreement > 0.9 else solved.header_agreement, 1 - 2.0 ** (1 - n))
     header_evidence = f"{n} packets, bits agree in at least {100 * solved.header_agreement:.0f} %"
     split = f"; that it ends here is a guess of probability {split_sure:.2f}"
     lengths = [len(lpdu) for lpdu in solved.lpdus.values()] or [known["packet.min_octets"].value]
@@ -79,10 +86,10 @@ def packet_findings(solved: Solved, base: Profile) -> tuple[Finding, list[Findin
                          f"{framing.code.distinct} different words obey {framing.code.equations} equations; {passed}"),
         Finding.measured("packet.inversion", "".join(map(str, solved.written.inversion)), octets, "part of the code"),
         Finding.measured("packet.end_word", "".join(map(str, solved.end_word)),
-                         sure * min(1.0 if solved.end_agreement > 0.9 else solved.end_agreement, 1 - 2.0 ** (1 - n)),
+                         check * edges * min(1.0 if solved.end_agreement > 0.9 else solved.end_agreement, 1 - 2.0 ** (1 - n)),
                          f"{n} packets, bits agree in at least {100 * solved.end_agreement:.0f} %")
         if framing.end_words else Finding.assumed("packet.end_word", known["packet.end_word"]),
-        Finding.measured("packet.end_words", framing.end_words, check,
+        Finding.measured("packet.end_words", framing.end_words, check * edges,
                          f"words behind the check sequence; {passed}"),
         Finding.measured("packet.crc", framing.crc.name, check * solved.order_sure, crc),
         Finding.assumed("packet.min_octets", base_min) if min(lengths) >= base_min.value
@@ -117,6 +124,9 @@ def code_gaps(solved: Solved) -> list[Gap]:
     gaps.append(Gap("packet.bit_order", reason))
     gaps += _crc_gaps(solved)
     gaps.append(Gap("packet.sync", "where the preamble ends and the sync word begins does not show; both are sent alike"))
+    if not framing.ends_fit:
+        reason = f"packets are {framing.left_over:+.2f} bit times longer than whole words: their first bit, their ramps or what "
+        gaps.append(Gap("packet.preamble", reason + "is sent behind the last word may be otherwise"))
     if framing.end_words == 0:
         gaps.append(Gap("packet.end_word", "no end word is sent"))
     if n < ENOUGH:

@@ -17,19 +17,27 @@ _STEP: Final = 0.01  # of the transition times tried, bit times
 _PLAIN: Final = (0.0, 1.0, 0.5, 0.75, 0.25)  # preferred where the data fit them as well as the best value
 _RAMPS: Final = np.concatenate([np.arange(0.0, 4.0, 0.25), np.arange(4.0, 16.5, 0.5)])  # bit times tried
 _SHOWN: Final = 10  # bits after the start that the ramp is fitted over
+_MODELLED: Final = 0.995  # share of the response's power; below, the pulse is another one and its measured response stands for it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Transition:
     """Transition time.
 
     Attributes:
         alpha: bit times, 0..1. uncertainty: of alpha. explained: share of the response's power that the model explains.
+        response: (5 * FINE,) float64, the mean response to a bit, from two bits before it on.
     """
 
     alpha: float
     uncertainty: float
     explained: float
+    response: NDArray[np.float64]
+
+    @property
+    def modelled(self) -> bool:
+        """Whether the model explains the pulse."""
+        return self.explained >= _MODELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def fit_transition(bursts: list[BurstBits]) -> Transition:
     alpha = next((a for a in _PLAIN if low <= a <= high), round(float(alphas[best]), 2))
     spread = max(high - alpha, alpha - low)
     explained = 1.0 - float(errors[best] / np.sum(response**2))
-    return Transition(alpha, round(spread, 2), explained)
+    return Transition(alpha, round(spread, 2), explained, response)
 
 
 def _response(alpha: float) -> NDArray[np.float64]:
@@ -93,7 +101,7 @@ def _misfit(response: NDArray[np.float64], model: NDArray[np.float64]) -> float:
     return float(np.sum((response - basis @ solution) ** 2))
 
 
-def fit_start(aligned: AlignedPackets, alpha: float) -> Start:
+def fit_start(aligned: AlignedPackets, transition: Transition) -> Start:
     """First bit and ramp length from the mean waveform of all packets."""
     columns = PAD + 2 * _SHOWN
     total = np.zeros(columns * FINE)
@@ -112,7 +120,7 @@ def fit_start(aligned: AlignedPackets, alpha: float) -> Start:
         for column in range(int(middle) - 1, int(middle) + 3):
             if not 8 <= column <= PAD + _SHOWN - 2:
                 continue
-            error = _start_misfit(mean, aligned.mean, column, float(ramp), alpha)
+            error = _start_misfit(mean, aligned.mean, column, float(ramp), transition)
             if best is None or error < best[0]:
                 best = error, column, float(ramp)
     if best is None:
@@ -121,16 +129,33 @@ def fit_start(aligned: AlignedPackets, alpha: float) -> Start:
 
 
 def _start_misfit(
-    mean: NDArray[np.float64], soft: NDArray[np.float64], column: int, ramp: float, alpha: float
+    mean: NDArray[np.float64], soft: NDArray[np.float64], column: int, ramp: float, transition: Transition
 ) -> float:
     """Squared error of the model over the power of the mean waveform, from 8 columns after the first on."""
     bits = (soft[column : column + _SHOWN + 6] >= 0).astype(np.uint8)
-    rate = 2 * FINE
-    lead = column + 16
-    wave = np.empty((lead + bits.size + 32) * rate, np.float32)
-    modulate_bpsk(bits, wave, 1.0, 0.0, alpha, ramp, -float(lead), 1.0 / rate, 1.0, 0.0)
-    model = filtered(wave.astype(np.float64), rate)[16 * rate + 1 :: 2]
+    if transition.modelled:
+        rate = 2 * FINE
+        lead = column + 16
+        wave = np.empty((lead + bits.size + 32) * rate, np.float32)
+        modulate_bpsk(bits, wave, 1.0, 0.0, transition.alpha, ramp, -float(lead), 1.0 / rate, 1.0, 0.0)
+        model = filtered(wave.astype(np.float64), rate)[16 * rate + 1 :: 2]
+    else:
+        model = _from_response(bits, column, ramp, transition.response)
     seen = slice(4 * FINE, (column + _SHOWN) * FINE)
     y, m = mean[seen], model[seen]
     scale = float(y @ m) / max(float(m @ m), 1e-30)
     return float(np.sum((y - scale * m) ** 2) / max(np.sum(y**2), 1e-30))
+
+
+def _from_response(bits: NDArray[np.uint8], column: int, ramp: float, response: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The waveform from column 0 on of packets whose bit 0 is at `column`; the ramp repeats the first bit before it."""
+    held = min(column, int(np.ceil(ramp)) + _REACH if ramp else 0)
+    levels = np.concatenate([np.full(held, bits[0]), bits]) * 2.0 - 1.0
+    impulses = np.zeros((column + bits.size) * FINE)
+    impulses[(column - held) * FINE :: FINE] = levels
+    # The response of a bit begins _REACH bits before it.
+    wave: NDArray[np.float64] = np.convolve(impulses, response)[_REACH * FINE :][: impulses.size]
+    if ramp:
+        rise = np.clip(((np.arange(wave.size) + 0.5) / FINE - column) / ramp + 1, 0, 1)
+        wave = wave * np.sin(0.5 * np.pi * rise) ** 2
+    return wave

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phy import ConfigurationError, append_crc
-from phy.crc import CRC_16_GENIBUS
+from phy.crc import CRC_16_GENIBUS, CRCS
 from phy.identify import BurstFinder, Finding
 from phy.identify.baseband import limited, to_baseband
 from phy.identify.codenames import equations, write_code
@@ -58,11 +58,11 @@ def test_frequent_octets_are_not_taken_for_equations():
     assert find_code(WordCode.named("W11_L3").table[values]).equations == EQUATIONS
 
 
-def packets_of(table, code, rng, lengths):
+def packets_of(table, code, rng, lengths, append=append_crc):
     """Coordinates of the words of packets with random octets."""
     index = {tuple(w): i for i, w in enumerate(code.words)}
     for length in lengths:
-        lpdu = append_crc(bytes(rng.integers(0, 256, length - 2).astype(np.uint8)))
+        lpdu = append(bytes(rng.integers(0, 256, length - 2).astype(np.uint8)))
         yield code.coordinates[[index[tuple(table[o])] for o in lpdu]]
 
 
@@ -76,6 +76,17 @@ def test_the_check_sequence_tells_the_octet_of_every_word(table, seed):
         damaged[3, 5] ^= 1
     maps = solve_maps(packets, code.words, code.coordinates, CRC_16_GENIBUS, rng, 100)
     assert maps is not None and maps.undetermined == 0 and (maps.packets, maps.refused) == (12, 2)
+    assert np.array_equal(maps.tables[0], table)
+
+
+@pytest.mark.parametrize("name", ["CRC-16/USB", "CRC-16/TMS37157", "CRC-16(poly=0x5B93,init=0x0000,xor=0xFFFF,swapped)"])
+def test_check_octets_may_be_sent_low_one_first(name):
+    rng = np.random.default_rng(5)
+    table = WordCode.named("W11_P3").table
+    code = find_code(table)
+    packets = list(packets_of(table, code, rng, rng.integers(8, 41, 12), CRCS[name].append))
+    maps = solve_maps(packets, code.words, code.coordinates, CRCS[name], rng, 3)
+    assert maps is not None and maps.packets == 12
     assert np.array_equal(maps.tables[0], table)
 
 
