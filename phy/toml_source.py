@@ -40,7 +40,9 @@ class TomlSource:
                 problem, line = place[1], int(place[2] or line)
             raise ValueError(f"{name}:{line}: {problem}") from None
         except RecursionError:
-            raise ValueError(f"{name}: nested too deeply") from None
+            raise ValueError(f"{name}:{_deepest_line(text)}: nested too deeply") from None
+        except ValueError as error:  # a number with more digits than Python reads
+            raise ValueError(f"{name}:{_longest_number_line(text)}: {str(error).split(';')[0]}") from None
         self.lines: dict[Path, int] = {(): 1}
         _Scanner(text, self.lines).document()
 
@@ -61,6 +63,18 @@ def dotted(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
     return text
+
+
+def _deepest_line(text: str) -> int:
+    """Line with more brackets opened than closed than any other."""
+    opened = [line.count("[") + line.count("{") - line.count("]") - line.count("}") for line in text.split("\n")]
+    return 1 + opened.index(max(opened))
+
+
+def _longest_number_line(text: str) -> int:
+    """Line of the longest row of digits."""
+    rows = [max(map(len, re.findall(r"[0-9_]+", line)), default=0) for line in text.split("\n")]
+    return 1 + rows.index(max(rows))
 
 
 class _Scanner:

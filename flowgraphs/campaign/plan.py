@@ -8,6 +8,7 @@ import re
 import typing
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -31,6 +32,7 @@ FIRST_PACKETS: Final = 64  # packets of the first units: early points must be ab
 FIRST_SYMBOL_PACKETS: Final = 4096
 UNIT_SYMBOL_BITS: Final = 100_000_000  # coded bits in the largest unit, about half a second
 _CHECK_RATE: Final = "sample_rate"
+_NOT_THEIRS: Final = frozenset({"sample_rate", "seed", "stream", "first_sample", "name", "changes"})  # of a source
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _setup(campaign: Campaign, point: Point) -> PointSetup:
     if low > high:
         fail(("packet", "clock_ppm"), f"the first must not be above the second, got {low:g} and {high:g}")
     try:
-        profile = _profile(packet.profile)
+        profile = _profile(packet.profile, campaign.source.name)
     except PhyError as error:
         fail(("packet", "profile"), str(error))
     code = profile.code
@@ -200,16 +202,18 @@ def _line(campaign: Campaign, point: Point) -> LineSetup:
         sources = []
         for k, item in enumerate(line.noise):
             kind = item.get("kind")
-            if kind not in SOURCES:
+            if not isinstance(kind, str) or kind not in SOURCES:
                 where: KeyPath = ("line", "noise", k, "kind") if "kind" in item else ("line", "noise", k)
                 raise campaign.error(where, f"kind must be one of {', '.join(sorted(SOURCES))}, got {kind!r}", point)
+            for key in _NOT_THEIRS & item.keys():
+                raise campaign.error(("line", "noise", k, key), "is set by the campaign for every source and unit", point)
             sources.append(_noise(campaign, point, k, str(kind), item))
         return LineSetup(None, line.background_density_v, tuple(sources))
     if line.scenario not in scenario_names():
         problem = f"must be one of {', '.join(scenario_names())}, got {line.scenario!r}"
         raise campaign.error(("line", "scenario"), problem, point)
     for key in ("noise", "background_density_v"):
-        if ("line", key) in campaign.source.lines:
+        if ("line", key) in campaign.source.lines or ("line", key) in point.sources:
             raise campaign.error(("line", key), f"the scenario {line.scenario} brings its own noise", point)
     return LineSetup(line.scenario, 0.0, ())
 
@@ -276,17 +280,17 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
 
 
 def _guilty(path: KeyPath, part: dict[str, Any], text: str) -> KeyPath:
-    """The key of `part` that an error text names, itself or by its value; the part when it names none."""
-    said = set(re.findall(r"[\w.+-]+", text))
-    for key, value in sorted(part.items(), key=lambda item: item[0] == "kind"):
-        if {key, str(value)} & said:
-            return (*path, key)
-    return path
+    """The key of `part` that an error text names first, itself or by its value; the part when it names none."""
+    said = re.findall(r"[\w.+-]+", text)
+    named = {key: said.index(word) for key, value in part.items() for word in (str(value), key) if word in said}
+    return (*path, min(named, key=lambda key: (key == "kind", named[key]))) if named else path
 
 
 @cache
-def _profile(name: str) -> Profile:
-    return Profile.load(name)
+def _profile(name: str, spec: str) -> Profile:
+    """By name, or a file as seen from the working directory or from the specification's."""
+    beside = Path(spec).parent / name
+    return Profile.load(beside if name.endswith(".toml") and not Path(name).exists() and beside.exists() else name)
 
 
 @cache

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from phy.measure import ErrorCount, loss_db
 
+from ..errors import CampaignError
 from .plan import Plan, mean_airtime
 from .runner import PointState
 
@@ -39,8 +40,9 @@ class Row:
             their own power, words_above_mean_db over the packet's mean.
         loss_db, loss_low_db, loss_high_db: Es/N0 less that at which the ideal has this ratio; infinite where it is not bounded.
         missed, residual, false: see Tally. stopped_by: errors, confidence, trials, or "" while the point is not done.
-        only_first, only_this: packets that only the first receiver, or only this one, delivered of the same noise.
-        same_p: probability of a split as uneven as that between equal receivers (exact McNemar test).
+        only_first, only_this: packets that only the first receiver, or only this one, delivered of the same noise; without a
+            waveform None, as packets are not told apart there.
+        same_p: probability of a split as uneven as that between equal receivers (exact McNemar test); nan without a waveform.
         words, word_errors, channel_bits, channel_bit_errors: without a waveform. line_s: seconds of line.
     """
 
@@ -63,8 +65,8 @@ class Row:
     missed: int
     residual: int
     false: int
-    only_first: int
-    only_this: int
+    only_first: int | None
+    only_this: int | None
     same_p: float
     words: int
     word_errors: int
@@ -91,7 +93,8 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
             low, high = count.interval(confidence)
             loss = loss_db(count, setup.esn0_db, setup.ideal, confidence=confidence)
             only_first, only_this = state.paired[k]
-            split = only_first + only_this
+            split, paired = only_first + only_this, setup.kind == "waveform"
+            same_p = float(binomtest(only_this, split).pvalue) if split else 1.0
             yield Row(
                 point=point.index,
                 coordinates=point.coordinates,
@@ -112,9 +115,9 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
                 missed=tally.missed,
                 residual=tally.residual,
                 false=tally.false,
-                only_first=only_first,
-                only_this=only_this,
-                same_p=float(binomtest(only_this, split).pvalue) if split else 1.0,
+                only_first=only_first if paired else None,
+                only_this=only_this if paired else None,
+                same_p=same_p if paired else math.nan,
                 words=tally.words,
                 word_errors=tally.word_errors,
                 channel_bits=tally.channel_bits,
@@ -139,10 +142,16 @@ def write_parquet(path: Path, found: Sequence[Row], provenance: Provenance) -> N
     for row in found:
         for name, value in row.flat().items():
             columns.setdefault(name, []).append(value)
-    for name, values in columns.items():  # an axis may mix numbers and words
-        if len({type(v) for v in values} - {int, float}) > 1 or ({type(v) for v in values} >= {str, int}):
+    for name, values in columns.items():  # an axis may mix numbers, words, lists and truth values; unknown counts are empty
+        kinds = {type(v) for v in values} - {type(None)}
+        if len(kinds) > 1 and not kinds <= {int, float}:
             columns[name] = [str(v) for v in values]
+    known = {name: any(v is not None for v in values) for name, values in columns.items()}
+    arrays = {name: pa.array(values, None if known[name] else pa.int64()) for name, values in columns.items()}
     metadata = {f"osgp_sdr.{key}": str(value) for key, value in asdict(provenance).items()}
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), partial)
-    partial.replace(path)
+    try:
+        pq.write_table(pa.table(arrays).replace_schema_metadata(metadata), partial)
+        partial.replace(path)
+    except OSError as error:
+        raise CampaignError(f"{path}: cannot write: {error.strerror or error}; what was computed is kept") from None

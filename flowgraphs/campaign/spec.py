@@ -7,6 +7,7 @@ import copy
 import itertools
 import math
 import re
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..errors import CampaignError
 
 CAMPAIGNS: Final = Path(__file__).parent.parent / "campaigns"
 MOST_POINTS: Final = 10_000
+LARGEST: Final = 1e12  # end of an axis
 
 Ppm = Annotated[float, Meta(ge=-5000, le=5000)]
 Decibel = Annotated[float, Meta(ge=-60, le=100)]
@@ -35,9 +37,10 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PacketPart(Part, frozen=True):
     """What is sent.
 
-    profile: name or file. code: word code by name instead of the profile's ("symbols" only). octets: of an LPDU with its CRC.
-    carrier: primary or secondary. sample_rate: Hz. clock_ppm: error of the sender's clock, a number or [low, high], uniform for
-    each packet. esn0_db: mean energy of a bit of the packet over the noise density. gap_bits: noise alone between packets.
+    profile: name, or file as seen from the working directory or from the specification's. code: word code by name instead of the
+    profile's ("symbols" only). octets: of an LPDU with its CRC. carrier: primary or secondary. sample_rate: Hz. clock_ppm: error of
+    the sender's clock, a number or [low, high], uniform for each packet. esn0_db: mean energy of a bit of the packet over the
+    noise density. gap_bits: noise alone between packets.
     """
 
     profile: str = "pl20a"
@@ -148,13 +151,13 @@ def load_campaign(spec: str) -> Campaign:
     """
     path = Path(spec)
     ready = CAMPAIGNS / f"{spec}.toml"
-    if not path.exists() and re.fullmatch(r"[\w-]+", spec):
-        if not ready.exists():
+    if not path.is_file() and re.fullmatch(r"[\w-]+", spec):  # a directory may have the name: of the results of `-o awgn`
+        if not ready.exists() and not path.exists():
             known = ", ".join(sorted(p.stem for p in CAMPAIGNS.glob("*.toml")))
             raise CampaignError(f"{spec}: no such file; campaigns that come with the package: {known}")
-        path = ready
+        path = ready if ready.exists() else path
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CampaignError(f"{spec}: {error.strerror if isinstance(error, OSError) else 'not UTF-8 text'}") from None
     return parse_campaign(text, spec)
@@ -212,11 +215,15 @@ def _axis_values(source: TomlSource, k: int, axis: AxisPart) -> list[Any]:
     if start is None or stop is None or step is None:
         missing = next(name for name, part in zip(("start", "stop", "step"), span, strict=True) if part is None)
         raise _error(source, where, f"the key {missing!r} is missing")
-    if not all(math.isfinite(part) for part in (start, stop, step)) or step == 0 or (stop - start) / step < 0:
+    for name, part in zip(("start", "stop", "step"), span, strict=True):
+        if not abs(part or 0) <= LARGEST:
+            raise _error(source, (*where, name), f"must be a number of at most {LARGEST:g}")
+    if step == 0 or (stop - start) / step < 0:
         raise _error(source, (*where, "step"), f"does not lead from {start:g} to {stop:g}: {step:g}")
-    count = math.floor((stop - start) / step + 1e-9) + 1
-    if count > MOST_POINTS:
-        raise _error(source, (*where, "step"), f"makes {count} values; at most {MOST_POINTS} are possible")
+    steps = (stop - start) / step + 1e-9
+    if steps >= MOST_POINTS:
+        raise _error(source, (*where, "step"), f"makes {steps + 1:.6g} values; at most {MOST_POINTS} are possible")
+    count = math.floor(steps) + 1
     whole = all(isinstance(part, int) for part in (start, stop, step))
     return [start + i * step if whole else round(start + i * step, 12) for i in range(count)]
 
@@ -283,16 +290,33 @@ def _convert(source: TomlSource, tree: Any, kind: type[T], sources: dict[KeyPath
         assert match is not None
         problem, text = match["problem"].replace("`", ""), match["path"] or "$"
         path: list[str | int] = []
-        for word, number in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", text):
-            path.append(word or int(number))
-        unknown = re.match(r"Object contains unknown field (\S+)", problem)
+        place = tree
+        for word, number in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", text):
+            if number == "...":  # a value of [receivers]: the only ones with free names, and all are tables
+                path.append(next(key for key, value in place.items() if not isinstance(value, dict)))
+            else:
+                path.append(word or int(number))
+            place = place[path[-1]]
+        unknown = re.match(r"Object contains unknown field (.+)", problem, re.DOTALL)
         if unknown:
             path.append(unknown[1])
             problem = f"unknown key; expected {_known(tuple(path))}"
         missing = re.match(r"Object missing required field (\S+)", problem)
         if missing:
             problem = f"the key {missing[1]!r} is missing"
+        if problem.startswith("Invalid enum value"):
+            problem = f"must be one of {', '.join(_choices(kind, path))}, got {place!r}"
+        problem = re.sub(r"\bobject\b", "table", re.sub(r"\barray\b", "list", problem))
+        if problem == "Expected list, got table":
+            problem += f"; a table of a list is written [[{dotted(tuple(path))}]]"
         raise _error(source, tuple(path), problem, sources) from None
+
+
+def _choices(kind: type[Any], path: list[str | int]) -> tuple[str, ...]:
+    """The words that a key of a specification may be."""
+    for key in path:
+        kind = typing.get_type_hints(kind)[str(key)]
+    return typing.get_args(kind)
 
 
 def _known(path: KeyPath) -> str:

@@ -38,7 +38,10 @@ class Store:
                 raise CampaignError(f"{directory}: holds other files and no campaign; choose an empty or a new directory")
         except OSError as error:
             raise CampaignError(f"{directory}: {error.strerror}") from None
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        except sqlite3.Error as error:
+            raise CampaignError(f"{path}: {error}") from None
         try:
             # Held until the process ends, however it ends: two runs would compute every unit twice.
             self._database.execute("pragma locking_mode = exclusive")
@@ -72,18 +75,23 @@ class Store:
 
     def units(self) -> Iterator[tuple[int, int, UnitResult]]:
         """Point, unit and result of everything that is done."""
-        for point, unit, text in self._database.execute("select point, unit, result from unit order by point, unit"):
+        path = self.directory / DATABASE
+        try:
+            found = self._database.execute("select point, unit, result from unit order by point, unit").fetchall()
+        except sqlite3.Error as error:
+            raise CampaignError(f"{path}: cannot be read: {error}; choose another directory") from None
+        for point, unit, text in found:
             try:
                 yield point, unit, msgspec.json.decode(text, type=UnitResult)
             except msgspec.DecodeError as error:
-                raise CampaignError(f"{self.directory / DATABASE}: unit {unit} of point {point}: {error}") from None
+                raise CampaignError(f"{path}: unit {unit} of point {point}: {error}") from None
 
     def add(self, point: int, unit: int, result: UnitResult) -> None:
         """Keep a unit; when this returns it survives a power cut."""
         text = msgspec.json.encode(result).decode()
         try:
             self._database.execute("insert into unit values (?, ?, ?)", (point, unit, text))
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise CampaignError(f"{self.directory / DATABASE}: cannot write: {error}; what was done before is kept") from None
 
     def close(self) -> None:

@@ -78,6 +78,6 @@ def _line(plan: "Plan", row: "Row") -> str:
         f"{row.errors} of {row.packets}  ideal {row.ideal:.3e}  "
         f"loss {row.loss_db:+.2f} dB [{row.loss_low_db:+.2f}, {row.loss_high_db:+.2f}]"
     )
-    if several and row.only_first + row.only_this:
+    if several and (row.only_first or row.only_this):
         text += f"  only first {row.only_first}, only this {row.only_this}, p {row.same_p:.2g}"
     return text

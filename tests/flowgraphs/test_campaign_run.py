@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowgraphs.campaign.figure import write_figures
+from flowgraphs.campaign.figure import draw, write_figures
 from flowgraphs.campaign.plan import fingerprint, make_plan
 from flowgraphs.campaign.results import Provenance, rows, write_parquet
 from flowgraphs.campaign.runner import PointState, Runner
@@ -247,6 +248,51 @@ def test_noise_beside_the_background_counts_from_its_level():
     tally = run_unit(waveform(doubled, 8.0, 'carrier = "secondary"').setups[0], 3, 300).tallies[0]
     low, high = (300 * ideal_packet_error_ratio(WordCode.named("W11_SPC"), 12, db) for db in (5.6, 4.2))
     assert low - 4 * np.sqrt(low) < tally.errors < high + 4 * np.sqrt(high)
+
+
+def test_an_axis_may_mix_numbers_lists_words_and_truth_values(plan, whole, tmp_path):
+    """Such a campaign once ended with an internal error, after everything had been computed."""
+    for mixed in ([0.0, [-400.0, 400.0]], [True, 3], [1, "a"], [2, 2.5]):
+        found = [replace(row, coordinates={"x": mixed[row.point]}) for row in whole]
+        write_parquet(tmp_path / "results.parquet", found, Provenance("t", "", 1, "v", "c"))
+        column = pq.read_table(tmp_path / "results.parquet").column("axis.x").to_pylist()
+        assert column[::2] == ([2.0, 2.5] if mixed[0] == 2 else [str(v) for v in mixed]), mixed
+
+
+def test_what_the_disk_refuses_is_one_line(plan, whole, tmp_path):
+    origin = Provenance("t", "", 1, "v", "c")
+    (tmp_path / "results.parquet.partial").mkdir()
+    with pytest.raises(CampaignError, match=r"results\.parquet: cannot write: .*; what was computed is kept"):
+        write_parquet(tmp_path / "results.parquet", whole, origin)
+    (tmp_path / "partial-figure.pdf").mkdir()
+    with pytest.raises(CampaignError, match=r"figure\.pdf: cannot write: Is a directory"):
+        write_figures(tmp_path, plan, whole, origin)
+    (tmp_path / "dir" / "campaign.sqlite").mkdir(parents=True)
+    with pytest.raises(CampaignError, match=r"campaign\.sqlite: unable to open database file"):
+        Store(tmp_path / "dir", "spec", "v1")
+
+
+def test_without_a_waveform_packets_are_not_told_apart(whole):
+    """Not 0 and 0 of equal receivers: which packets they lost is not known."""
+    assert all(row.only_first is row.only_this is None and np.isnan(row.same_p) for row in whole)
+
+
+def test_every_receiver_and_bound_is_in_the_legend_and_no_title_stops_a_figure(tmp_path):
+    """Names that matplotlib would hide, dollars that are no formula, curves that share colours, too many for the inside."""
+    names = ["_first", "$", *(f"r{k}" for k in range(9))]
+    text = SYMBOLS.split("[receivers")[0].replace("codes", "$\\\\foo$ of $5")
+    text += "".join(f'[receivers."{name}"]\n' for name in names) + "[stop]\nerrors = 5\npackets = 10\n"
+    plan = make_plan(parse_campaign(text))
+    state = PointState(setup=plan.setups[0])
+    state.add(0, UnitResult(10, [*[Tally(5)] * 10, Tally(0)]), plan.rule)
+    figure = draw(plan, list(rows(plan, [state, PointState(setup=plan.setups[1])])))
+    figure.savefig(tmp_path / "figure.svg")
+    (legend,) = figure.legends
+    shown = [entry.get_text() for entry in legend.get_texts()]
+    assert shown == ["ideal soft decoding, W11_SPC", *names, "no error: upper bound"]
+    assert legend.get_title().get_text() == "bars: 95 % confidence"
+    styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert ("C0", "o", "-") in styles and ("C0", "o", "--") in styles
 
 
 def test_tables_and_figures_carry_where_they_are_from(plan, whole, tmp_path):

@@ -1,6 +1,7 @@
 """Specifications of campaigns: what they mean, and faults told with file, line and what is expected."""
 
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_campaigns_of_the_package_are_right(name):
         (HEAD + AXIS + "[packet]\nclock_ppm = 9999\n", 7, "packet.clock_ppm: Expected float <= 5000"),
         (HEAD + AXIS + "[packet]\nesn0_db = 3\n", 7, r"packet.esn0_db is set here and by the axis 'esn0_db' \(line 4\)"),
         (HEAD + AXIS + '[packet]\nprofile = "pl99"\n', 7, "packet.profile: no profile 'pl99'; known: pl20a"),
-        (HEAD + AXIS + '[packet]\ncarrier = "third"\n', 7, "packet.carrier: Invalid enum value 'third'"),
+        (HEAD + AXIS + '[packet]\ncarrier = "third"\n', 7, "packet.carrier: must be one of primary, secondary, got 'third'"),
         (HEAD + AXIS + "[packet]\nsample_rate = 150000\n", 7, "packet.sample_rate: sample_rate 150000 Hz is too low"),
         (HEAD + AXIS + '[packet]\ncode = "W11_L3"\n', 7, "packet.code: a waveform has the code of its profile"),
         (HEAD + AXIS + "[stop]\nerrors = 0\n", 7, "stop.errors: Expected int >= 1"),
@@ -97,6 +98,24 @@ def test_campaigns_of_the_package_are_right(name):
         (AXIS, 1, "the key 'title' is missing"),
         (HEAD + AXIS + AXIS, 7, "packet.esn0_db is already set by the axis 'esn0_db'"),
         (HEAD + "x = = 3\n", 3, "Invalid value"),
+        (HEAD + '[axis]\nname = "esn0_db"\n', 3, r"axis: Expected list, got table; a table of a list is written \[\[axis\]\]"),
+        ('title = "t"\nkind = "wave"\n' + AXIS, 2, "kind: must be one of waveform, symbols, got 'wave'"),
+        (HEAD + "seed = " + "9" * 5000 + "\n" + AXIS, 3, "Exceeds the limit"),
+        (HEAD + "x = " + "[" * 100_000 + "\n" + AXIS, 3, "nested too deeply"),
+        (HEAD + AXIS + "[receivers.a]\n[receivers]\nb = 3\n", 8, "receivers.b: Expected table, got int"),
+        (HEAD + '[[axis]]\nname = "esn0_db"\nstart = 1\nstop = 1e300\nstep = 1e-300\n', 6, "stop: must be a number of at most"),
+        (HEAD + '[[axis]]\nname = "esn0_db"\nstart = nan\nstop = 3\nstep = 1\n', 5, "start: must be a number of at most"),
+        (HEAD + f'[[axis]]\nname = "esn0_db"\nstart = 1\nstop = 1{"0" * 400}\nstep = 1\n', 6, "stop: must be a number"),
+        (HEAD + AXIS + '[line]\nnoise = [{kind = ["tone"]}]\n', 7, r"line.noise\[0\].kind: kind must be one of alpha_stable"),
+        (HEAD + AXIS + '[line]\nnoise = [\n{kind = "white", rms_v = 1e-3, stream = 0}]\n', 8, r"stream: is set by the campaign"),
+        (
+            HEAD + AXIS + '[line]\nnoise = [{kind = "white", rms_v = 1.0}]\n[[axis]]\nname = "line.noise[0].loud"\nvalues = [1]\n',
+            10, r"line.noise\[0\].loud: white has no parameter 'loud'",
+        ),
+        (
+            HEAD + AXIS + '[line]\nscenario = "S0_awgn"\n[[axis]]\nname = "line.background_density_v"\nvalues = [1e-6]\n',
+            10, "line.background_density_v: the scenario S0_awgn brings its own noise",
+        ),
         (SYMBOLS + AXIS + "[packet]\nclock_ppm = 3\n", 7, "packet.clock_ppm has no meaning with kind = .symbols."),
         (SYMBOLS + AXIS + '[packet]\ncode = "W9"\n', 7, "packet.code: codes.toml: no word code 'W9'; known: W11_SPC"),
         (SYMBOLS + AXIS + "[receivers.a]\nblanker = 1.0\n", 7, "receivers.a.blanker: unknown option; expected word_decoder"),
@@ -114,11 +133,31 @@ def test_the_campaign_of_the_readme_is_right():
     assert [receiver.options.blanker for receiver in plan(text).setups[8].receivers] == [9.0, 0.0]
 
 
+def test_a_directory_of_results_does_not_hide_the_campaign_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "awgn").mkdir()
+    assert len(load_campaign("awgn").points) == 8
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(CampaignError, match="mine: Is a directory"):
+        load_campaign("mine")
+
+
+def test_a_profile_may_lie_beside_the_specification(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study").mkdir()
+    source = resources.files("phy").joinpath("profiles", "test-nrz.toml").read_text("utf-8")
+    (tmp_path / "study" / "mine.toml").write_text(source, encoding="utf-8")
+    (tmp_path / "study" / "spec.toml").write_text(HEAD + AXIS + '[packet]\nprofile = "mine.toml"\n', encoding="utf-8")
+    assert make_plan(load_campaign("study/spec.toml")).setups[0].profile.name == "test-nrz"
+
+
 def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path):
     with pytest.raises(CampaignError, match="no such file; campaigns that come with the package: awgn, codes, receivers"):
         load_campaign("nothing")
     with pytest.raises(CampaignError, match="No such file"):
         load_campaign(str(tmp_path / "nothing.toml"))
+    (tmp_path / "marked.toml").write_text("\ufeff" + HEAD + AXIS, encoding="utf-8")
+    assert len(load_campaign(str(tmp_path / "marked.toml")).points) == 2
     (tmp_path / "odd.toml").write_bytes(b"\xff")
     with pytest.raises(CampaignError, match="not UTF-8"):
         load_campaign(str(tmp_path / "odd.toml"))
