@@ -38,8 +38,8 @@ class PacketPart(Part, frozen=True):
     """What is sent.
 
     profile: name, or file as seen from the working directory or from the specification's. code: word code by name instead of the
-    profile's ("symbols" only). octets: of an LPDU with its CRC. carrier: primary or secondary. sample_rate: Hz. clock_ppm: error of
-    the sender's clock, a number or [low, high], uniform for each packet. esn0_db: mean energy of a bit of the packet over the
+    profile's ("symbols" only). octets: of an LPDU with its CRC. carrier: primary or secondary. sample_rate: Hz. clock_ppm: error
+    of the sender's clock, a number or [low, high], uniform for each packet. esn0_db: mean energy of a bit of the packet over the
     noise density. gap_bits: noise alone between packets.
     """
 

@@ -109,7 +109,7 @@ def test_campaigns_of_the_package_are_right(name):
         (HEAD + AXIS + '[line]\nnoise = [{kind = ["tone"]}]\n', 7, r"line.noise\[0\].kind: kind must be one of alpha_stable"),
         (HEAD + AXIS + '[line]\nnoise = [\n{kind = "white", rms_v = 1e-3, stream = 0}]\n', 8, r"stream: is set by the campaign"),
         (
-            HEAD + AXIS + '[line]\nnoise = [{kind = "white", rms_v = 1.0}]\n[[axis]]\nname = "line.noise[0].loud"\nvalues = [1]\n',
+            HEAD + AXIS + '[line]\nnoise = [{kind = "white", rms_v = 1}]\n[[axis]]\nname = "line.noise[0].loud"\nvalues = [1]\n',
             10, r"line.noise\[0\].loud: white has no parameter 'loud'",
         ),
         (
