@@ -88,12 +88,12 @@ class Branch:
         trackers: packets that are being followed. candidates: where packets seemed to begin, of late.
         noise: power of what is no packet. found_after: narrow samples from a packet's beginning until it has surely been found.
         finished: where the last packets that were followed began, and when that was over, narrow samples.
-        elsewhere: gives the candidates of the other carrier. epoch: see Conclusion.
+        elsewhere: gives the candidates of the other carrier. epoch: see Conclusion. decoder: as given.
         skipped: packets that got no second look because there were too many.
     """
 
     def __init__(self, profile: Profile, plan: BasebandPlan, decoder: PacketDecoder, options: ReceiverOptions, rank: int) -> None:
-        self._profile, self._decoder, self._options, self._rank = profile, decoder, options, rank
+        self._profile, self.decoder, self._options, self._rank = profile, decoder, options, rank
         self.mixer = Mixer(plan.carrier_hz, plan.wide_rate)
         self.bit_filter = BankFilter(plan, plan.bit_bank)
         self.detector = HeaderDetector(profile, decoder.cycles_per_bit, options.threshold)
@@ -163,7 +163,7 @@ class Branch:
         filtered, base = self._filtered.samples, self._filtered.first
         self.noise.push(filtered, base)
         for candidate in self.detector.push(filtered, base):
-            cycles, lost_below = self._decoder.cycles_per_bit, self._options.lost_below
+            cycles, lost_below = self.decoder.cycles_per_bit, self._options.lost_below
             self.begin(PacketTracker(self._profile, cycles, candidate, self.gains, lost_below))
 
     def conclude_all(self, stream: WideStream) -> list[Conclusion]:
@@ -177,7 +177,7 @@ class Branch:
             ended, found = self.end(tracker), tracker.candidate
             ghost = is_ghost(found.position, found.amplitude, self.elsewhere())
             worth_it = ended.likely and not ghost and self._affordable(ended)
-            packet = self._decoder.decode(tracker, stream, self.mixer, worth_it)
+            packet = self.decoder.decode(tracker, stream, self.mixer, worth_it)
             if packet.crc_ok or found.sure:
                 concluded.append(self.conclude(ended, packet))
         self.noise.judge(self.frontier, self.packets)
@@ -229,7 +229,7 @@ class Branch:
         if packet.crc_ok:
             span = ended.tracker.candidate.position, float(ended.tracker.positions[-1])
             self._good.append(span)
-            self.noise.note(span[1], self._decoder.plan.noise_power(packet.level_v, packet.esn0_db))
+            self.noise.note(span[1], self.decoder.plan.noise_power(packet.level_v, packet.esn0_db))
         return Conclusion(ended.decided, self._rank, packet, self.epoch)
 
     def remember(self, other: "Branch", until: float) -> None:
@@ -258,7 +258,7 @@ class Branch:
             ending = self._go_on(tracker, end)
             if ending is Ending.OPEN:
                 return False
-            if ending is not Ending.END_WORD or self._decoder.is_complete(tracker):
+            if ending is not Ending.END_WORD or self.decoder.is_complete(tracker):
                 return True
 
     def _go_on(self, tracker: PacketTracker, end: int) -> Ending:

@@ -39,7 +39,8 @@ class CarrierReceiver:
 
     Attributes:
         plain, without_tones: the branches; the second may be None. quiet: the one that takes their place on a quiet line
-        (`QuietLine`), or None. direct: its filter. sense: CarrierSense.
+        (`QuietLine`), or None. direct: its filter. sense: CarrierSense. decoder: PacketDecoder of all branches, or anything
+        with its `decode`, `first_look`, `is_complete`, `plan` and `cycles_per_bit`.
         false_starts: headers found in the data of good packets.
     """
 
@@ -56,8 +57,8 @@ class CarrierReceiver:
         self.plan: BasebandPlan = plan_baseband(
             profile, profile.carrier_hz(carrier), sample_rate, front, options.design_esn0_db
         )
-        self.decoder = PacketDecoder(profile, carrier, self.plan, sample_rate, options, combiner)
-        self.plain = Branch(profile, self.plan, self.decoder, options, 0)
+        decoder = PacketDecoder(profile, carrier, self.plan, sample_rate, options, combiner)
+        self.plain = Branch(profile, self.plan, decoder, options, 0)
         self.direct = DirectFilter(plan_direct(front, self.plan, sample_rate))
         self.sense_mixer = Mixer(self.plan.carrier_hz, self.plan.wide_rate)
         self.sense_filter = BankFilter(self.plan, self.plan.sense_bank)
@@ -78,6 +79,17 @@ class CarrierReceiver:
         self._starts: list[int] = []  # of these
         self._held: list[Conclusion] = []
         self.false_starts = 0
+
+    @property
+    def decoder(self) -> PacketDecoder:
+        """What makes packets of what the trackers measured; see above."""
+        return self.plain.decoder
+
+    @decoder.setter
+    def decoder(self, stage: PacketDecoder) -> None:
+        for branch in (self.plain, self.without_tones, self.quiet):
+            if branch is not None:
+                branch.decoder = stage
 
     @property
     def busy(self) -> bool:

@@ -17,11 +17,12 @@ from .filters import FINE_SAMPLES_PER_BIT, SAMPLES_PER_BIT, BasebandPlan, plan_f
 from .framing import order_octets, packet_bits
 from .interference import echo_gain, envelope_spread, without_echoes, without_swept_tone
 from .listdecode import list_decode
-from .packet import WORD_DECODERS, Packet, ReceiverOptions
+from .packet import WORD_DECODERS, Packet, ReceiverOptions, WordDecoder
 from .profile import Carrier, Profile
 from .stream import WideStream
 from .switching import switched_looks
 from .tracking import Ending, PacketTracker
+from .words import WordCode
 
 _BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
 _ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
@@ -78,6 +79,10 @@ class PacketDecoder:
     Args:
         profile: the channel. carrier: its name in the result. plan: filters of the carrier. sample_rate: of the line, Hz.
         options: word decoder and second look. combiner: of all carriers, when failed packets are to be combined.
+    Attributes:
+        word_decoder: (WordCode, (W, n) float32 soft bits, + means 0, any scale) -> W octets in the bit order of the line; replace
+            it by any callable of that kind. Every look at a packet uses it, but for the trellis of the second look, which gives
+            scores of whole words: they are taken when it is `WordCode.decode_ml`, else the likelihoods of its bits are decoded.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class PacketDecoder:
         combiner: Combiner | None = None,
     ) -> None:
         self.combiner = combiner
+        self.word_decoder: WordDecoder = WORD_DECODERS[options.word_decoder]
         self.profile, self.carrier, self.plan, self.sample_rate, self.options = profile, carrier, plan, sample_rate, options
         self.cycles_per_bit = profile.carrier_hz(carrier) / profile.bit_rate
         carrier_hz = profile.carrier_hz(carrier)
@@ -119,7 +125,7 @@ class PacketDecoder:
         if soft.shape[0] == 0:
             return b"", 0
         code = self.profile.code
-        coded = WORD_DECODERS[self.options.word_decoder](code, soft)
+        coded = self.word_decoder(code, soft)
         return order_octets(coded, self.profile), code.changed(soft, coded)
 
     def decode(self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool = True) -> Packet:
@@ -257,11 +263,11 @@ class PacketDecoder:
     def _check_estimate(self, estimate: Estimate, lengths: list[int], tracker: PacketTracker) -> _Decoded:
         """The first length whose CRC holds, or the likeliest."""
         header, n = header_signs(self.profile).size, self.profile.code.length
-        if self.options.word_decoder == "ml":
+        if self.word_decoder is WordCode.decode_ml:
             line = estimate.octets
         else:
             soft = estimate.soft[header : header + len(estimate.scores) * n].reshape(-1, n)
-            line = WORD_DECODERS[self.options.word_decoder](self.profile.code, soft)
+            line = self.word_decoder(self.profile.code, soft)
         octets = order_octets(line, self.profile)
         level = np.abs(estimate.gains) / np.mean(np.abs(estimate.gains[: header + min(lengths) * n]))  # less behind the packet
         words = -(level * estimate.symbols.real)[header:][: len(estimate.scores) * n].reshape(-1, n)

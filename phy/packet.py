@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from .errors import ConfigurationError
 from .profile import Carrier
 from .words import WordCode
 
-WORD_DECODERS: Final[dict[str, Callable[[WordCode, NDArray[np.float32]], bytes]]] = {
+WordDecoder: TypeAlias = Callable[[WordCode, NDArray[np.float32]], bytes]  # see PacketDecoder.word_decoder
+WORD_DECODERS: Final[dict[str, WordDecoder]] = {
     "ml": WordCode.decode_ml,
     "weakest_flip": WordCode.decode_weakest_flip,
     "hard": WordCode.decode_hard,

@@ -51,7 +51,7 @@ class QuietBranch(Branch):
         self.__dict__.update(plain.fork(0).__dict__)
         self.trackers, self.epoch = plain.trackers, epoch
         self._direct, self._floor = direct, floor
-        settings = tracking_settings(self._profile, self._decoder.cycles_per_bit, self.gains, self._options.lost_below)
+        settings = tracking_settings(self._profile, self.decoder.cycles_per_bit, self.gains, self._options.lost_below)
         self._search = LineSearch(self._profile, self.detector, settings, direct, self._filtered.samples, self._filtered.first)
         self._line = Past(np.float32)
         self._reached = plain.frontier
@@ -88,12 +88,12 @@ class QuietBranch(Branch):
     def _is_over(self, tracker: PacketTracker) -> bool:
         """Whether that is surely the packet's end, where it has been followed to."""
         ending = tracker.ending
-        return self._decoder.is_complete(tracker) if ending is Ending.END_WORD else ending is not Ending.OPEN
+        return self.decoder.is_complete(tracker) if ending is Ending.END_WORD else ending is not Ending.OPEN
 
     def _is_good(self, tracker: PacketTracker) -> bool:
         """Conclude a packet that has ended: a good one at once, and nothing counts that seemed to begin in it."""
         ended = self.end(tracker)
-        packet = self._decoder.first_look(tracker)
+        packet = self.decoder.first_look(tracker)
         if packet.crc_ok:
             self.heard.append(ended)
             self._heard_good.append(self.conclude(ended, packet))

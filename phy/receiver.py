@@ -46,6 +46,16 @@ class Receiver:
     While there is nothing but steady noise and packets that are received without trouble, `QuietLine` takes the place of all that
     (option `direct`); at the first trouble the receiver goes back to where it began. A stage that was replaced is never left out.
 
+    Stages to run alone, or to replace by anything that has their methods (names as attributes; chain = carriers[name]):
+
+        down_converter, periodic_canceller, tone_canceller, blanker     reset, process; each says its shapes and units
+        chain.plain.mixer, .bit_filter, .detector                       reset(first), process or push
+        chain.decoder                                                   PacketTracker -> Packet, see CarrierReceiver
+        chain.decoder.word_decoder                                      (WordCode, soft bits) -> octets, see PacketDecoder
+        chain.sense_mixer, .sense_filter, .sense                        carrier sense
+
+    Replace them before the first sample.
+
     Args:
         profile: the channel. sample_rate: Hz. options: see ReceiverOptions. carriers: those to watch; both when not given, and
             then one that does not fit below half the sample rate is left out.

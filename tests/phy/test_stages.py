@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phy import ConfigurationError, Profile, Receiver
+from phy import ConfigurationError, Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 from phy.blanker import ImpulseBlanker
 from phy.detect import CarrierSense, HeaderDetector, header_signs
 from phy.downconvert import BankFilter, DownConverter, Mixer
@@ -19,6 +19,7 @@ from phy.filters import SAMPLES_PER_BIT, plan_baseband, plan_front_end, shaped_p
 from phy.periodic import PeriodicCanceller
 from phy.tones import ToneCanceller
 from phy.tracking import LoopGains
+from phy.words import WordCode
 
 RATE = 400_000.0
 PROFILE = Profile.load("pl20a")
@@ -236,3 +237,56 @@ def test_kernels_give_the_same_packets_without_compilation():
         run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         outputs.append(run.stdout)
     assert outputs[0] == outputs[1] and "000102030405" in outputs[0]
+
+
+def weak_packets():
+    """Ten packets at 5 dB, some of which need the second look, on a line that is found quiet."""
+    rng, n0 = np.random.default_rng(4), 10**-0.5 / PROFILE.bit_rate / 2
+    parts = [np.zeros(int(RATE))]
+    for _ in range(10):
+        parts += [Transmitter(PROFILE, RATE, level_v=1.0).modulate(append_crc(rng.bytes(10)), phase=1.0), np.zeros(9000)]
+    x = np.concatenate(parts)
+    return (x + rng.normal(0, np.sqrt(n0 * RATE / 2), x.size)).astype(np.float32)
+
+
+def test_a_packet_decoder_of_ones_own_is_used():
+    """Replacing it once had no effect: the branches went on with the first one."""
+
+    class Counting:
+        decoded = 0
+
+        def __init__(self, stage):
+            self.stage = stage
+
+        def __getattr__(self, name):
+            return getattr(self.stage, name)
+
+        def decode(self, *arguments):
+            self.decoded += 1
+            return self.stage.decode(*arguments)
+
+    x = weak_packets()
+    rx = Receiver(PROFILE, RATE)
+    own = rx.carriers["primary"].decoder = Counting(rx.carriers["primary"].decoder)
+    packets = rx.push(x) + rx.flush()
+    assert own.decoded >= len(packets) >= 8
+    other = Receiver(PROFILE, RATE, ReceiverOptions(direct=False))
+    assert repr(packets) == repr(other.push(x) + other.flush())
+
+
+def test_soft_bits_may_be_scaled_and_a_word_decoder_replaced():
+    """Of any scale the soft bits give the same octets; a decoder of one's own decides about every look."""
+    x = weak_packets()
+
+    def octets(own=None, **options):
+        rx = Receiver(PROFILE, RATE, ReceiverOptions(**options))
+        if own is not None:
+            for chain in rx.carriers.values():
+                chain.decoder.word_decoder = own
+        return [packet.lpdu for packet in rx.push(x) + rx.flush() if packet.crc_ok]
+
+    plain = octets(second_look=False)
+    assert len(plain) >= 4
+    assert octets(lambda code, soft: code.decode_ml(7 * soft), second_look=False) == plain
+    assert octets(WordCode.decode_hard) == octets(word_decoder="hard")
+    assert octets(lambda code, soft: bytes(len(soft))) == []
