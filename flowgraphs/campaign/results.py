@@ -42,7 +42,7 @@ class Row:
         missed, residual, false: see Tally. stopped_by: errors, confidence, trials, or "" while the point is not done.
         only_first, only_this: packets that only the first receiver, or only this one, delivered of the same noise; without a
             waveform None, as packets are not told apart there.
-        same_p: probability of a split as uneven as that between equal receivers (exact McNemar test); nan without a waveform.
+        same_p: probability of a split as uneven as that between equal receivers (exact McNemar test); None without a waveform.
         words, word_errors, channel_bits, channel_bit_errors: without a waveform. line_s: seconds of line.
     """
 
@@ -67,7 +67,7 @@ class Row:
     false: int
     only_first: int | None
     only_this: int | None
-    same_p: float
+    same_p: float | None
     words: int
     word_errors: int
     channel_bits: int
@@ -117,7 +117,7 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
                 false=tally.false,
                 only_first=only_first if paired else None,
                 only_this=only_this if paired else None,
-                same_p=same_p if paired else math.nan,
+                same_p=same_p if paired else None,
                 words=tally.words,
                 word_errors=tally.word_errors,
                 channel_bits=tally.channel_bits,
@@ -146,8 +146,10 @@ def write_parquet(path: Path, found: Sequence[Row], provenance: Provenance) -> N
         kinds = {type(v) for v in values} - {type(None)}
         if len(kinds) > 1 and not kinds <= {int, float}:
             columns[name] = [str(v) for v in values]
-    known = {name: any(v is not None for v in values) for name, values in columns.items()}
-    arrays = {name: pa.array(values, None if known[name] else pa.int64()) for name, values in columns.items()}
+    unknown = {name: pa.float64() if name == "same_p" else pa.int64() for name in columns}  # where a column has no value at all
+    arrays = {
+        name: pa.array(values, None if any(v is not None for v in values) else unknown[name]) for name, values in columns.items()
+    }
     metadata = {f"osgp_sdr.{key}": str(value) for key, value in asdict(provenance).items()}
     partial = path.with_name(path.name + ".partial")
     try:
