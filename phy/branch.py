@@ -25,6 +25,7 @@ _COHERENT: Final = 0.2  # mean coherence of the last words, of which noise has l
 _KEPT: Final = 4096  # narrow samples that are kept beyond those that are needed, at most
 _GHOST_BITS: Final = 3  # bit times within which a packet and its ghost begin
 _GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
+_SURE_GHOST_GAIN: Final = 100.0  # of a shaped packet 230, of NRZ 110; less where the line is weak at the packet's carrier alone
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
 _SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
 _FINISHED: Final = 64  # packets whose end is remembered
@@ -70,15 +71,21 @@ class Ended:
     likely: bool
 
 
-def is_ghost(position: float, amplitude: float, elsewhere: Iterable[Candidate]) -> bool:
-    """Whether a packet at that narrow sample, of that amplitude in V, is what a strong one leaves in the other carrier's band.
+def may_be_ghost(position: float, amplitude: float, elsewhere: Iterable[Candidate], gain: float = _GHOST_GAIN) -> bool:
+    """Whether a packet at that narrow sample, of that amplitude in V, may be what one leaves in the other carrier's band.
 
-    The carriers are a whole number of bit rates apart, so the little that passes the filters looks like a packet there.
+    The carriers are a whole number of bit rates apart, so the little that passes the filters looks like a packet there. It
+    rarely passes its CRC, and then with the strong one's octets.
     """
     return any(
-        abs(other.position - position) < _GHOST_BITS * SAMPLES_PER_BIT and other.amplitude > _GHOST_GAIN * amplitude
+        abs(other.position - position) < _GHOST_BITS * SAMPLES_PER_BIT and other.amplitude > gain * amplitude
         for other in elsewhere
     )
+
+
+def is_ghost(candidate: Candidate, elsewhere: Iterable[Candidate]) -> bool:
+    """Whether a packet is so weak beside one on the other carrier that it is hardly anything else than its ghost."""
+    return may_be_ghost(candidate.position, candidate.amplitude, elsewhere, _SURE_GHOST_GAIN)
 
 
 class Branch:
@@ -175,7 +182,7 @@ class Branch:
         done = [tracker for tracker in self.trackers if self._has_ended(tracker, self.frontier)]
         for tracker in sorted(done, key=lambda t: t.oldest_needed):
             ended, found = self.end(tracker), tracker.candidate
-            ghost = is_ghost(found.position, found.amplitude, self.elsewhere())
+            ghost = is_ghost(found, self.elsewhere())
             worth_it = ended.likely and not ghost and self._affordable(ended)
             packet = self.decoder.decode(tracker, stream, self.mixer, worth_it)
             if packet.crc_ok or found.sure:

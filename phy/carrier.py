@@ -119,6 +119,12 @@ class CarrierReceiver:
         """The last places where a packet seemed to begin, in either branch."""
         return [candidate for branch in self.branches for candidate in branch.candidates]
 
+    def has_given(self, lpdu: bytes, start: int) -> bool:
+        """Whether a good packet of these octets has ended that began within a few bit times of that line sample."""
+        near = _TWINS * SAMPLES_PER_BIT * self.sample_rate / self.plan.narrow_rate
+        known = (c.packet for c in self._concluded if abs(c.start - start) < near)
+        return any(packet.crc_ok and packet.lpdu == lpdu for packet in known)
+
     def push_sense(self, u: NDArray[np.complex64]) -> None:
         """New wide samples for the carrier sense; when nobody has asked for half a second, it starts anew from the latest."""
         if self._unsensed_size > self._sense_memory:

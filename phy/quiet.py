@@ -174,7 +174,7 @@ class QuietLine:
             t
             for branch, found in zip(self.branches, troubles, strict=True)
             for t in found
-            if t.candidate is None or not is_ghost(t.candidate.position, t.candidate.amplitude, branch.elsewhere())
+            if t.candidate is None or not is_ghost(t.candidate, branch.elsewhere())
         )
         trouble = min(serious, key=lambda t: (t.known, t.begin), default=None)
         for chain, (good, _) in zip(self._chains, results, strict=True):

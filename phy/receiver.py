@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._kernels.downconvert import take_samples
 from .blanker import ImpulseBlanker
-from .branch import Conclusion, is_ghost
+from .branch import Conclusion, may_be_ghost
 from .carrier import CarrierReceiver
 from .combining import Combiner
 from .downconvert import DownConverter
@@ -33,6 +33,7 @@ _BLANKED: Final = 5e-4  # of the samples may be blanked on a quiet line; of whit
 _LASTS: Final = 2.0  # s that a line should stay quiet; if it does not, it is left alone for twice as long as the last time
 _LONGEST: Final = 16  # times _CONSIDER for which it is left alone
 _SENSED: Final = 0.5  # s that carrier sense goes back
+_GHOST_WAIT: Final = 24 * SAMPLES_PER_BIT  # narrow samples for which a good packet waits that may be the ghost of another
 _SLACK: Final = 0.02  # s: filters' lengths and what waits for the next batch
 
 
@@ -326,12 +327,26 @@ class Receiver:
         frontier = min(chain.frontier for chain in self.carriers.values())
         due = sorted((w for w in self._waiting if w.decided < frontier), key=lambda w: (w.decided, w.packet.carrier))
         self._waiting = [w for w in self._waiting if w.decided >= frontier]
-        packets = [w.packet for w in due if not self._is_ghost(w.packet)]
-        self.rejected["ghost"] += len(due) - len(packets)
+        packets: list[Packet] = []
+        for one in due:
+            if not self._may_be_ghost(one.packet):
+                packets.append(one.packet)
+            elif one.packet.crc_ok and one.decided + _GHOST_WAIT >= frontier:
+                self._waiting.append(one)
+            elif one.packet.crc_ok and not self._is_repeated(one.packet):
+                packets.append(one.packet)
+            else:
+                self.rejected["ghost"] += 1
         return packets
 
-    def _is_ghost(self, packet: Packet) -> bool:
-        """Whether it is what a strong packet leaves in the other carrier's band."""
+    def _others(self, packet: Packet) -> list[CarrierReceiver]:
+        return [chain for name, chain in self.carriers.items() if name != packet.carrier]
+
+    def _may_be_ghost(self, packet: Packet) -> bool:
+        """Whether it may be what a strong packet leaves in the other carrier's band."""
         narrow = packet.start_sample * SAMPLES_PER_BIT * self.profile.bit_rate / self.sample_rate + SAMPLES_PER_BIT / 2
-        others = (chain for name, chain in self.carriers.items() if name != packet.carrier)
-        return any(is_ghost(narrow, packet.level_v, chain.candidates) for chain in others)
+        return any(may_be_ghost(narrow, packet.level_v, chain.candidates) for chain in self._others(packet))
+
+    def _is_repeated(self, packet: Packet) -> bool:
+        """Whether the other carrier has the same octets at the same time."""
+        return any(chain.has_given(packet.lpdu, packet.start_sample) for chain in self._others(packet))

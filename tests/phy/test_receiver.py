@@ -172,6 +172,34 @@ def test_levels_60_db_apart_with_the_shortest_gap():
     assert [p.lpdu for p in received(x) if p.crc_ok] == lpdus
 
 
+@pytest.mark.parametrize("offset_bits", [0.0, 1.3, -2.6])
+@pytest.mark.parametrize("strong", ["primary", "secondary"])
+def test_packets_of_both_carriers_that_begin_together_40_db_apart(strong, offset_bits):
+    rng, p = np.random.default_rng(17), Profile.load("pl20a")
+    x, sent = np.zeros(int(0.5 * RATE), np.float32), []
+    for at in (0.02, 0.16, 0.3):
+        for level, later in ((1.0, 0.0), (0.01, offset_bits * p.bit_time)):
+            lpdu, alternate = append_crc(rng.bytes(18)), (strong == "secondary") == (level == 1.0)
+            wave = Transmitter(p, RATE, level_v=level, clock_ppm=rng.uniform(-200, 200)).modulate(lpdu, alternate)
+            x[int((at + later) * RATE) :][: wave.size] += wave
+            sent.append(lpdu)
+    x += rng.normal(0, 0.002, x.size).astype(np.float32)
+    packets = received(x)
+    assert sorted(packet.lpdu for packet in packets if packet.crc_ok) == sorted(sent)
+
+
+def test_what_a_strong_packet_leaves_at_the_other_carrier_is_no_packet():
+    """Of rectangular bits it has the same octets, and often a good CRC."""
+    rng, p = np.random.default_rng(18), Profile.load("test-nrz")
+    gap = np.zeros(4000, np.float32)
+    lpdus = [append_crc(rng.bytes(18)) for _ in range(12)]
+    x = np.concatenate([gap, *(part for lpdu in lpdus for part in (Transmitter(p, RATE, level_v=1.0).modulate(lpdu), gap))])
+    rx = Receiver(p, RATE)
+    packets = rx.push(x + rng.normal(0, 1e-6, x.size).astype(np.float32)) + rx.flush()
+    assert [packet.lpdu for packet in packets if packet.crc_ok] == lpdus
+    assert rx.rejected["ghost"] >= 12
+
+
 @pytest.mark.parametrize("name", ["test-nrz", "test-w11l3", "pl20a-116", "pl20c"])
 def test_other_profiles_are_received_by_the_same_code(name):
     rng = np.random.default_rng(6)
