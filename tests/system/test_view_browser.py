@@ -127,7 +127,7 @@ def saved(page, figure, kind):
 def test_the_page_is_driven_end_to_end(browser, address, size):
     truth = decoded(RECORDING)
     context, page, complaints = visit(browser, address, size)
-    until(page, f"window.stats.packets === {len(truth)} && window.stats.drawn > 2")
+    until(page, f"window.stats.packets === {len(truth)} && window.stats.drawn > 2", meanwhile=lambda: playing(page))
     rows = page.locator("#rows tr")
     assert [row.split(" s")[0] for row in rows.locator("td:first-child").all_inner_texts()] == [
         f"{packet['start_s']:.4f}" for packet in truth
