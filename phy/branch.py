@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .allowance import Allowance
 from .demodulator import PacketDecoder
 from .detect import Candidate, HeaderDetector
 from .downconvert import BankFilter, Mixer
@@ -28,6 +29,7 @@ _GHOST_GAIN: Final = 10.0  # least amplitude of the packet over its ghost's
 _SURE_GHOST_GAIN: Final = 100.0  # of a shaped packet 230, of NRZ 110; less where the line is weak at the packet's carrier alone
 _SECOND_LOOKS: Final = 2.0  # bits that get a second look, on average, over those that fit on the line; interference starts more
 _SAVED_LOOKS: Final = 4  # longest packets that may get one in a row
+_THOROUGH: Final = 0.25, 2  # the same for what takes as long as the line does, of packets that it did not help
 _FINISHED: Final = 64  # packets whose end is remembered
 _OPEN: Final = 2.0**60  # narrow sample at which a packet ends that goes on
 _FOUND: Final = 29 * SAMPLES_PER_BIT  # narrow samples after a header's end by which it has surely been found
@@ -110,12 +112,19 @@ class Branch:
         self.elsewhere: Callable[[], Iterable[Candidate]] = tuple
         self._ratio = plan.ratio
         longest = profile.header_bits.size + profile.max_octets * profile.code.length
-        self._most_looks = float(_SAVED_LOOKS * longest)
+        self._looks = Allowance(_SECOND_LOOKS, _SAVED_LOOKS * longest)
+        self._thorough = Allowance(_THOROUGH[0], _THOROUGH[1] * longest)
         self._longest = longest * SAMPLES_PER_BIT
         self.reset()
 
     def reset(self, first: int = 0) -> None:
         """First-day state; the next wide sample is number `first`, with silence before it."""
+        self.restart(first)
+        self._looks.reset(self.frontier)
+        self._thorough.reset(self.frontier)
+
+    def restart(self, first: int) -> None:
+        """The same, but what may be looked at again does not grow by it."""
         self.mixer.reset(first)
         self.bit_filter.reset(first)
         narrow = self.bit_filter.next
@@ -128,7 +137,6 @@ class Branch:
         self._filtered = Past(np.complex64, narrow - _BEFORE)
         self._filtered.room(_BEFORE)[:] = 0
         self.finished: deque[tuple[float, int]] = deque(maxlen=_FINISHED)
-        self._counted, self._looks = narrow, self._most_looks
         self.epoch = self.skipped = 0
 
     def fork(self, rank: int) -> "Branch":
@@ -138,6 +146,7 @@ class Branch:
         other.mixer, other.bit_filter = copy.copy(self.mixer), copy.copy(self.bit_filter)
         other.detector, other.noise = copy.copy(self.detector), self.noise.fork()
         other._filtered = self._filtered.copy()
+        other._looks, other._thorough = copy.copy(self._looks), copy.copy(self._thorough)
         other.trackers, other.candidates = [], list(self.candidates)
         other._good, other._ended, other.finished = list(self._good), list(self._ended), self.finished.copy()
         return other
@@ -184,7 +193,7 @@ class Branch:
             ended, found = self.end(tracker), tracker.candidate
             ghost = is_ghost(found, self.elsewhere())
             worth_it = ended.likely and not ghost and self._affordable(ended)
-            packet = self.decoder.decode(tracker, stream, self.mixer, worth_it)
+            packet = self.decoder.decode(tracker, stream, self.mixer, worth_it and self._thorough)
             if packet.crc_ok or found.sure:
                 concluded.append(self.conclude(ended, packet))
         self.noise.judge(self.frontier, self.packets)
@@ -197,12 +206,11 @@ class Branch:
 
         In a tone headers seem to begin everywhere, and each is followed far; packets that are there fit on the line.
         """
-        passed = max(0, ended.decided - self._counted)
-        self._counted += passed
-        self._looks = min(self._looks + _SECOND_LOOKS * passed / SAMPLES_PER_BIT, self._most_looks)
-        affordable = ended.tracker.bits <= self._looks
+        self._looks.go_on(ended.decided)
+        self._thorough.go_on(ended.decided)
+        affordable = self._looks.affords(ended.tracker.bits)
         if affordable and ended.likely and ended.tracker.complete is None:
-            self._looks -= ended.tracker.bits
+            self._looks.spend(ended.tracker.bits)
         self.skipped += not affordable
         return affordable
 

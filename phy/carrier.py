@@ -147,7 +147,7 @@ class CarrierReceiver:
 
     def restart(self, first: int, epoch: int) -> None:
         """The plain branch begins anew at wide sample `first`."""
-        self.plain.reset(first)
+        self.plain.restart(first)
         self.plain.epoch = epoch
 
     def push_plain(self, blanked: NDArray[np.complex64]) -> None:

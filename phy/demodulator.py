@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kernels.words import measure_bits
+from .allowance import Allowance
 from .burst import BurstDemodulator, Clean, Estimate
 from .combining import Combiner
 from .detect import header_signs
@@ -128,11 +129,14 @@ class PacketDecoder:
         coded = self.word_decoder(code, soft)
         return order_octets(coded, self.profile), code.changed(soft, coded)
 
-    def decode(self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool = True) -> Packet:
+    def decode(
+        self, tracker: PacketTracker, stream: WideStream, mixer: Mixer, look_again: bool | Allowance = True
+    ) -> Packet:
         """The packet that `tracker` followed to its end.
 
         Args:
-            stream: the wide samples, for a second look. mixer: moves them to the carrier. look_again: when the CRC fails.
+            stream: the wide samples, for a second look. mixer: moves them to the carrier. look_again: when the CRC fails;
+            an Allowance is what the line has left for the looks that take long, and is given back by those that succeed.
         """
         packet, lengths = self._first(tracker)
         if packet.crc_ok or not look_again or not self.options.second_look or not lengths:
@@ -145,15 +149,12 @@ class PacketDecoder:
             if again.crc_ok:
                 return self._packet(tracker, again)
             tried.add(again.octets)
-        try:
-            for again in self._looks(tracker, lengths, stream, mixer, view, estimate):
-                if again.crc_ok:
-                    return self._packet(tracker, again)
-                tried.add(again.octets)
-                if len(tried) >= _TRIES:
-                    break
-        except np.linalg.LinAlgError:
-            pass  # silence within the packet: there is nothing to fit a filter to
+        for again in self._thorough(tracker, lengths, stream, mixer, view, estimate, look_again):
+            if again.crc_ok:
+                return self._packet(tracker, again)
+            tried.add(again.octets)
+            if len(tried) >= _TRIES:
+                break
         joint = self._jointly(tracker, lengths[0], estimate) if estimate is not None else None
         if joint is not None:
             return self._packet(tracker, joint)
@@ -176,19 +177,39 @@ class PacketDecoder:
         likeliest = self._likeliest(tracker.soft, tracker, lengths)
         return self._packet(tracker, self._check(tracker.soft, likeliest, "tracked")), lengths
 
+    def _thorough(
+        self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer,
+        view: "_View | None", estimate: Estimate | None, allowance: bool | Allowance,
+    ) -> Iterator[_Decoded]:  # fmt: skip
+        """What those looks find that take long, as far as the line has something left for them."""
+        cleaners = view.cleaners(estimate) if view is not None and estimate is not None else []
+        fits = (bool(cleaners) or estimate is None or estimate.distorted) and not self.profile.differential
+        if not (cleaners or fits):
+            return
+        if isinstance(allowance, Allowance):
+            if not allowance.affords(tracker.bits):
+                return
+            allowance.spend(tracker.bits)
+        try:
+            for again in self._looks(tracker, lengths, stream, mixer, view, estimate, cleaners, fits):
+                if again.crc_ok and isinstance(allowance, Allowance):
+                    allowance.give_back(tracker.bits)
+                yield again
+        except np.linalg.LinAlgError:
+            pass  # silence within the packet: there is nothing to fit a filter to
+
     def _looks(
         self, tracker: PacketTracker, lengths: list[int], stream: WideStream, mixer: Mixer,
-        view: "_View | None", estimate: Estimate | None,
+        view: "_View | None", estimate: Estimate | None, cleaners: list[Clean], fits: bool,
     ) -> Iterator[_Decoded]:  # fmt: skip
         """What further looks at the packet find, without what is in its way, the likeliest to succeed first."""
         if view is not None and estimate is not None and estimate.distorted and not self.profile.differential:
             yield from self._switched(view, lengths, tracker)
-        cleaners = view.cleaners(estimate) if view is not None and estimate is not None else []
         for clean in cleaners:
             assert view is not None
             for cleaned in view.estimates(estimate, clean):
                 yield self._check_estimate(cleaned, lengths, tracker)
-        if (cleaners or estimate is None or estimate.distorted) and not self.profile.differential:
+        if fits:
             yield from self._fitted(tracker, lengths[:_LENGTHS], stream, mixer)
 
     def _switched(self, view: "_View", lengths: list[int], tracker: PacketTracker) -> Iterator[_Decoded]:

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from phy import Profile, Receiver, ReceiverOptions, Transmitter, append_crc
 from phy._kernels.packets import correlate_header
+from phy.allowance import Allowance
 from phy.blanker import ImpulseBlanker
+from phy.demodulator import PacketDecoder
 from phy.detect import HeaderDetector
 from phy.direct import DirectFilter, plan_direct
 from phy.downconvert import BankFilter, DownConverter, Mixer
-from phy.filters import plan_baseband, plan_front_end
+from phy.filters import SAMPLES_PER_BIT, plan_baseband, plan_front_end
 from phy.line_search import LineSearch
 from phy.noise_tiles import TILE, NoiseTiles
 from phy.stream import Past
@@ -183,6 +185,41 @@ def test_a_tone_does_not_make_the_receiver_look_twice_at_everything():
     x = rng.normal(0, 0.05, at.size) + 0.1 * np.cos(2 * np.pi * PROFILE.carrier_hz("primary") * 1.001 / RATE * at)
     rx = Receiver(PROFILE, RATE, ReceiverOptions(tones_db=0))
     assert not [p for p in rx.push(x.astype(np.float32)) + rx.flush() if p.crc_ok]
+
+
+def test_what_takes_long_is_rare_on_a_line_full_of_something_else(monkeypatch):
+    """Bits without pause and without words, in which headers seem to begin: who looks at each at length falls behind."""
+    looked_at = []
+
+    def looks(self, tracker, *arguments):
+        looked_at.append(tracker.bits)
+        return iter(())
+
+    monkeypatch.setattr(PacketDecoder, "_looks", looks)
+    rng, seconds = np.random.default_rng(2), 6
+    at = np.arange(seconds * int(RATE))
+    bits = rng.choice([-1.0, 1.0], int(seconds * PROFILE.bit_rate) + 1)
+    x = bits[(at / RATE * PROFILE.bit_rate).astype(int)] * np.cos(2 * np.pi * PROFILE.carrier_hz("primary") / RATE * at)
+    x += rng.normal(0, 0.01, at.size)
+    rx = Receiver(PROFILE, RATE, ReceiverOptions(tones_db=0))
+    rx.push(x.astype(np.float32))
+    longest = PROFILE.packet_bits(PROFILE.max_octets)
+    assert 2 * PROFILE.min_octets < sum(looked_at) < 2 * (2 * longest + 0.3 * seconds * PROFILE.bit_rate)
+    assert rx.carriers["primary"].plain.skipped == 0  # what takes little is still done
+
+
+def test_an_allowance_grows_with_the_line_and_not_beyond_what_is_saved():
+    allowance = Allowance(0.5, 100)
+    assert allowance.affords(100) and not allowance.affords(101)
+    allowance.spend(100)
+    assert not allowance.affords(1)
+    for now in (40 * SAMPLES_PER_BIT, 10 * SAMPLES_PER_BIT, 40 * SAMPLES_PER_BIT):
+        allowance.go_on(now)  # going back over what has been seen gives nothing
+    assert allowance.affords(20) and not allowance.affords(21)
+    allowance.give_back(30)
+    assert allowance.affords(50) and not allowance.affords(51)
+    allowance.go_on(10_000 * SAMPLES_PER_BIT)
+    assert allowance.affords(100) and not allowance.affords(101)
 
 
 def test_every_other_sample_is_enough_to_find_what_all_of_them_find():
