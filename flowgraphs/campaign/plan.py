@@ -7,7 +7,7 @@ import math
 import re
 import typing
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,7 +24,9 @@ from phy.symbol_level import DECODERS
 from phy.theory import ideal_packet_error_ratio
 from phy.words import WordCode
 
+from ..errors import CampaignError
 from .line import LineSetup, NoiseSource, make_line, signal_power
+from .own_stages import OwnStages, own_stages, with_reason
 from .spec import Campaign, KeyPath, Point
 
 UNIT_LINE_S: Final = 60.0  # line in the largest unit: about a second of work at 60 times real time
@@ -32,16 +34,25 @@ FIRST_PACKETS: Final = 64  # packets of the first units: early points must be ab
 FIRST_SYMBOL_PACKETS: Final = 4096
 UNIT_SYMBOL_BITS: Final = 100_000_000  # coded bits in the largest unit, about half a second
 _CHECK_RATE: Final = "sample_rate"
+_TRIED: Final = 20_000  # samples that a receiver with stages of one's own gets before anything runs
 _NOT_THEIRS: Final = frozenset({"sample_rate", "seed", "stream", "first_sample", "name", "changes"})  # of a source
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverSetup:
-    """One receiver of a comparison: a waveform receiver's options, or the decoder of words alone."""
+    """One receiver of a comparison: a waveform receiver's options and stages, or the decoder of words alone."""
 
     name: str
     options: ReceiverOptions
     decoder: str
+    stages: OwnStages | None = None
+
+    def make(self, profile: Profile, sample_rate: float) -> Receiver:
+        """A receiver that has not received anything yet. Raises CampaignError where stages of one's own cannot be used."""
+        made = Receiver(profile, sample_rate, self.options)
+        if self.stages is not None:
+            self.stages.install(made)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +189,17 @@ def _receiver(campaign: Campaign, point: Point, name: str, options: dict[str, An
     symbols = campaign.document.kind == "symbols"
     if symbols:
         known = {"word_decoder": str}
+    stages = None
+    if "stages" in options and not symbols:
+        options = dict(options)
+        try:
+            stages = own_stages(options.pop("stages"), campaign.source.name)
+        except CampaignError as error:
+            raise campaign.error(("receivers", name, "stages"), str(error), point) from None
     for key, value in options.items():
         path: KeyPath = ("receivers", name, key)
         if key not in known:
-            raise campaign.error(path, f"unknown option; expected {', '.join(known)}", point)
+            raise campaign.error(path, f"unknown option; expected {', '.join([*known, *([] if symbols else ['stages'])])}", point)
         try:
             msgspec.convert(value, known[key])
         except msgspec.ValidationError as error:
@@ -193,7 +211,7 @@ def _receiver(campaign: Campaign, point: Point, name: str, options: dict[str, An
         made = ReceiverOptions(**options)
     except ConfigurationError as error:
         raise campaign.error(_guilty(("receivers", name), options, str(error)), str(error), point) from None
-    return ReceiverSetup(name, made, made.word_decoder)
+    return ReceiverSetup(name, made, made.word_decoder, stages)
 
 
 def _line(campaign: Campaign, point: Point) -> LineSetup:
@@ -253,7 +271,11 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
         raise campaign.error(("packet", _CHECK_RATE), str(error), point) from None
     for receiver in setup.receivers:
         try:
-            made = Receiver(setup.profile, setup.sample_rate, receiver.options)
+            made = receiver.make(setup.profile, setup.sample_rate)
+            if receiver.stages is not None:
+                with_reason([receiver.stages], partial(made.push, np.zeros(_TRIED, np.float32)))
+        except CampaignError as error:
+            raise campaign.error(("receivers", receiver.name, "stages"), str(error), point) from None
         except ConfigurationError as error:
             options = point.values.receivers[receiver.name]
             path = _guilty(("receivers", receiver.name), options, str(error))
@@ -324,4 +346,6 @@ def fingerprint(plan: Plan) -> str:
         setup.profile.name: {key: constant.value for key, constant in setup.profile.constants.items()} for setup in plan.setups
     }
     codes = {setup.code.name: hashlib.sha256(setup.code.table.tobytes()).hexdigest() for setup in plan.setups}
-    return json.dumps({"document": document, "profiles": profiles, "codes": codes}, sort_keys=True)
+    stages = {r.stages.place: r.stages.digest for setup in plan.setups for r in setup.receivers if r.stages is not None}
+    known = {"document": document, "profiles": profiles, "codes": codes, **({"stages": stages} if stages else {})}
+    return json.dumps(known, sort_keys=True)

@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from phy import Packet, Receiver, Transmitter, append_crc
+from phy import Packet, Transmitter, append_crc
 from phy.symbol_level import simulate_words
 
 from .line import make_line, signal_power
+from .own_stages import with_reason
 from .plan import PointSetup
 
 LEAD_BITS = 200.0  # noise before the first packet: a receiver that has been listening
@@ -64,8 +65,15 @@ def unit_seed(seed: int, point: int, unit: int) -> int:
 
 
 def run_unit(setup: PointSetup, seed: int, packets: int) -> UnitResult:
-    """Compute a unit of `packets` packets."""
-    return _symbols(setup, seed, packets) if setup.kind == "symbols" else _waveform(setup, seed, packets)
+    """Compute a unit of `packets` packets. Raises CampaignError when a receiver with stages of one's own fails."""
+    if setup.kind == "symbols":
+        return _symbols(setup, seed, packets)
+    own = [receiver.stages for receiver in setup.receivers if receiver.stages is not None]
+    if not own:
+        return _waveform(setup, seed, packets)
+    results: list[UnitResult] = []
+    with_reason(own, lambda: results.append(_waveform(setup, seed, packets)))
+    return results[0]
 
 
 def _symbols(setup: PointSetup, seed: int, packets: int) -> UnitResult:
@@ -91,7 +99,7 @@ def _waveform(setup: PointSetup, seed: int, packets: int) -> UnitResult:
     bit = rate * profile.bit_time
     power = signal_power(setup.line, profile, setup.esn0_db)
     line = make_line(setup.line, profile, setup.carrier, rate, setup.esn0_db, power, seed)
-    receivers = [Receiver(profile, rate, receiver.options) for receiver in setup.receivers]
+    receivers = [receiver.make(profile, rate) for receiver in setup.receivers]
     got: list[list[Packet]] = [[] for _ in receivers]
     sent: list[_Sent] = []
     position = 0

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     SPEC is a TOML file, or the name of one that comes with the package (awgn, receivers, codes). DIR receives results.parquet,
     figure.pdf, figure.svg and every finished unit of work: a campaign that was killed goes on where it was when the same command
-    is given again, and gives the same result. A directory of another specification or version is refused.""",
+    is given again, and gives the same result. A directory of another specification or version is refused. A specification may
+    name Python files with stages of one's own, which are run.""",
 )
 @click.argument("spec", metavar="SPEC")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory of the campaign.")
