@@ -87,8 +87,8 @@ class AxisPart(Part, frozen=True):
     step: float | int | None = None
 
 
-# [receivers.NAME]: options of phy.ReceiverOptions, and stages = "FILE.py:FUNCTION": a function that is called with each new receiver
-# and puts stages of one's own into it, see `own_stages`. With kind = "symbols" only word_decoder.
+# [receivers.NAME]: options of phy.ReceiverOptions, and stages = "FILE.py:FUNCTION": a function that is called with each new
+# receiver and puts stages of one's own into it, see `own_stages`. With kind = "symbols" only word_decoder.
 
 
 class Values(Part, frozen=True):

@@ -7,6 +7,7 @@ import pickle
 import queue
 import signal
 import sys
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -153,7 +154,8 @@ class LocalWorkers(Workers):
 
 
 def _serve(connection: Connection) -> None:
-    """Life of a worker process: it ends when the pipe does, so that none outlives a campaign that was killed."""
+    """Life of a worker process: it ends with the campaign, even one that was killed, whatever it computes."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's to handle
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     while True:
@@ -170,6 +172,13 @@ def _serve(connection: Connection) -> None:
             connection.send(answer)
         except OSError:
             return
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:

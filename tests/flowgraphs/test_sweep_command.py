@@ -85,6 +85,32 @@ def test_a_run_that_was_interrupted_and_killed_goes_on_and_gives_the_same(tmp_pa
     assert pq.read_table(stopped / "results.parquet").equals(pq.read_table(whole / "results.parquet"))
 
 
+BUSY = """
+from flowgraphs.campaign.plan import make_plan
+from flowgraphs.campaign.spec import parse_campaign
+from flowgraphs.campaign.workers import LocalWorkers, Task
+if __name__ == "__main__":
+    plan = make_plan(parse_campaign(open({path!r}).read()))
+    workers = LocalWorkers(1)
+    workers.submit(Task(0, 0, plan.setups[0], 1, 400_000_000))
+    print("busy", flush=True)
+    workers.collect()
+"""
+
+
+def test_no_worker_outlives_a_campaign_that_was_killed(tmp_path):
+    """Although it computes a unit of many minutes: its standard output, which it shares, ends."""
+    program = tmp_path / "busy.py"
+    program.write_text(BUSY.format(path=spec(tmp_path)))
+    process = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "busy\n"
+    time.sleep(2.0)
+    process.kill()
+    at = time.monotonic()
+    process.communicate(timeout=30)
+    assert time.monotonic() - at < 5
+
+
 def test_json_has_one_object_for_each_point_and_receiver(tmp_path, capsys):
     assert run(["sweep", spec(tmp_path), "-o", str(tmp_path / "dir"), "--jobs", "1", "--json"]) == 0
     out, err = capsys.readouterr()
