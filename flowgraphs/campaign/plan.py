@@ -16,6 +16,7 @@ import numpy as np
 
 from phy import Carrier, Profile, Receiver, ReceiverOptions, Transmitter
 from phy.channel import SOURCES, scenario_names
+from phy.channel.line_noise import ELEMENTS
 from phy.errors import ConfigurationError, PhyError
 from phy.framing import packet_bits
 from phy.measure import StoppingRule
@@ -25,7 +26,7 @@ from phy.theory import ideal_packet_error_ratio
 from phy.words import WordCode
 
 from ..errors import CampaignError
-from .line import LineSetup, NoiseSource, make_line, signal_power
+from .line import LineSetup, NoiseSource, PathElement, make_line, signal_power
 from .own_stages import OwnStages, own_stages, with_reason
 from .spec import Campaign, KeyPath, Point
 
@@ -128,7 +129,7 @@ def _refuse_waveform_keys(campaign: Campaign) -> None:
     """Keys that would have no effect without a waveform are mistakes."""
     for part, key in (
         ("packet", "carrier"), ("packet", "sample_rate"), ("packet", "clock_ppm"), ("packet", "gap_bits"),
-        ("line", "scenario"), ("line", "background_density_v"), ("line", "noise"),
+        ("line", "scenario"), ("line", "background_density_v"), ("line", "noise"), ("line", "path"),
     ):  # fmt: skip
         named = [("axis", k, "name") for k, axis in enumerate(campaign.axes) if axis in (key, f"{part}.{key}")]
         for path in [(part, key), *named]:
@@ -226,14 +227,26 @@ def _line(campaign: Campaign, point: Point) -> LineSetup:
             for key in _NOT_THEIRS & item.keys():
                 raise campaign.error(("line", "noise", k, key), "is set by the campaign for every source and unit", point)
             sources.append(_noise(campaign, point, k, str(kind), item))
-        return LineSetup(None, line.background_density_v, tuple(sources))
+        path = tuple(_path_element(campaign, point, k, item) for k, item in enumerate(line.path))
+        return LineSetup(None, line.background_density_v, tuple(sources), path)
     if line.scenario not in scenario_names():
         problem = f"must be one of {', '.join(scenario_names())}, got {line.scenario!r}"
         raise campaign.error(("line", "scenario"), problem, point)
-    for key in ("noise", "background_density_v"):
+    for key in ("noise", "path", "background_density_v"):
         if ("line", key) in campaign.source.lines or ("line", key) in point.sources:
-            raise campaign.error(("line", key), f"the scenario {line.scenario} brings its own noise", point)
+            brought = "path" if key == "path" else "noise"
+            raise campaign.error(("line", key), f"the scenario {line.scenario} brings its own {brought}", point)
     return LineSetup(line.scenario, 0.0, ())
+
+
+def _path_element(campaign: Campaign, point: Point, k: int, item: dict[str, Any]) -> PathElement:
+    kind, where = item.get("kind"), ("line", "path", k)
+    if not isinstance(kind, str) or kind not in ELEMENTS:
+        problem = f"kind must be one of {', '.join(sorted(ELEMENTS))}, got {kind!r}"
+        raise campaign.error((*where, "kind") if "kind" in item else where, problem, point)
+    for key in {"sample_rate", "name"} & item.keys():
+        raise campaign.error((*where, key), "is set by the campaign", point)
+    return PathElement(kind, tuple((key, value) for key, value in item.items() if key != "kind"))
 
 
 def _noise(campaign: Campaign, point: Point, k: int, kind: str, item: dict[str, Any]) -> NoiseSource:
@@ -284,7 +297,7 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
             raise campaign.error(("packet", _CHECK_RATE), f"is too low for the {setup.carrier} carrier", point)
 
     def make(line: LineSetup) -> None:
-        power = signal_power(line, setup.profile, setup.esn0_db)
+        power = signal_power(line, setup.profile, setup.carrier, setup.sample_rate, setup.esn0_db)
         made = make_line(line, setup.profile, setup.carrier, setup.sample_rate, setup.esn0_db, power, seed=0)
         made.process(np.zeros(64, np.float32))
 
@@ -292,12 +305,16 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
         make(setup.line)
     except (PhyError, TypeError, ValueError, OverflowError) as error:
         path = ("line", "scenario") if setup.line.scenario else ("line", "noise")
-        for k, item in enumerate(point.values.line.noise):
+        density, given = setup.line.background_density_v, point.values.line
+        alone = [
+            *((("line", "path", k), given.path[k], LineSetup(None, density, (), (e,))) for k, e in enumerate(setup.line.path)),
+            *((("line", "noise", k), given.noise[k], LineSetup(None, density, (s,))) for k, s in enumerate(setup.line.sources)),
+        ]
+        for where, item, line in alone:
             try:
-                make(LineSetup(None, setup.line.background_density_v, setup.line.sources[k : k + 1]))
+                make(line)
             except (PhyError, TypeError, ValueError, OverflowError) as problem:
-                path = _guilty(("line", "noise", k), item, str(problem))
-                raise campaign.error(path, str(problem), point) from None
+                raise campaign.error(_guilty(where, item, str(problem)), str(problem), point) from None
         raise campaign.error(path, str(error), point) from None
 
 

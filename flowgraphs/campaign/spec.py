@@ -54,8 +54,10 @@ class PacketPart(Part, frozen=True):
 
 
 class LinePart(Part, frozen=True):
-    """What it goes through: a composite scenario by name, or white noise and further sources.
+    """What it goes through: a composite scenario by name, or a path, white noise and further sources.
 
+    path: `{kind = ..., parameters}` of `phy.channel.element`, in order; Es/N0 is that behind it, by the mean gain over the
+    carrier's band. What is placed by a carrier gets the packet's when it says none.
     background_density_v: V/sqrt(Hz), the N0 of Es/N0. noise: `{kind = ..., parameters}` of `phy.channel.source`; `over` gives
     the level that decibels count from (carrier_band, full_band or signal, as in scenarios), `sir_db` that level over the source.
     """
@@ -63,6 +65,7 @@ class LinePart(Part, frozen=True):
     scenario: str | None = None
     background_density_v: Annotated[float, Meta(gt=0, le=1)] = 1e-6
     noise: list[dict[str, Any]] = []
+    path: list[dict[str, Any]] = []
 
 
 class StopPart(Part, frozen=True):
@@ -249,11 +252,12 @@ def _target(source: TomlSource, k: int, name: str, document: Document) -> list[K
         parts.insert(0, "packet")
     fields = {"packet": PacketPart.__struct_fields__, "line": LinePart.__struct_fields__}
     head, key = parts[0], parts[1] if len(parts) > 1 else ""
-    if head in fields and key in fields[str(head)] and len(parts) == 2 and key != "noise":
+    if head in fields and key in fields[str(head)] and len(parts) == 2 and key not in ("noise", "path"):
         return [tuple(parts)]
-    if parts[:2] == ["line", "noise"] and len(parts) == 4 and isinstance(parts[2], int):
-        if parts[2] >= len(document.line.noise):
-            raise _error(source, where, f"{name}: the line has {len(document.line.noise)} sources, counted from 0")
+    if parts[0] == "line" and key in ("noise", "path") and len(parts) == 4 and isinstance(parts[2], int):
+        there, what = (document.line.noise, "sources") if key == "noise" else (document.line.path, "elements of its path")
+        if parts[2] >= len(there):
+            raise _error(source, where, f"{name}: the line has {len(there)} {what}, counted from 0")
         return [tuple(parts)]
     if head == "receiver" and len(parts) == 2:
         return [("receivers", receiver, key) for receiver in document.receivers]
@@ -261,7 +265,8 @@ def _target(source: TomlSource, k: int, name: str, document: Document) -> list[K
         if key not in document.receivers:
             raise _error(source, where, f"{name}: no receiver {key!r}; there are {', '.join(document.receivers)}")
         return [tuple(parts)]
-    known = ", ".join([*fields["packet"], "line.scenario", "line.noise[0].PARAMETER", "receiver.OPTION", "receivers.NAME.OPTION"])
+    others = ("line.scenario", "line.noise[0].PARAMETER", "line.path[0].PARAMETER", "receiver.OPTION", "receivers.NAME.OPTION")
+    known = ", ".join([*fields["packet"], *others])
     raise _error(source, where, f"no parameter {name!r}; expected {known}")
 
 

@@ -97,7 +97,7 @@ def _waveform(setup: PointSetup, seed: int, packets: int) -> UnitResult:
     rng = np.random.default_rng(seed)
     profile, rate = setup.profile, setup.sample_rate
     bit = rate * profile.bit_time
-    power = signal_power(setup.line, profile, setup.esn0_db)
+    power = signal_power(setup.line, profile, setup.carrier, rate, setup.esn0_db)
     line = make_line(setup.line, profile, setup.carrier, rate, setup.esn0_db, power, seed)
     receivers = [receiver.make(profile, rate) for receiver in setup.receivers]
     got: list[list[Packet]] = [[] for _ in receivers]

@@ -297,6 +297,17 @@ def test_every_receiver_and_bound_is_in_the_legend_and_no_title_stops_a_figure(t
     assert ("C0", "o", "-") in styles and ("C0", "o", "--") in styles
 
 
+def test_es_n0_is_that_behind_the_path():
+    """A line that loses 40 dB and turns the phase changes nothing; a resonance there costs little."""
+    flat = waveform('[line]\npath = [{kind = "flat", attenuation_db = 40, angle_deg = 50}]\n', 5.0).setups[0]
+    code = WordCode.named("W11_SPC")
+    low, high = (300 * ideal_packet_error_ratio(code, 12, db) for db in (5.6, 4.2))
+    assert low - 4 * np.sqrt(low) < run_unit(flat, 3, 300).tallies[0].errors < high + 4 * np.sqrt(high)
+    centred = '[line]\npath = [{kind = "resonance", preset = "centred"}]\n'
+    resonant = waveform(centred, 12.0, 'carrier = "secondary"').setups[0]
+    assert run_unit(resonant, 3, 40).tallies[0].errors <= 2
+
+
 def test_tables_and_figures_carry_where_they_are_from(plan, whole, tmp_path):
     origin = Provenance("codes", SYMBOLS, 4, "0.1+test", "osgp-sdr sweep codes -o dir")
     write_parquet(tmp_path / "results.parquet", whole, origin)
