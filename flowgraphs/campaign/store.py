@@ -48,7 +48,7 @@ class Store:
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
             self._database.execute("begin immediate")
-            self._adopt({"spec": spec, "version": version})
+            self._adopt({"version": version, "spec": spec})  # another version may say the same otherwise
             self._database.execute("commit")
         except sqlite3.OperationalError as error:
             self.close()
@@ -64,6 +64,8 @@ class Store:
     def _adopt(self, about: dict[str, str]) -> None:
         for statement in _SCHEMA.split(";"):
             self._database.execute(statement)
+        if self._database.execute("select 1 from unit limit 1").fetchone() is None:
+            self._database.execute("delete from about")  # nothing has been computed: anybody may have it
         for key, value in about.items():
             row = self._database.execute("select value from about where key = ?", (key,)).fetchone()
             if row is None:

@@ -144,11 +144,13 @@ def test_a_finished_campaign_computes_nothing_again(plan, whole, tmp_path):
 
 def test_directories_of_others_are_refused(plan, tmp_path):
     directory = tmp_path / "dir"
-    Store(directory, "spec", "v1").close()
+    Store(directory, "nothing has been computed", "v0").close()
+    with Store(directory, "spec", "v1") as store:
+        store.add(0, 0, UnitResult(1, []))
     with pytest.raises(CampaignError, match="another specification"):
         Store(directory, "other", "v1")
     with pytest.raises(CampaignError, match=r"another version \(v1, this is v2\)"):
-        Store(directory, "spec", "v2")
+        Store(directory, "spec, as v2 says it", "v2")
     with Store(directory, "spec", "v1"), pytest.raises(CampaignError, match="another run is at work here"):
         Store(directory, "spec", "v1")
     foreign = tmp_path / "foreign"
