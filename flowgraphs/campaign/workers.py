@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import queue
+import re
 import signal
 import sys
 import threading
@@ -190,16 +191,25 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
+def check_address(scheduler: str) -> None:
+    """Dask itself takes long to find a fault in an address, and tells it with a traceback. Raises CampaignError."""
+    match = re.fullmatch(r"(?:tcp|tls|ws|wss)://(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):([0-9]{1,5})", scheduler)
+    if match is None or not 1 <= int(match[1]) <= 65_535:
+        raise CampaignError(f"--scheduler: expected tcp://HOST:PORT with a port of 1..65535, got {scheduler!r}")
+
+
 class ClusterWorkers(Workers):
     """Workers of a Dask cluster; they need this package in the same version.
 
     Args:
         scheduler: its address, `tcp://host:port`.
     Raises:
-        MissingFeature: dask.distributed is not installed. CampaignError: nobody answers there, or there is no worker.
+        MissingFeature: dask.distributed is not installed. CampaignError: this is no address, nobody answers there, or there is no
+        worker.
     """
 
     def __init__(self, scheduler: str) -> None:
+        check_address(scheduler)
         try:
             distributed: Any = importlib.import_module("distributed")
         except ImportError:

@@ -39,11 +39,13 @@ def command(spec: str, output: str, jobs: int | None, scheduler: str | None, as_
     from ..campaign.spec import load_campaign
     from ..campaign.store import Store
     from ..campaign.version import code_version
-    from ..campaign.workers import cores, make_workers
+    from ..campaign.workers import check_address, cores, make_workers
     from ..kernels import ensure_compiled
 
     if jobs is not None and scheduler is not None:
         raise click.BadParameter("has no meaning with --scheduler", param_hint="--jobs")
+    if scheduler is not None:
+        check_address(scheduler)
     campaign = load_campaign(spec)
     plan = make_plan(campaign)
     directory = Path(output)

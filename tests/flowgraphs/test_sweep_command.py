@@ -173,6 +173,14 @@ def test_a_cluster_gives_the_same_result(tmp_path, capsys, cluster, without_figu
     assert code == 0 and out == local
 
 
+@pytest.mark.parametrize("address", ["", "there", "tcp://", "tcp://there", "tcp://there:0", "tcp://there:99999", "http://there:1"])
+def test_an_address_that_is_none_is_told_at_once(tmp_path, capsys, address):
+    """Without the traceback that Dask prints after 20 s."""
+    assert run(["sweep", spec(tmp_path), "-o", str(tmp_path / "dir"), "--scheduler", address]) == 2
+    assert capsys.readouterr().err == f"osgp-sdr: --scheduler: expected tcp://HOST:PORT with a port of 1..65535, got {address!r}\n"
+    assert not (tmp_path / "dir").exists()
+
+
 def test_a_cluster_that_is_not_there_is_told(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("flowgraphs.campaign.workers._CLUSTER_TIMEOUT_S", 0.5)
     assert run(["sweep", spec(tmp_path), "-o", str(tmp_path / "dir"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
