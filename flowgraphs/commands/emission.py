@@ -98,7 +98,7 @@ def _lines(report: "EmissionReport") -> list[str]:
         f"{report.profile}, {report.carrier} carrier at {report.carrier_hz:.0f} Hz, {report.level_dbuv:.1f} dBuV, "
         f"band {report.band}: {kind}, {report.width_20db_hz / 1e3:.1f} kHz at -20 dB, "
         f"{report.width_99_hz / 1e3:.1f} kHz hold 99 %",
-        f"mean power {-report.rms_to_peak_db:.2f} dB below that of the peak; of the mean power: densest 200 Hz {report.densest_db:.1f} dB, "
+        f"mean power {-report.rms_to_peak_db:.2f} dB below the peak's; of the mean: densest 200 Hz {report.densest_db:.1f} dB, "
         f"200 Hz at the upper edge {report.edge_db:.1f} dB, all beyond it {report.beyond_db:.1f} dB",
     ]
     for row in report.rows:

@@ -173,7 +173,7 @@ def test_a_cluster_gives_the_same_result(tmp_path, capsys, cluster, without_figu
     assert code == 0 and out == local
 
 
-@pytest.mark.parametrize("address", ["", "there", "tcp://there", "tcp://there:0", "tcp://there:99999", "http://there:1"])
+@pytest.mark.parametrize("address", ["", "tcp://there", "tcp://there:0", "tcp://there:99999", "http://there:1"])
 def test_an_address_that_is_none_is_told_at_once(tmp_path, capsys, address):
     """Without the traceback that Dask prints after 20 s."""
     assert run(["sweep", spec(tmp_path), "-o", str(tmp_path / "dir"), "--scheduler", address]) == 2
