@@ -47,8 +47,18 @@ COMMANDS: Final[dict[str, str]] = {
 }
 
 
+class _NobodyReads(Exception):
+    """Whoever read our output has seen enough; of a BrokenPipeError click would make exit code 1, the answer is no."""
+
+
 class _Commands(click.Group):
     """Loads the module of a command when that command is asked for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _NobodyReads from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -127,8 +137,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(place.command_path if place else "osgp-sdr", error.format_message(), USAGE)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from complaining when it closes stdout.
+    except (BrokenPipeError, _NobodyReads):
+        # Keep the interpreter from complaining when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except FlowgraphError as error:

@@ -1,5 +1,7 @@
 """The command line: exit codes, one-line errors, JSON that is nothing but JSON."""
 
+import errno
+import io
 import json
 import os
 import signal
@@ -203,6 +205,23 @@ def test_ctrl_c_while_a_command_is_still_imported_is_130_without_a_traceback(mod
         [*COMMAND, "decode", "missing.wav"], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert process.returncode == 130 and process.stdout == "" and process.stderr.strip() == ""
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch):
+    """`osgp-sdr ... | head -3` is exit code 0, also where a command flushes its output itself."""
+
+    class Closed(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        def fileno(self):
+            return closed
+
+    closed = os.open(os.devnull, os.O_WRONLY)
+    monkeypatch.setattr("sys.stdout", Closed())
+    assert run(["emission", "--carrier", "secondary"]) == 0
+    monkeypatch.undo()
+    os.close(closed)
 
 
 def test_doctor_tells_versions_as_json(inside):
