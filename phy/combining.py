@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .framing import order_octets
 from .profile import Carrier, Profile
 
-_ALTERNATE: Final = 0x40  # bit of an LPDU's first octet: sent on the secondary carrier (EN 14908-1, clause unverified)
+ALTERNATE: Final = 0x40  # bit of an LPDU's first octet: sent on the secondary carrier (EN 14908-1, clause unverified)
 _ALIKE: Final = 0.25  # part of the octets that must agree; of unrelated packets 1 in 256 does
 _KEPT: Final = 16
 
@@ -74,7 +74,7 @@ class Combiner:
 
     def _changes(self, earlier: _Failed, octets: NDArray[np.uint8], carrier: Carrier) -> list[NDArray[np.uint8]]:
         """(W,) XOR between the two receptions' octets in line order: as the carriers say, and as the first octets look."""
-        flag = _ALTERNATE if earlier.carrier != carrier else 0
+        flag = ALTERNATE if earlier.carrier != carrier else 0
         looks = order_octets(bytes([earlier.octets[0] ^ octets[0]]), self.profile)[0]
         changes = []
         for first in dict.fromkeys((flag, looks)):

@@ -159,15 +159,16 @@ def _theory(axes: Any, plan: Plan, found: Sequence[Row], horizontal: str, place:
     entries: dict[str, Any] = {}
     styles = ["k-", "k--", "k:", "k-."]
     if _short(horizontal) == "esn0_db":
-        setups = {(setup.code.name, setup.octets): setup for setup in plan.setups}
-        for k, ((code, octets), setup) in enumerate(setups.items()):
-            members = [row for row in found if (row.code, row.octets) == (code, octets)]
+        setups = {(setup.code.name, setup.octets, setup.copies): setup for setup in plan.setups}
+        for k, ((code, octets, copies), setup) in enumerate(setups.items()):
+            members = [row for row in found if (row.code, row.octets, row.copies) == (code, octets, copies)]
             if not members:
                 continue
             x = np.linspace(min(row.esn0_db for row in members), max(row.esn0_db for row in members), _CURVE_POINTS)
             y = np.array([setup.ideal(float(v)) for v in x])
             shown = y > min((row.low for row in members if row.errors), default=1e-6) / 3
             label = f"ideal, {code}, {octets} octets" if len(setups) > 1 else f"ideal soft decoding, {code}"
+            label += f", {copies} copies together" if copies > 1 else ""
             entries[label] = axes.plot(x[shown], y[shown], styles[k % 4], linewidth=0.9, zorder=1)[0]
         return entries
     lines: dict[str, dict[float, float]] = {}

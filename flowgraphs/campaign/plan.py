@@ -62,6 +62,7 @@ class PointSetup:
 
     Attributes:
         kind: waveform or symbols. code: word code. octets: of an LPDU with its CRC. clock_ppm: (low, high).
+        carriers: of every copy of a packet.
         first_packets, most_packets: size of the first units and of the largest ones. limit: packets of all units together.
         words_above_mean_db: see `words_above_mean_db`; 0 without a waveform.
     """
@@ -70,7 +71,7 @@ class PointSetup:
     profile: Profile
     code: WordCode
     octets: int
-    carrier: Carrier
+    carriers: tuple[Carrier, ...]
     sample_rate: float
     clock_ppm: tuple[float, float]
     esn0_db: float
@@ -82,9 +83,20 @@ class PointSetup:
     words_above_mean_db: float
     limit: int
 
+    @property
+    def carrier(self) -> Carrier:
+        """The carrier that the line is made for."""
+        return self.carriers[0]
+
+    @property
+    def copies(self) -> int:
+        """How often each packet is sent."""
+        return len(self.carriers)
+
     def ideal(self, esn0_db: float) -> float:
-        """Packet error ratio of ideal soft decoding in white noise when the packets' mean Es/N0 is this."""
-        return ideal_packet_error_ratio(self.code, self.octets, esn0_db + self.words_above_mean_db)
+        """Packet error ratio of ideal soft decoding in white noise when the packets' mean Es/N0 is this: of all copies as one."""
+        together_db = 10 * math.log10(self.copies)
+        return ideal_packet_error_ratio(self.code, self.octets, esn0_db + together_db + self.words_above_mean_db)
 
     def unit_packets(self, unit: int) -> int:
         """Packets in a unit: small ones first, twice as many after every two units, the last one cut at the limit; then 0."""
@@ -129,6 +141,7 @@ def _refuse_waveform_keys(campaign: Campaign) -> None:
     """Keys that would have no effect without a waveform are mistakes."""
     for part, key in (
         ("packet", "carrier"), ("packet", "sample_rate"), ("packet", "clock_ppm"), ("packet", "gap_bits"),
+        ("packet", "copies"),
         ("line", "scenario"), ("line", "background_density_v"), ("line", "noise"), ("line", "path"),
     ):  # fmt: skip
         named = [("axis", k, "name") for k, axis in enumerate(campaign.axes) if axis in (key, f"{part}.{key}")]
@@ -167,16 +180,20 @@ def _setup(campaign: Campaign, point: Point) -> PointSetup:
                 fail(("receivers", receiver.name, "word_decoder"), f"weakest_flip needs a linear code, which {code.name} is not")
         most = max(FIRST_SYMBOL_PACKETS, UNIT_SYMBOL_BITS // (packet.octets * code.length))
         return PointSetup(
-            "symbols", profile, code, packet.octets, "primary", 0.0, (0.0, 0.0), packet.esn0_db, 0.0, LineSetup(None, 1.0, ()),
+            "symbols", profile, code, packet.octets, ("primary",), 0.0, (0.0, 0.0), packet.esn0_db, 0.0, LineSetup(None, 1.0, ()),
             receivers, FIRST_SYMBOL_PACKETS, most, 0.0, campaign.document.stop.packets,
         )  # fmt: skip
     if not profile.min_octets <= packet.octets <= profile.max_octets:
         allowed = f"{profile.min_octets}..{profile.max_octets}"
         fail(("packet", "octets"), f"the profile {profile.name} has {allowed} octets with the CRC, got {packet.octets}")
+    if packet.carrier == "alternate" and packet.copies == 1:
+        fail(("packet", "carrier"), "alternate needs copies of at least 2")
     line = _line(campaign, point)
-    duration = profile.airtime(packet.octets) + packet.gap_bits * profile.bit_time
+    duration = (profile.airtime(packet.octets) + packet.gap_bits * profile.bit_time) * packet.copies
+    alternate: tuple[Carrier, Carrier] = ("primary", "secondary")
+    carriers = [alternate[k % 2] if packet.carrier == "alternate" else packet.carrier for k in range(packet.copies)]
     setup = PointSetup(
-        "waveform", profile, code, packet.octets, packet.carrier, packet.sample_rate, (low, high), packet.esn0_db,
+        "waveform", profile, code, packet.octets, tuple(carriers), packet.sample_rate, (low, high), packet.esn0_db,
         packet.gap_bits, line, receivers, FIRST_PACKETS, max(FIRST_PACKETS, int(UNIT_LINE_S / duration)),
         words_above_mean_db(profile, packet.octets), campaign.document.stop.packets,
     )  # fmt: skip
@@ -279,7 +296,8 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
     """Make the parts once; what cannot be made is told at the key that its text names."""
     try:
         sender = Transmitter(setup.profile, setup.sample_rate)
-        sender.modulate(bytes(setup.octets), setup.carrier == "secondary")
+        for carrier in set(setup.carriers):
+            sender.modulate(bytes(setup.octets), carrier == "secondary")
     except ConfigurationError as error:
         raise campaign.error(("packet", _CHECK_RATE), str(error), point) from None
     for receiver in setup.receivers:
@@ -293,8 +311,8 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
             options = point.values.receivers[receiver.name]
             path = _guilty(("receivers", receiver.name), options, str(error))
             raise campaign.error(path if len(path) > 2 else ("packet", _CHECK_RATE), str(error), point) from None
-        if setup.carrier not in made.carriers:
-            raise campaign.error(("packet", _CHECK_RATE), f"is too low for the {setup.carrier} carrier", point)
+        for carrier in set(setup.carriers) - made.carriers.keys():
+            raise campaign.error(("packet", _CHECK_RATE), f"is too low for the {carrier} carrier", point)
 
     def make(line: LineSetup) -> None:
         power = signal_power(line, setup.profile, setup.carrier, setup.sample_rate, setup.esn0_db)
@@ -348,11 +366,11 @@ def words_above_mean_db(profile: Profile, octets: int) -> float:
 
 
 def mean_airtime(setup: PointSetup) -> float:
-    """Seconds of line that a packet with its gap takes; 0 without a waveform."""
+    """Seconds of line that a packet with its copies and gaps takes; 0 without a waveform."""
     if setup.kind == "symbols":
         return 0.0
     gap = (setup.gap_bits + 4) * setup.profile.bit_time
-    return setup.profile.airtime(setup.octets) + gap if math.isfinite(gap) else 0.0
+    return setup.copies * (setup.profile.airtime(setup.octets) + gap) if math.isfinite(gap) else 0.0
 
 
 def fingerprint(plan: Plan) -> str:

@@ -34,10 +34,10 @@ class Row:
     """One point of one receiver.
 
     Attributes:
-        point: its number. coordinates: axis -> value. receiver: name. esn0_db, octets, code: of the point.
+        point: its number. coordinates: axis -> value. receiver: name. esn0_db, octets, code, copies: of the point.
         packets, errors, packet_error_ratio, low, high: with the bounds of the confidence interval.
         ideal: packet error ratio of ideal soft decoding of this word code in white noise at this Es/N0, the words' bits taken at
-            their own power, words_above_mean_db over the packet's mean.
+            their own power, words_above_mean_db over the packet's mean; several copies as one packet of their energy together.
         loss_db, loss_low_db, loss_high_db: Es/N0 less that at which the ideal has this ratio; infinite where it is not bounded.
         missed, residual, false: see Tally. stopped_by: errors, confidence, trials, or "" while the point is not done.
         only_first, only_this: packets that only the first receiver, or only this one, delivered of the same noise; without a
@@ -52,6 +52,7 @@ class Row:
     esn0_db: float
     octets: int
     code: str
+    copies: int
     packets: int
     errors: int
     packet_error_ratio: float
@@ -102,6 +103,7 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
                 esn0_db=setup.esn0_db,
                 octets=setup.octets,
                 code=setup.code.name,
+                copies=setup.copies,
                 packets=state.packets,
                 errors=tally.errors,
                 packet_error_ratio=count.ratio,

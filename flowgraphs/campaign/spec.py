@@ -40,17 +40,19 @@ class PacketPart(Part, frozen=True):
     profile: name, or file as seen from the working directory or from the specification's. code: word code by name instead of the
     profile's ("symbols" only). octets: of an LPDU with its CRC. carrier: primary or secondary. sample_rate: Hz. clock_ppm: error
     of the sender's clock, a number or [low, high], uniform for each packet. esn0_db: mean energy of a bit of the packet over the
-    noise density. gap_bits: noise alone between packets.
+    noise density. gap_bits: noise alone between packets. copies: how often each packet is sent, one after the other; a good one
+    is enough. carrier alternate: every other copy on the secondary carrier, with the flag that says so in its first octet.
     """
 
     profile: str = "pl20a"
     code: str | None = None
     octets: Annotated[int, Meta(ge=3, le=4096)] = 20
-    carrier: Literal["primary", "secondary"] = "primary"
+    carrier: Literal["primary", "secondary", "alternate"] = "primary"
     sample_rate: Annotated[float, Meta(ge=1000, le=100e6)] = 400_000.0
     clock_ppm: Ppm | Annotated[list[Ppm], Meta(min_length=2, max_length=2)] = 0.0
     esn0_db: Decibel | None = None
     gap_bits: Annotated[float, Meta(ge=24, le=10_000)] = 40.0
+    copies: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class LinePart(Part, frozen=True):

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from phy import Packet, Transmitter, append_crc
+from phy import Carrier, Packet, Transmitter, append_crc
+from phy.combining import ALTERNATE
 from phy.symbol_level import simulate_words
 
 from .line import make_line, signal_power
@@ -52,8 +53,10 @@ class UnitResult(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A packet on the line: bit 0 starts at line sample `start`."""
+    """A copy of packet number `packet` on the line: bit 0 starts at line sample `start`."""
 
+    packet: int
+    carrier: Carrier
     lpdu: bytes
     start: float
 
@@ -121,37 +124,47 @@ def _waveform(setup: PointSetup, seed: int, packets: int) -> UnitResult:
             delivered += receiver.push(block)
 
     pass_on(np.zeros(round(LEAD_BITS * bit), np.float32))
-    for _ in range(packets):
-        lpdu = append_crc(rng.bytes(setup.octets - 2), profile.crc)
+    for packet in range(packets):
+        content = rng.bytes(setup.octets - 2)
         sender = Transmitter(profile, rate, level_v=1.0, clock_ppm=float(rng.uniform(*setup.clock_ppm)))
-        sender.level_v = math.sqrt(power / sender.packet_power(lpdu))
-        gap = np.zeros(round(rng.uniform(setup.gap_bits, setup.gap_bits + 8) * bit), np.float32)
-        delay, phase = rng.uniform(0, 1), rng.uniform(-math.pi, math.pi)
-        wave = sender.modulate(lpdu, setup.carrier == "secondary", phase=float(phase), delay=float(delay))
-        sent.append(_Sent(lpdu, position + gap.size + sender.lead_samples + delay + line.latency_samples))
-        pass_on(np.concatenate([gap, wave]))
+        for carrier in setup.carriers:
+            lpdu = append_crc(content if len(set(setup.carriers)) == 1 else _flagged(content, carrier), profile.crc)
+            sender.level_v = 1.0
+            sender.level_v = math.sqrt(power / sender.packet_power(lpdu))
+            gap = np.zeros(round(rng.uniform(setup.gap_bits, setup.gap_bits + 8) * bit), np.float32)
+            delay, phase = rng.uniform(0, 1), rng.uniform(-math.pi, math.pi)
+            wave = sender.modulate(lpdu, carrier == "secondary", phase=float(phase), delay=float(delay))
+            start = position + gap.size + sender.lead_samples + delay + line.latency_samples
+            sent.append(_Sent(packet, carrier, lpdu, start))
+            pass_on(np.concatenate([gap, wave]))
     pass_on(np.zeros(round(TAIL_BITS * bit), np.float32))
     if held:
         push_held()
     for receiver, delivered in zip(receivers, got, strict=True):
         delivered += receiver.flush()
-    return UnitResult(packets, [_tally(sent, delivered, setup.carrier, _NEAR_BITS * bit) for delivered in got])
+    return UnitResult(packets, [_tally(packets, sent, delivered, _NEAR_BITS * bit) for delivered in got])
 
 
-def _tally(sent: list[_Sent], got: list[Packet], carrier: str, near: float) -> Tally:
-    starts = np.array([packet.start for packet in sent])
-    found = np.zeros(len(sent), bool)
-    right = np.zeros(len(sent), bool)
+def _flagged(content: bytes, carrier: Carrier) -> bytes:
+    """The same octets with the flag of the carrier that they are sent on."""
+    first = content[0] | ALTERNATE if carrier == "secondary" else content[0] & ~ALTERNATE
+    return bytes([first]) + content[1:]
+
+
+def _tally(packets: int, sent: list[_Sent], got: list[Packet], near: float) -> Tally:
+    starts = np.array([one.start for one in sent])
+    found = np.zeros(packets, bool)
+    right = np.zeros(packets, bool)
     residual = false = 0
     for packet in got:
-        k = int(np.argmin(np.abs(starts - packet.start_sample)))
-        if abs(starts[k] - packet.start_sample) > near or packet.carrier != carrier:
+        one = sent[int(np.argmin(np.abs(starts - packet.start_sample)))]
+        if abs(one.start - packet.start_sample) > near or packet.carrier != one.carrier:
             false += packet.crc_ok
             continue
-        found[k] = True
+        found[one.packet] = True
         if packet.crc_ok:
-            same = packet.lpdu == sent[k].lpdu
-            right[k] |= same
+            same = packet.lpdu == one.lpdu
+            right[one.packet] |= same
             residual += not same
     failed = np.packbits(~right).tobytes().hex()
     return Tally(int(np.count_nonzero(~right)), int(np.count_nonzero(~found)), residual, false, failed)

@@ -310,6 +310,24 @@ def test_es_n0_is_that_behind_the_path():
     assert run_unit(resonant, 3, 40).tallies[0].errors <= 2
 
 
+def test_copies_of_a_packet_are_combined_over_both_carriers():
+    """Truth at 2 dB: a packet is lost with p = 0.77 and two of two with p^2; their energies together make 5 dB, 0.058."""
+    receivers = "[receivers.alone]\n[receivers.together]\ncombine_s = 2.0\n"
+    both = waveform(receivers, 2.0, 'copies = 2\ncarrier = "alternate"').setups[0]
+    assert both.ideal(2.0) == pytest.approx(ideal_packet_error_ratio(both.code, 12, 5.01 + both.words_above_mean_db), rel=0.01)
+    alone, together = run_unit(both, 3, 80).tallies
+    p = ideal_packet_error_ratio(both.code, 12, 2.0)
+    assert abs(alone.errors - 80 * p**2) < 4 * np.sqrt(80 * p**2 * (1 - p**2)) and len(alone.failed) == 20
+    assert 80 * both.ideal(2.5) / 2 < together.errors < 0.75 * alone.errors
+
+
+def test_the_other_carrier_carries_what_a_blocked_one_does_not():
+    blocked = '[line]\nscenario = "S7_blocked"\n'
+    assert run_unit(waveform(blocked, 12.0, "copies = 2").setups[0], 1, 6).tallies[0].errors == 6
+    alternate = waveform(blocked, 12.0, 'copies = 2\ncarrier = "alternate"').setups[0]
+    assert run_unit(alternate, 1, 6).tallies[0] == Tally(0, failed="00")
+
+
 def test_tables_and_figures_carry_where_they_are_from(plan, whole, tmp_path):
     origin = Provenance("codes", SYMBOLS, 4, "0.1+test", "osgp-sdr sweep codes -o dir")
     write_parquet(tmp_path / "results.parquet", whole, origin)
