@@ -25,7 +25,7 @@ from .switching import switched_looks
 from .tracking import Ending, PacketTracker
 from .words import WordCode
 
-_BELIEVED = 0.12  # part of the bits that may be corrected: noise finds one CRC in 65536 by chance
+_BELIEVED = 0.25  # of what bits by chance disagree with words, the words of later looks may; good ones have less than a tenth
 _ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
 _ENDS = 4  # end words of one packet that are held against its CRC: behind a packet that is lost, noise has many
 _LENGTHS = 2  # of the packet that are tried at every second look
@@ -230,7 +230,12 @@ class PacketDecoder:
             start_s = float(tracker.positions[0]) / self.plan.narrow_rate
             line = self.combiner.combine(scores, self.carrier, start_s, self._is_lpdu_on_line)
         if line is None and self.options.list_size:
-            line, method = list_decode(scores, self._is_lpdu_on_line, self._syndrome, self.options.list_size), "list"
+            soft = self._soft_words(estimate)[:length]
+            line = list_decode(
+                scores, lambda line: self._is_lpdu_on_line(line) and self._is_believed(soft, line), self._syndrome,
+                self.options.list_size,
+            )  # fmt: skip
+            method = "list"
         if line is None:
             return None
         return _Decoded(order_octets(line, self.profile), True, self._changed(tracker, line), method, estimate.symbols)
@@ -276,27 +281,38 @@ class PacketDecoder:
             SAMPLES_PER_BIT / (2 * math.pi * self.cycles_per_bit), self.plan.pulse, self.plan.noise_correlation, header,
         )  # fmt: skip
         for look in second_looks(burst, Decide(header, self.profile.code)):
-            soft = -look.symbols.real[header.size :].reshape(-1, n)
-            again = self._check(soft.astype(np.float32), lengths, look.method, look.symbols)
-            if again.corrected <= _BELIEVED * soft.size:
-                yield again
+            soft = -look.symbols.real[header.size :].reshape(-1, n).astype(np.float32)
+            yield self._check(soft, lengths, look.method, look.symbols)
 
     def _check_estimate(self, estimate: Estimate, lengths: list[int], tracker: PacketTracker) -> _Decoded:
-        """The first length whose CRC holds, or the likeliest."""
+        """The first length whose CRC holds and whose words are believed, or the likeliest."""
         header, n = header_signs(self.profile).size, self.profile.code.length
-        if self.word_decoder is WordCode.decode_ml:
-            line = estimate.octets
-        else:
-            soft = estimate.soft[header : header + len(estimate.scores) * n].reshape(-1, n)
-            line = self.word_decoder(self.profile.code, soft)
+        soft = self._soft_words(estimate)
+        line = estimate.octets if self.word_decoder is WordCode.decode_ml else self.word_decoder(self.profile.code, soft)
         octets = order_octets(line, self.profile)
         level = np.abs(estimate.gains) / np.mean(np.abs(estimate.gains[: header + min(lengths) * n]))  # less behind the packet
         words = -(level * estimate.symbols.real)[header:][: len(estimate.scores) * n].reshape(-1, n)
         lengths = self._likeliest(words.astype(np.float32), tracker, lengths)
-        right = next((length for length in lengths if self._is_lpdu(octets[:length])), None)
+        right = next((k for k in lengths if self._is_lpdu(octets[:k]) and self._is_believed(soft[:k], line[:k])), None)
         length = lengths[0] if right is None else right
         changed = self._changed(tracker, line[:length])
         return _Decoded(octets[:length], right is not None, changed, f"burst, noise {estimate.cycle}", estimate.symbols)
+
+    def _soft_words(self, estimate: Estimate) -> NDArray[np.float32]:
+        """(W, n) soft bits of an estimate's words, + means 0, by the trellis alone."""
+        header, n = header_signs(self.profile).size, self.profile.code.length
+        last = header + len(estimate.scores) * n
+        soft = estimate.soft[header:last]
+        if self.profile.differential:
+            before = estimate.soft[header - 1 : last - 1]
+            soft = np.sign(soft * before) * np.minimum(np.abs(soft), np.abs(before))
+        return soft.reshape(-1, n)
+
+    def _is_believed(self, soft: NDArray[np.float32], line: bytes) -> bool:
+        """Whether soft words look like these octets' (line order). Of each 65536 readings of noise, of a collision or of another
+        kind of packet one passes the CRC, and later looks have many."""
+        code = self.profile.code
+        return code.disagreement(soft, line) <= _BELIEVED * code.disagreement_of_chance
 
     def _changed(self, tracker: PacketTracker, line: bytes) -> int:
         """Bits of these words that the tracker had decided otherwise."""
@@ -352,10 +368,14 @@ class PacketDecoder:
     def _check(
         self, soft: NDArray[np.float32], lengths: list[int], method: str, symbols: NDArray[np.complex64] | None = None
     ) -> _Decoded:
+        """The first length whose CRC holds, or the likeliest. symbols: of a later look, whose words must be believed as well."""
         first: _Decoded | None = None
         for length in lengths or [max(0, soft.shape[0] - 1)]:
             octets, changed = self._decode_words(soft[:length])
-            decoded = _Decoded(octets, self._is_lpdu(octets), changed, method, symbols)
+            passed = self._is_lpdu(octets)
+            if symbols is not None:
+                passed = passed and self._is_believed(soft[:length], order_octets(octets, self.profile))
+            decoded = _Decoded(octets, passed, changed, method, symbols)
             if decoded.crc_ok:
                 return decoded
             first = first or decoded

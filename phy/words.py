@@ -2,7 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Self
 
@@ -123,6 +123,19 @@ class WordCode:
     def changed(self, soft: NDArray[np.float32], octets: bytes) -> int:
         """(N, n) soft bits, + means 0, and N octets -> bits of their words that differ from the soft bits' signs."""
         return int(changed_bits(np.ascontiguousarray(soft, np.float32), self.signs, np.frombuffer(octets, np.uint8)))
+
+    def disagreement(self, soft: NDArray[np.float32], octets: bytes) -> float:
+        """(N, n) soft bits, + means 0, and N octets -> part of the soft bits' strength that speaks against the words, 0..1."""
+        signs = self.signs[np.frombuffer(octets, np.uint8)]
+        against = np.maximum(-soft * signs, 0)
+        return float(against.sum() / max(float(np.abs(soft).sum()), 1e-30))
+
+    @cached_property
+    def disagreement_of_chance(self) -> float:
+        """What the nearest words have of bits of equal strength that were never words of this code, on average."""
+        n = self.length
+        bits = np.arange(1 << n)[:, None] >> np.arange(n) & 1
+        return float(np.mean((n - self.best((1 - 2 * bits).astype(np.float32))[1]) / (2 * n)))
 
     def decode_weakest_flip(self, soft: NDArray[np.float32]) -> bytes:
         """(N, n) soft bits, + means 0 -> N octets: where a check fails, the weakest bit that explains it is inverted.

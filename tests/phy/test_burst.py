@@ -10,6 +10,7 @@ from phy._kernels.burst import soft_bits, word_scores
 from phy.burst import _without_gaps
 from phy.channel import Resonance, path_power_gain
 from phy.combining import Combiner
+from phy.demodulator import PacketDecoder
 from phy.interference import echo_gain, envelope_spread, without_echoes, without_swept_tone
 from phy.listdecode import list_decode
 from phy.theory import ideal_packet_error_ratio
@@ -157,6 +158,30 @@ def test_combining_adds_two_receptions_with_different_flag_and_check(profile):
     combiner.reset()
     assert combiner.combine(receptions[0], "primary", 0.0, crc_ok) is None
     assert combiner.combine(receptions[1], "secondary", 1.5, crc_ok) is None  # forgotten by then
+
+
+@pytest.mark.parametrize(("sender", "options"), [("test-w11l3", {}), ("test-w11l3", {"list_size": 1000}), ("pl20a", {})])
+def test_later_looks_believe_what_looks_like_words_and_nothing_else(sender, options, monkeypatch):
+    """Every reading passes the CRC here: what is left is whether it can be words of the profile's code at all."""
+    first_look = PacketDecoder._first
+
+    def first(self, tracker):
+        tracker.complete = None
+        with monkeypatch.context() as within:
+            within.setattr(PacketDecoder, "_is_lpdu", lambda self, octets: False)
+            return first_look(self, tracker)
+
+    monkeypatch.setattr(PacketDecoder, "_is_lpdu", lambda self, octets: len(octets) >= 8)
+    monkeypatch.setattr(PacketDecoder, "is_complete", lambda self, tracker: False)
+    monkeypatch.setattr(PacketDecoder, "_first", first)
+    rng, foreign = np.random.default_rng(31), Profile.load(sender)
+    gap = np.zeros(round(60 * PROFILE.bit_time * RATE), np.float32)
+    sent = [Transmitter(foreign, RATE, level_v=1.0).modulate(append_crc(rng.bytes(18))) for _ in range(12)]
+    x = np.concatenate([gap, *(part for wave in sent for part in (wave, gap))])
+    receiver = Receiver(PROFILE, RATE, ReceiverOptions(direct=False, **options), carriers=["primary"])
+    packets = receiver.push(x + rng.normal(0, 0.5, x.size).astype(np.float32)) + receiver.flush()
+    assert len(packets) >= 12
+    assert sum(p.crc_ok for p in packets) == (12 if sender == "pl20a" else 0)
 
 
 def test_interference_is_told_apart():

@@ -81,6 +81,17 @@ def test_word_error_rate_meets_the_exact_integral(esn0_db, expected):
     assert errors == pytest.approx(n * expected, abs=4 * np.sqrt(n * expected))
 
 
+def test_disagreement_is_the_strength_that_speaks_against_the_words():
+    """By chance both constant bits of W11_SPC are wrong half the time and so is its parity: 1.5 bits of 11."""
+    code = WordCode.named("W11_SPC")
+    soft = 2.0 * code.signs[[7, 200]]
+    assert code.disagreement(soft, bytes([7, 200])) == 0
+    soft[0, 3] *= -0.5
+    assert code.disagreement(soft, bytes([7, 200])) == pytest.approx(1 / 43)
+    assert code.disagreement(np.zeros((2, 11), np.float32), bytes(2)) == 0
+    assert code.disagreement_of_chance == pytest.approx(1.5 / 11, rel=1e-4)
+
+
 def test_bad_tables_and_names_are_refused():
     with pytest.raises(ConfigurationError, match="same word"):
         WordCode("twice", np.zeros((256, 11), np.uint8))
