@@ -129,7 +129,8 @@ def make_plan(campaign: Campaign) -> Plan:
     rule = StoppingRule(stop.errors, stop.packets, stop.relative_width, stop.confidence)
     if document.kind == "symbols":
         _refuse_waveform_keys(campaign)
-    setups = tuple(_setup(campaign, point) for point in campaign.points)
+    tried: set[str] = set()
+    setups = tuple(_setup(campaign, point, tried) for point in campaign.points)
     first: dict[bytes, int] = {}
     noise_of = tuple(
         first.setdefault(msgspec.json.encode((point.values.packet, point.values.line)), point.index) for point in campaign.points
@@ -150,7 +151,7 @@ def _refuse_waveform_keys(campaign: Campaign) -> None:
                 raise campaign.error(path, f'{part}.{key} has no meaning with kind = "symbols", which has no waveform')
 
 
-def _setup(campaign: Campaign, point: Point) -> PointSetup:
+def _setup(campaign: Campaign, point: Point, tried: set[str]) -> PointSetup:
     packet, kind = point.values.packet, campaign.document.kind
 
     def fail(path: KeyPath, problem: str) -> typing.NoReturn:
@@ -197,7 +198,10 @@ def _setup(campaign: Campaign, point: Point) -> PointSetup:
         packet.gap_bits, line, receivers, FIRST_PACKETS, max(FIRST_PACKETS, int(UNIT_LINE_S / duration)),
         words_above_mean_db(profile, packet.octets), campaign.document.stop.packets,
     )  # fmt: skip
-    _try(campaign, point, setup)
+    parts = repr((packet.profile, packet.octets, setup.carriers, setup.sample_rate, line, receivers))
+    if parts not in tried:  # points that differ in levels and times are made of the same parts
+        _try(campaign, point, setup)
+        tried.add(parts)
     return setup
 
 
