@@ -1,7 +1,6 @@
 """From a specification to what a worker needs: every name resolved, every object made once to see that it can be made."""
 
 import hashlib
-import inspect
 import json
 import math
 import re
@@ -15,8 +14,6 @@ import msgspec
 import numpy as np
 
 from phy import Carrier, Profile, Receiver, ReceiverOptions, Transmitter
-from phy.channel import SOURCES, scenario_names
-from phy.channel.line_noise import ELEMENTS
 from phy.errors import ConfigurationError, PhyError
 from phy.framing import packet_bits
 from phy.measure import StoppingRule
@@ -26,7 +23,8 @@ from phy.theory import ideal_packet_error_ratio
 from phy.words import WordCode
 
 from ..errors import CampaignError
-from .line import LineSetup, NoiseSource, PathElement, make_line, signal_power
+from .line import LineSetup, make_line, signal_power
+from .line_keys import LEVELS, line_setup
 from .own_stages import OwnStages, own_stages, with_reason
 from .spec import Campaign, KeyPath, Point
 
@@ -36,7 +34,6 @@ FIRST_SYMBOL_PACKETS: Final = 4096
 UNIT_SYMBOL_BITS: Final = 100_000_000  # coded bits in the largest unit, about half a second
 _CHECK_RATE: Final = "sample_rate"
 _TRIED: Final = 20_000  # samples that a receiver with stages of one's own gets before anything runs
-_NOT_THEIRS: Final = frozenset({"sample_rate", "seed", "stream", "first_sample", "name", "changes"})  # of a source
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ def _setup(campaign: Campaign, point: Point, tried: set[str]) -> PointSetup:
         fail(("packet", "octets"), f"the profile {profile.name} has {allowed} octets with the CRC, got {packet.octets}")
     if packet.carrier == "alternate" and packet.copies == 1:
         fail(("packet", "carrier"), "alternate needs copies of at least 2")
-    line = _line(campaign, point)
+    line = line_setup(campaign, point)
     duration = (profile.airtime(packet.octets) + packet.gap_bits * profile.bit_time) * packet.copies
     alternate: tuple[Carrier, Carrier] = ("primary", "secondary")
     carriers = [alternate[k % 2] if packet.carrier == "alternate" else packet.carrier for k in range(packet.copies)]
@@ -236,66 +233,6 @@ def _receiver(campaign: Campaign, point: Point, name: str, options: dict[str, An
     return ReceiverSetup(name, made, made.word_decoder, stages)
 
 
-def _line(campaign: Campaign, point: Point) -> LineSetup:
-    line = point.values.line
-    if line.scenario is None:
-        sources = []
-        for k, item in enumerate(line.noise):
-            kind = item.get("kind")
-            if not isinstance(kind, str) or kind not in SOURCES:
-                where: KeyPath = ("line", "noise", k, "kind") if "kind" in item else ("line", "noise", k)
-                raise campaign.error(where, f"kind must be one of {', '.join(sorted(SOURCES))}, got {kind!r}", point)
-            for key in _NOT_THEIRS & item.keys():
-                raise campaign.error(("line", "noise", k, key), "is set by the campaign for every source and unit", point)
-            sources.append(_noise(campaign, point, k, str(kind), item))
-        path = tuple(_path_element(campaign, point, k, item) for k, item in enumerate(line.path))
-        return LineSetup(None, line.background_density_v, tuple(sources), path)
-    if line.scenario not in scenario_names():
-        problem = f"must be one of {', '.join(scenario_names())}, got {line.scenario!r}"
-        raise campaign.error(("line", "scenario"), problem, point)
-    for key in ("noise", "path", "background_density_v"):
-        if ("line", key) in campaign.source.lines or ("line", key) in point.sources:
-            brought = "path" if key == "path" else "noise"
-            raise campaign.error(("line", key), f"the scenario {line.scenario} brings its own {brought}", point)
-    return LineSetup(line.scenario, 0.0, ())
-
-
-def _path_element(campaign: Campaign, point: Point, k: int, item: dict[str, Any]) -> PathElement:
-    kind, where = item.get("kind"), ("line", "path", k)
-    if not isinstance(kind, str) or kind not in ELEMENTS:
-        problem = f"kind must be one of {', '.join(sorted(ELEMENTS))}, got {kind!r}"
-        raise campaign.error((*where, "kind") if "kind" in item else where, problem, point)
-    for key in {"sample_rate", "name"} & item.keys():
-        raise campaign.error((*where, key), "is set by the campaign", point)
-    return PathElement(kind, tuple((key, value) for key, value in item.items() if key != "kind"))
-
-
-def _noise(campaign: Campaign, point: Point, k: int, kind: str, item: dict[str, Any]) -> NoiseSource:
-    parameters = {key: value for key, value in item.items() if key not in ("kind", "over", "sir_db")}
-    over, sir_db = item.get("over"), item.get("sir_db", 0.0)
-    where: KeyPath = ("line", "noise", k)
-    if over not in (None, "carrier_band", "full_band", "signal"):
-        raise campaign.error((*where, "over"), f"must be carrier_band, full_band or signal, got {over!r}", point)
-    if isinstance(sir_db, bool) or not isinstance(sir_db, (int, float)) or not -200 <= sir_db <= 200:
-        raise campaign.error((*where, "sir_db"), f"must be a number in -200..200 dB, got {sir_db!r}", point)
-    if over is None and "sir_db" in item:
-        raise campaign.error((*where, "sir_db"), "counts from a level: over is missing", point)
-    if over is not None:
-        makers = {*inspect.signature(SOURCES[kind]).parameters, *_preset_parameters(kind)}
-        level = next((name for name in ("reference_v", "amplitude_v", "rms_v") if name in makers), None)
-        if level is None:
-            raise campaign.error((*where, "over"), f"{kind} has no level that could follow another one", point)
-        if level in parameters:
-            raise campaign.error((*where, level), "is what over sets; give one of both", point)
-        return NoiseSource(kind, tuple(parameters.items()), over, float(sir_db), level)
-    return NoiseSource(kind, tuple(parameters.items()), None, 0.0, "")
-
-
-def _preset_parameters(kind: str) -> tuple[str, ...]:
-    preset = getattr(SOURCES[kind], "preset", None)
-    return tuple(inspect.signature(preset).parameters) if preset else ()
-
-
 def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
     """Make the parts once; what cannot be made is told at the key that its text names."""
     try:
@@ -336,8 +273,17 @@ def _try(campaign: Campaign, point: Point, setup: PointSetup) -> None:
             try:
                 make(line)
             except (PhyError, TypeError, ValueError, OverflowError) as problem:
-                raise campaign.error(_guilty(where, item, str(problem)), str(problem), point) from None
+                raise campaign.error(_guilty(where, item, str(problem)), _in_keys(str(problem)), point) from None
         raise campaign.error(path, str(error), point) from None
+
+
+def _in_keys(text: str) -> str:
+    """An error text of the channel library in words of a specification."""
+    missing = re.search(r"missing a required argument: '(\w+)'", text)
+    if missing is None:
+        return text
+    instead = "; or let it follow another level with over and sir_db" if missing[1] in LEVELS else ""
+    return text.replace(missing[0], f"the key {missing[1]!r} is missing{instead}")
 
 
 def _guilty(path: KeyPath, part: dict[str, Any], text: str) -> KeyPath:

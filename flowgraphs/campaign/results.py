@@ -35,7 +35,8 @@ class Row:
 
     Attributes:
         point: its number. coordinates: axis -> value. receiver: name. esn0_db, octets, code, copies: of the point.
-        packets, errors, packet_error_ratio, low, high: with the bounds of the confidence interval.
+        packets, errors, packet_error_ratio, low, high: with the bounds of the confidence interval (Clopper and Pearson) of
+            probability confidence.
         ideal: packet error ratio of ideal soft decoding of this word code in white noise at this Es/N0, the words' bits taken at
             their own power, words_above_mean_db over the packet's mean; several copies as one packet of their energy together.
         loss_db, loss_low_db, loss_high_db: Es/N0 less that at which the ideal has this ratio; infinite where it is not bounded.
@@ -58,6 +59,7 @@ class Row:
     packet_error_ratio: float
     low: float
     high: float
+    confidence: float
     ideal: float
     words_above_mean_db: float
     loss_db: float
@@ -109,6 +111,7 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
                 packet_error_ratio=count.ratio,
                 low=low,
                 high=high,
+                confidence=confidence,
                 ideal=setup.ideal(setup.esn0_db),
                 words_above_mean_db=setup.words_above_mean_db,
                 loss_db=loss.value_db,

@@ -69,7 +69,7 @@ def test_rows_hold_counts_bounds_theory_and_loss(whole):
     """Truth: the exact packet error ratio at 4 dB, 0.3433; hard decisions are the no-FEC row of the theory."""
     first = whole[0]
     assert (first.receiver, first.esn0_db, first.octets, first.stopped_by) == ("likeliest", 4.0, 20, "errors")
-    assert first.ideal == pytest.approx(0.3433, rel=1e-3)
+    assert first.ideal == pytest.approx(0.3433, rel=1e-3) and first.confidence == 0.95
     assert first.low < first.ideal * 1.05 and first.high > first.ideal * 0.95
     assert abs(first.loss_db) < 0.1 and first.loss_low_db < first.loss_db < first.loss_high_db
     assert all(row.errors >= 800 for row in whole) and whole[1].packet_error_ratio > 2 * first.packet_error_ratio
