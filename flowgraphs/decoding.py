@@ -92,6 +92,12 @@ def what_is_missing(recording: Recording, profile: Profile) -> str:
     return f"{profile.name}: {', '.join(needs)}" if needs else ""
 
 
+def bands_not_held(recording: Recording) -> str:
+    """What a recording would need for the carriers of a known band, in one line; "" when it holds both of one band."""
+    missing = [what_is_missing(recording, Profile.load(name)) for name in AUTO_PROFILES]
+    return f"{_rate_text(recording)} leaves out carriers of {'; and of '.join(missing)}" if all(missing) else ""
+
+
 def _rate_text(recording: Recording) -> str:
     if recording.centre_hz is None:
         return f"{recording.name}: sample rate {recording.stored_rate:.12g} Hz"

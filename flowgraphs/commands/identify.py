@@ -38,6 +38,7 @@ def command(files: tuple[str, ...], output: str, as_json: bool, **file_options: 
     from phy.errors import PhyError
     from phy.identify import identify
 
+    from ..decoding import bands_not_held
     from ..kernels import ensure_compiled
 
     path = Path(output)
@@ -48,11 +49,14 @@ def command(files: tuple[str, ...], output: str, as_json: bool, **file_options: 
     if path.is_dir():
         raise click.BadParameter(f"{output}: is a directory", param_hint="-o")
     bursts: list[Burst] = []
+    narrow: list[str] = []
     seconds = 0.0
     unreadable = 0
     for name in files:
         try:
-            seconds += _collect(open_with_options(name, file_options), bursts)
+            recording = open_with_options(name, file_options)
+            seconds += _collect(recording, bursts)
+            narrow.append(bands_not_held(recording))
         except (FlowgraphError, PhyError) as error:
             unreadable += 1
             click.echo(f"osgp-sdr identify: {' '.join(str(error).split())}", err=True)
@@ -68,6 +72,9 @@ def command(files: tuple[str, ...], output: str, as_json: bool, **file_options: 
     for line in _json_lines(result, output, seconds) if as_json else _lines(result, output, seconds):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
+    if result.profile is None or any(gap.subject in ("primary carrier", "secondary carrier") for gap in result.gaps):
+        for text in filter(None, narrow):
+            click.echo(f"osgp-sdr identify: {text}", err=True)
     if unreadable:
         return USAGE
     if result.profile is None:
@@ -82,7 +89,7 @@ def _collect(recording: "Recording", bursts: "list[Burst]") -> float:
     from phy.identify import BurstFinder
 
     try:
-        finder = BurstFinder(recording.sample_rate)
+        finder = BurstFinder(recording.sample_rate, low_hz=recording.low_hz, high_hz=recording.high_hz)
     except ConfigurationError as error:
         raise RecordingError(f"{recording.name}: {error}") from None
     read = 0

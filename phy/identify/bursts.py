@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..errors import ConfigurationError
 from .steadytones import remove_tones
@@ -23,6 +24,8 @@ _SMOOTH_BINS: Final = 5
 # 2 % quantile of the mean of five neighbouring bins of Hann-windowed white noise, relative to its mean (simulated, grade D).
 _FLOOR_QUANTILE: Final = 0.02
 _FLOOR_FACTOR: Final = 0.26
+_FLOOR_FACTOR_OF_ONE: Final = 0.02  # the same of a single bin, whose power is exponentially distributed
+_EDGE_BINS: Final = 7
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,16 +54,27 @@ class BurstFinder:
 
     Args:
         sample_rate: Hz, above 40 kHz. threshold: power over floor of a hot cell, linear.
+        low_hz, high_hz: band of the line that the samples hold, as IQ samples do; beyond its edges there is no noise to
+            compare with, and nothing is looked for.
+    Raises:
+        ConfigurationError: the sample rate is too low, or the band holds none of 9..160 kHz.
     """
 
-    def __init__(self, sample_rate: float, threshold: float = 8.0) -> None:
+    def __init__(
+        self, sample_rate: float, threshold: float = 8.0, low_hz: float = LOWEST_HZ, high_hz: float = HIGHEST_HZ
+    ) -> None:
         if not (math.isfinite(sample_rate) and sample_rate > 40e3):
             raise ConfigurationError(f"sample_rate must be above 40000 Hz to look for carriers, got {sample_rate:g}")
         self.sample_rate, self._threshold = float(sample_rate), threshold
         self._hop = round(sample_rate * _FRAME_S / 2)
         self._window = np.hanning(2 * self._hop + 1)[:-1].astype(np.float32)
         frequencies = np.fft.rfftfreq(2 * self._hop, 1 / sample_rate)
-        inside = np.flatnonzero((frequencies >= LOWEST_HZ) & (frequencies <= min(HIGHEST_HZ, 0.485 * sample_rate)))
+        lowest, highest = max(LOWEST_HZ, low_hz), min(HIGHEST_HZ, high_hz, 0.485 * sample_rate)
+        inside = np.flatnonzero((frequencies >= lowest) & (frequencies <= highest))
+        if inside.size == 0:
+            raise ConfigurationError(
+                f"carriers are looked for in {LOWEST_HZ:.0f}..{HIGHEST_HZ:.0f} Hz, got samples of {low_hz:.0f}..{high_hz:.0f} Hz"
+            )
         self._band = slice(int(inside[0]), int(inside[-1]) + 1)
         self._frequencies = frequencies[self._band]
         self.reset()
@@ -88,7 +102,7 @@ class BurstFinder:
         keep = x.size
         if frames >= 8:
             power = self._spectrogram(x, frames)
-            x, tones = remove_tones(x, self.sample_rate, self._idle(power, x.size), LOWEST_HZ, float(self._frequencies[-1]))
+            x, tones = remove_tones(x, self.sample_rate, self._idle(power, x.size), *self._frequencies[[0, -1]])
             if tones:
                 power = self._spectrogram(x, frames)
             margin = round(_MARGIN_S * self.sample_rate)
@@ -153,7 +167,12 @@ class BurstFinder:
         """(frames,): a cell is far above its floor; and the power above it, of such cells."""
         floor = np.quantile(power, _FLOOR_QUANTILE, axis=0) / _FLOOR_FACTOR
         # A recording without noise still has rounding; nothing 60 dB below the strongest counts.
-        floor = np.maximum(floor, 1e-6 * float(power.max()) + 1e-30).astype(np.float32)
+        floor = np.maximum(floor, 1e-6 * float(power.max()) + 1e-30)
+        # Beside a steep edge of the spectrum, as of a recorder's filter, a cell holds what leaks from one bin instead of a mean
+        # of five: its quantile is deeper below its mean, down to that of a single bin.
+        around = ndimage.maximum_filter1d(floor, _EDGE_BINS)
+        floor = floor * np.clip(around / floor - 2.0, 1.0, _FLOOR_FACTOR / _FLOOR_FACTOR_OF_ONE)
+        floor = floor.astype(np.float32)
         above = power > self._threshold * floor
         hot = above.any(axis=1)
         # One frame that is only a little weaker is chance; the idle time between packets is longer and empty.

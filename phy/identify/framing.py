@@ -39,7 +39,7 @@ class Framing:
     """How packets are built.
 
     Attributes:
-        header_bits: preamble and sync. end_words: words behind the check sequence. differential: see Profile.
+        header_bits: preamble and sync. end_words: words behind the check sequence, of any kind. differential: see Profile.
         code: the code. maps: the maps from word to octet that fit.
         crc: the check sequence under which they do. crc_rank: see CheckFit. left_over: see WordAlignment.
     """
@@ -110,7 +110,7 @@ def solve_framing(
 ) -> Framing | None:
     """Try where words begin and how many of the last are no octets, until the check sequence fits."""
     for attempts in (3, 24):
-        for guess in _guesses(rows, alignments, common):
+        for guess in _guesses(rows, alignments, common, any_end=attempts == 3):
             maps = guess.maps(crc, rng, attempts)
             if maps is not None and maps.packets >= maps.refused:
                 return Framing(guess.header, guess.end_words, differential, guess.code, maps, crc, 0, guess.left_over)
@@ -125,7 +125,7 @@ def solve_check(
     """The same for a check sequence that is not known: one of the catalogue (`listed`), or any other of 16 bits."""
     fitting = [a for a in alignments if a.code.equations == EQUATIONS and (listed or abs(a.left_over) < 1.0)]
     for alignment in fitting:
-        guesses = list(_guesses(rows, [alignment], common))
+        guesses = list(_guesses(rows, [alignment], common, any_end=listed))
         best: Framing | None = None
         # Constant words in front do not hide a polynomial: one header is enough to find it with, the longest that is common.
         header = common + alignment.offset - (WORD_BITS if alignment.offset else 0)
@@ -169,14 +169,15 @@ class _Guess:
         return None if maps is None else replace(maps, refused=maps.refused + self.short)
 
 
-def _guesses(rows: PacketRows, alignments: list[WordAlignment], common: int) -> Iterator[_Guess]:
+def _guesses(rows: PacketRows, alignments: list[WordAlignment], common: int, any_end: bool = False) -> Iterator[_Guess]:
+    """The likeliest first. any_end: the words behind the check sequence need not be one and the same word."""
     for alignment in alignments:
         if alignment.code.equations != EQUATIONS:
             continue
         code = alignment.code
         for header in _headers(rows, alignment, common):
             decided = [_decided(code, rows.words(i, header)) for i in range(len(rows.rows))]
-            for end_words in _end_words(rows, header):
+            for end_words in _end_words(rows, header, any_end):
                 cut = [(u[: u.shape[0] - end_words], m[: u.shape[0] - end_words]) for u, m in decided]
                 usable = [(u, m) for u, m in cut if 3 <= u.shape[0] <= _LONGEST_PACKET]
                 usable.sort(key=lambda packet: -float(packet[1].min()))
@@ -207,8 +208,8 @@ def _headers(rows: PacketRows, alignment: WordAlignment, common: int) -> list[in
     return [h for h in headers if h >= _SHORTEST_HEADER]
 
 
-def _end_words(rows: PacketRows, header: int) -> list[int]:
-    """Numbers of end words, likeliest first: as many as are the same word at the end of all packets."""
+def _end_words(rows: PacketRows, header: int, any_end: bool) -> list[int]:
+    """Numbers of end words, likeliest first: as many as are the same word at the end of all packets, then perhaps more."""
     same = 0
     tails = [rows.words(i, header)[-_MOST_END_WORDS:] > 0 for i in range(len(rows.rows))]
     tails = [t for t in tails if t.shape[0] == _MOST_END_WORDS]
@@ -218,4 +219,4 @@ def _end_words(rows: PacketRows, header: int) -> list[int]:
         word = share[-1] > 0.5
         while same < _MOST_END_WORDS and alike[-1 - same] and np.array_equal(share[-1 - same] > 0.5, word):
             same += 1
-    return list(range(same, -1, -1))
+    return [*range(same, -1, -1), *(range(same + 1, _MOST_END_WORDS + 1) if any_end else ())]

@@ -30,6 +30,7 @@ from .octetmap import missing_packets
 from .packetfindings import ENOUGH, Solved, code_gaps, packet_findings
 from .pulse import Start, Transition, fit_start, fit_transition
 from .report import Finding, Gap, Identification, profile_text
+from .tail import read_tail
 from .wordcode import EQUATIONS, WORD_BITS, equation_text
 
 BASE: Final = "pl20a"  # profile from which the constants are taken that recordings do not show
@@ -43,7 +44,9 @@ _CODE_HOLDS: Final = 0.6  # share of words without error from which an unknown c
 # octet (EN 14908-1 reference code, clause unverified) is that of the carrier, does not change, or contradicts itself.
 _ALTERNATE_BIT: Final = 6
 _ORDER_TOLD: Final = 0.98
-_ROLES: Final = {"told": 0.999, "not told": 0.97, "contradictory": 0.9}
+_ROLES: Final = {"told": 0.999, "told by one": 0.98, "not told": 0.97, "contradictory": 0.9}
+# The same where no known clock speaks for the frequencies.
+_ROLES_OF_OTHERS: Final = {"told": 0.999, "told by one": 0.85, "not told": 0.8, "contradictory": 0.6}
 
 
 def identify(bursts: list[Burst], seed: int = 1) -> Identification:
@@ -81,7 +84,7 @@ def _identify_channel(
     if len(demodulated) < _FEWEST:
         findings, gaps = carrier_findings(numerology, base, _ROLES["not told"], ENOUGH)
         missing = missing_packets(0) - len(demodulated)
-        gaps.append(Gap("packet", f"only {len(demodulated)} packets, too few to compare", missing))
+        gaps.append(Gap("packet", f"too few packets to compare: {len(demodulated)}", missing))
         measured = tuple(f for f in findings if f.confidence > 0)
         return Identification(len(bursts), len(demodulated), 0, 0, 0, measured, tuple(gaps), None)
     return _Learner(bursts, channel, numerology, demodulated, base, rng).result()
@@ -170,36 +173,29 @@ class _Learner:
             more = max(missing, -(-missing * self._packets // max(independent, 1)))
             return Gap("octets", reason + f"{independent} are no sums of others", more)
         reason = f"the words of the code are known ({100 * code.holds:.0f} % without error), but no linear map to octets makes "
-        reason += f"check sequences fit: neither {self._base.crc.name}"
-        if self._packets < FEWEST_FOR_CHECK:
-            return Gap("octets", f"{reason}; with more packets, others could be tried", FEWEST_FOR_CHECK - self._packets)
-        return Gap("octets", f"{reason} nor any other of 16 bits ({self._quality()})", None if code.holds > 0.98 else ENOUGH)
+        reason += "check sequences fit: "
+        if independent < FEWEST_FOR_CHECK:
+            reason += f"not {self._base.crc.name}, and for others to be tried, {FEWEST_FOR_CHECK} packets must be no sums of "
+            reason += f"others, where {independent} are"
+            return Gap("octets", reason, -(-(FEWEST_FOR_CHECK - independent) * self._packets // independent))
+        reason += f"neither {self._base.crc.name} nor any other of 16 bits ({self._quality()})"
+        return Gap("octets", reason, None if code.holds > 0.98 else ENOUGH)
 
     def _solved(self, rows: PacketRows, framing: Framing) -> Solved:
-        aligned = self._aligned
         head = np.array([row[: framing.header_bits] for row in rows.rows])
         header = (head.mean(axis=0) > 0).astype(np.uint8)
         header_agreement = float(((head > 0) == header).mean(axis=0).min())
-        tails = []
-        for index in range(len(aligned.packets)):
-            words = rows.words(index, framing.header_bits)
-            if framing.end_words and words.shape[0] > framing.end_words:
-                tails += [words[-k - 1] for k in range(framing.end_words)]
-        tail = np.array(tails).reshape(-1, WORD_BITS)
-        end_word = (tail.mean(axis=0) > 0).astype(np.uint8) if tails else self._base.end_word
-        end_agreement = float(((tail > 0) == end_word).mean(axis=0).min()) if tails else 1.0
         # Of several maps that fit, the one of fewest terms; a code with a name has few.
         table = min(framing.maps.tables, key=simplicity)
         written = write_code(table, not framing.differential, bool(header[0] == 0))
+        lpdus = self._lpdus(rows, framing, table)
+        tail = read_tail(rows, lpdus, framing, self._base.end_word)
         if written.inverted:
-            header, end_word = header ^ 1, (end_word ^ 1 if tails else end_word)
+            header, tail = header ^ 1, tail.inverted()
         if framing.differential:
             header = header.copy()
             header[0] = 1
-        lpdus = self._lpdus(rows, framing, table)
-        return Solved(
-            self._packets, framing, written, table, header, header_agreement, end_word.astype(np.uint8), end_agreement, lpdus
-        )
+        return Solved(self._packets, framing, written, table, header, header_agreement, tail, lpdus)
 
     def _lpdus(self, rows: PacketRows, framing: Framing, table: NDArray[np.uint8]) -> dict[int, bytes]:
         """Packet -> its octets, of those that pass their check sequence."""
@@ -237,21 +233,31 @@ class _Learner:
         flip = np.uint8(written.inverted != solved.written.inverted)
         return replace(
             solved, framing=replace(solved.framing, crc=mirror_image(solved.framing.crc)), table=table, written=written,
-            header=solved.header ^ flip, end_word=solved.end_word ^ flip, order_sure=_ORDER_TOLD,
+            header=solved.header ^ flip, tail=solved.tail.inverted() if flip else solved.tail, order_sure=_ORDER_TOLD,
             lpdus={index: bytes(int(REVERSED[octet]) for octet in lpdu) for index, lpdu in solved.lpdus.items()},
         )  # fmt: skip
 
     def _roles(self, solved: Solved) -> float:
         """Probability that primary and secondary are not exchanged; exchanges them where the octets say so."""
-        agreement = self._alternate(solved.lpdus, _ALTERNATE_BIT)
+        known = self._numerology.clock.known
+        roles = _ROLES if known else _ROLES_OF_OTHERS
+        one = len(self._numerology.bursts) == 1
+        agreement = self._one_sided(solved) if one else self._alternate(solved.lpdus, _ALTERNATE_BIT)
         if agreement is None:
-            return _ROLES["not told"]
-        if min(agreement, 1 - agreement) > 0.1:
-            return _ROLES["contradictory"]
+            return roles["not told"]
+        if min(agreement, 1 - agreement) > 0.1 or (one and known and agreement < 0.5):
+            return roles["contradictory"]
         if agreement < 0.5:
-            exchanged = self._numerology.cycles["primary"] > self._numerology.cycles["secondary"]
+            exchanged = one or self._numerology.cycles["primary"] > self._numerology.cycles["secondary"]
             self._numerology = find_numerology(self._channel, self._numerology.strangers, self._base, exchanged)
-        return _ROLES["told"]
+        return roles["told by one" if one else "told"]
+
+    def _one_sided(self, solved: Solved) -> float | None:
+        """With one carrier: share of the packets whose alternate-path bit is that of its name; None where it is not known."""
+        if solved.framing.crc != self._base.crc or not solved.lpdus:
+            return None  # the octets could be turned end for end
+        flag = np.array([lpdu[0] >> _ALTERNATE_BIT & 1 for lpdu in solved.lpdus.values()], bool)
+        return float((flag == ("secondary" in self._numerology.bursts)).mean())
 
     def _pulse_gaps(self) -> list[Gap]:
         t, gaps = self._transition, []

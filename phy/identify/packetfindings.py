@@ -12,6 +12,7 @@ from .codenames import WrittenCode
 from .framing import Framing
 from .headersplit import split_header
 from .report import Finding, Gap
+from .tail import Tail
 
 ENOUGH: Final = 32  # packets from which nothing is left to chance
 _CRC_SURE: Final = (1.0, 0.95, 0.5)  # by CheckFit.rank
@@ -25,7 +26,7 @@ class Solved:
 
     Attributes:
         packets: how many. framing: how they are built. written: the code. table: (256, 11), the word of every octet.
-        header, end_word: bits. header_agreement, end_agreement: share of the packets that have the rarest of these bits right.
+        header: bits. header_agreement: share of the packets that have the rarest of these bits right. tail: what comes last.
         lpdus: number of the packet -> octets of those that pass their check sequence.
         order_sure: probability that the octets are not turned end for end, with the check sequence's mirror image.
     """
@@ -36,8 +37,7 @@ class Solved:
     table: NDArray[np.uint8]
     header: NDArray[np.uint8]
     header_agreement: float
-    end_word: NDArray[np.uint8]
-    end_agreement: float
+    tail: Tail
     lpdus: dict[int, bytes]
     order_sure: float = 1.0
 
@@ -68,6 +68,7 @@ def packet_findings(solved: Solved, base: Profile) -> tuple[Finding, list[Findin
     sure = 1.0 - 2.0 ** -min(60, 16 * maps.independent - (72 - maps.undetermined)) if solved.share > 0.5 else solved.share
     check = sure * _CRC_SURE[framing.crc_rank]
     edges = 1.0 if framing.ends_fit else _ENDS_DOUBTFUL
+    end_sure = check * (_ENDS_DOUBTFUL if solved.tail.behind else edges)
     octets = check * solved.order_sure / len(maps.tables) * (edges if solved.constant_edge else 1.0)
     end, split_sure = split_header(solved.header)
     text = "".join(map(str, solved.header))
@@ -85,11 +86,11 @@ def packet_findings(solved: Solved, base: Profile) -> tuple[Finding, list[Findin
         Finding.measured("packet.code", solved.written.value, octets,
                          f"{framing.code.distinct} different words obey {framing.code.equations} equations; {passed}"),
         Finding.measured("packet.inversion", "".join(map(str, solved.written.inversion)), octets, "part of the code"),
-        Finding.measured("packet.end_word", "".join(map(str, solved.end_word)),
-                         check * edges * min(1.0 if solved.end_agreement > 0.9 else solved.end_agreement, 1 - 2.0 ** (1 - n)),
-                         f"{n} packets, bits agree in at least {100 * solved.end_agreement:.0f} %")
-        if framing.end_words else Finding.assumed("packet.end_word", known["packet.end_word"]),
-        Finding.measured("packet.end_words", framing.end_words, check * edges,
+        Finding.measured("packet.end_word", "".join(map(str, solved.tail.word)),
+                         end_sure * min(1.0 if solved.tail.agreement > 0.9 else solved.tail.agreement, 1 - 2.0 ** (1 - n)),
+                         f"{n} packets, bits agree in at least {100 * solved.tail.agreement:.0f} %")
+        if solved.tail.repeats else Finding.assumed("packet.end_word", known["packet.end_word"]),
+        Finding.measured("packet.end_words", solved.tail.repeats, end_sure,
                          f"words behind the check sequence; {passed}"),
         Finding.measured("packet.crc", framing.crc.name, check * solved.order_sure, crc),
         Finding.assumed("packet.min_octets", base_min) if min(lengths) >= base_min.value
@@ -125,10 +126,15 @@ def code_gaps(solved: Solved) -> list[Gap]:
     gaps += _crc_gaps(solved)
     gaps.append(Gap("packet.sync", "where the preamble ends and the sync word begins does not show; both are sent alike"))
     if not framing.ends_fit:
-        reason = f"packets are {framing.left_over:+.2f} bit times longer than whole words: their first bit, their ramps or what "
+        by = f"{abs(framing.left_over):.1f} bit times {'longer' if framing.left_over > 0 else 'shorter'}"
+        reason = f"packets are {by} than whole words: their first bit, their ramps or what "
         gaps.append(Gap("packet.preamble", reason + "is sent behind the last word may be otherwise"))
-    if framing.end_words == 0:
+    if not (solved.tail.repeats or solved.tail.behind):
         gaps.append(Gap("packet.end_word", "no end word is sent"))
+    if solved.tail.behind:
+        where = "its end word" if solved.tail.repeats else "the check sequence"
+        reason = f"behind {where} a packet goes on with {solved.tail.behind}; a profile describes one word, sent over and over"
+        gaps.append(Gap("packet.end_word", reason))
     if n < ENOUGH:
         gaps.append(Gap("confidence", f"all of this rests on {n} packets", ENOUGH - n))
     return gaps

@@ -112,3 +112,12 @@ def test_a_readable_file_beside_an_unreadable_one_is_still_used(files, tmp_path,
     out = tmp_path / "line.toml"
     assert identify(*files, tmp_path / "missing.raw", "-o", out) == 2
     assert "missing.raw" in capsys.readouterr().err and Profile.load(out).name == "learnt"
+
+
+def test_a_recording_that_cannot_hold_the_carriers_says_which_rate_would(tmp_path, capsys):
+    np.random.default_rng(4).normal(0, 2000, 96_000).astype("<i2").tofile(tmp_path / "slow.raw")
+    arguments = ["identify", "--rate", 96_000, "--dtype", "int16", tmp_path / "slow.raw", "-o", tmp_path / "line.toml"]
+    assert run(list(map(str, arguments))) == 1
+    first, last = capsys.readouterr().err.splitlines()
+    assert "slow.raw: sample rate 96000 Hz leaves out carriers of pl20a" in first and "needs more than 179650 Hz" in first
+    assert last.startswith("no profile written")

@@ -226,6 +226,32 @@ def test_carriers_are_exchanged_where_the_alternate_path_bit_says_so():
     assert all(f.confidence < 0.5 and f.grade == "D" for f in result.findings if f.key == "carrier.master_clock_hz")
 
 
+@pytest.mark.parametrize("alternate", [False, True])
+def test_the_only_carrier_of_an_unknown_clock_is_named_by_the_alternate_path_bit_and_not_called_sure(alternate):
+    truth = random_profile(23, "pl20a", 1.0, carriers={"primary": 78e3, "secondary": 58.5e3}, bit_rate=78e3 / 20)
+    x, _ = record(
+        truth, 14, 23, carriers=("primary",),
+        lpdu=lambda rng: bytes([0x40 * alternate, *rng.integers(0, 256, int(rng.integers(8, 20))).astype(np.uint8)]),
+    )  # fmt: skip
+    result = identify(bursts_of(x))
+    key = f"carrier.{'secondary' if alternate else 'primary'}_cycles_per_bit"
+    found = {f.key: f for f in result.findings}[key]
+    assert found.value == 20 and 0.5 < found.confidence < 0.9
+    assert any(g.subject == ("primary carrier" if alternate else "secondary carrier") for g in result.gaps)
+
+
+def test_few_different_packets_are_said_to_be_too_few_for_an_unknown_check_sequence():
+    crc = CRCS["CRC-16/XMODEM"]
+    rng = np.random.default_rng(24)
+    contents = [bytes(rng.integers(0, 256, int(rng.integers(12, 30))).astype(np.uint8)) for _ in range(8)]
+    truth = random_profile(24, "pl20a", 1.0, crc=crc)
+    x, _ = record(truth, 32, 24, lpdu=lambda rng: contents[int(rng.integers(8))], append=crc.append)
+    result = identify(bursts_of(x))
+    assert result.profile is None
+    gap = next(g for g in result.gaps if g.subject == "octets")
+    assert "9 packets must be no sums of others" in gap.reason and 4 <= gap.more_packets <= 10
+
+
 @pytest.mark.parametrize("name", ["CRC-16/MODBUS", "CRC-16/T10-DIF"])
 def test_another_check_sequence_of_the_catalogue_is_named(name, tmp_path):
     truth = random_profile(19, "pl20c", 1.0, crc=CRCS[name], sync=np.array([1, 0, 1, 1, 0, 1, 1, 0, 0, 0, 1], np.uint8))

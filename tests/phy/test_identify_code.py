@@ -214,3 +214,24 @@ def test_a_sample_rate_that_can_carry_no_carrier_is_refused():
     for rate in (8000.0, 0.0, float("nan")):
         with pytest.raises(ConfigurationError, match="sample_rate"):
             BurstFinder(rate)
+
+
+def test_bursts_are_found_beside_the_steep_edges_of_a_recorder_s_filter():
+    rate = 400e3
+    rng = np.random.default_rng(8)
+    x = rng.normal(0, 1, int(3 * rate))
+    t = np.arange(x.size) / rate
+    bits = np.repeat(2.0 * rng.integers(0, 2, x.size // 111 + 1) - 1, 111)[: x.size]
+    starts = np.arange(0.1, 2.9, 0.15)
+    gate = ((t[:, None] > starts) & (t[:, None] < starts + 0.05)).any(axis=1)
+    x += 2.5 * gate * bits * np.cos(2 * np.pi * 86e3 * t)
+    spectrum = np.fft.rfft(x)
+    spectrum[np.abs(np.fft.rfftfreq(x.size, 1 / rate) - 85e3) > 25e3] = 0
+    filtered = np.fft.irfft(spectrum, x.size).astype(np.float32)
+    for band in ({}, {"low_hz": 62e3, "high_hz": 108e3}):
+        finder = BurstFinder(rate, **band)
+        bursts = [*finder.push(filtered), *finder.flush()]
+        assert np.allclose([(b.first_sample + b.start) / rate for b in bursts], starts, atol=3e-3)
+        assert all(abs(b.coarse_hz - 86e3) < 2e3 for b in bursts)
+    with pytest.raises(ConfigurationError, match=r"9000\.\.160000 Hz, got samples of 200000\.\.300000 Hz"):
+        BurstFinder(1e6, low_hz=200e3, high_hz=300e3)

@@ -1,4 +1,4 @@
-"""Identify on lines whose pulses the profile's transition time does not describe, from a modulator of this test's own."""
+"""Identify on lines whose pulses or ends of packets a profile does not describe, from a modulator of this test's own."""
 
 import numpy as np
 import pytest
@@ -45,13 +45,15 @@ def packet(bits, pulse, bit_rate, phase):
     return level * np.cos(2 * np.pi * CARRIER_HZ / bit_rate * t + phase)
 
 
-def record(header, table, pulse, bit_rate, packets, seed, fill):
-    """(samples, LPDUs) at 20 dB; `fill`: rng -> octets without check sequence. The end word is an inverted word."""
+def record(header, table, pulse, bit_rate, packets, seed, fill, end=None):
+    """(samples, LPDUs) at 20 dB; `fill`: rng -> octets without check sequence; `end`: last bits, else an inverted word."""
     rng = np.random.default_rng(seed)
     parts, sent = [], []
     for _ in range(packets):
         sent.append(append_crc(fill(rng)))
-        bits = np.concatenate([header, table[np.frombuffer(sent[-1], np.uint8)].ravel(), 1 - table[0]])
+        bits = np.concatenate(
+            [header, table[np.frombuffer(sent[-1], np.uint8)].ravel(), 1 - table[0] if end is None else end]
+        )
         parts += [np.zeros(int(rng.uniform(0.01, 0.02) * RATE)), packet(bits, pulse, bit_rate, rng.uniform(0, 6.28))]
     x = np.concatenate([*parts, np.zeros(8000)])
     power = float(np.mean(packet(rng.integers(0, 2, 500), pulse, bit_rate, 0.0) ** 2))
@@ -110,3 +112,29 @@ def test_the_first_bit_is_found_and_another_pulse_is_said_to_be_one(pulse, start
     y, sent = record(header, table, pulse, CARRIER_HZ / 20, 4, 1003, random_octets)
     receiver = Receiver(learnt, RATE)
     assert [p.lpdu for p in [*receiver.push(y), *receiver.flush()] if p.crc_ok] == sent
+
+
+@pytest.mark.parametrize(
+    ("end", "end_words", "said"),
+    [
+        ("101101", 0, "behind the check sequence a packet goes on with 101101"),
+        ("11101000101" + "00101100010", 1, "behind its end word a packet goes on with 00101100010"),
+        ("11101000101" + "11101", 1, "behind its end word a packet goes on with 11101"),
+        ("11101000101" * 2, 2, ""),
+    ],
+)
+def test_ends_that_are_no_repeated_word_are_learnt_as_far_as_a_profile_goes_and_told(end, end_words, said):
+    header = np.array([1, 0] * 10 + [0, 1, 1, 0, 0, 0, 1, 1], np.uint8)
+    table = WordCode.named("W11_P3").table
+    bits = np.array(list(end), np.uint8)
+    x, _ = record(header, table, root_raised_cosine(0.9), CARRIER_HZ / 20, 16, 4, random_octets, bits)
+    result = identify(bursts_of(x))
+    assert result.profile is not None and result.received == result.tried == 16
+    learnt = Profile.from_text(result.profile)
+    assert learnt.end_words == end_words
+    told = " ".join(g.reason for g in result.gaps if g.subject == "packet.end_word")
+    inverted = said.translate(str.maketrans("01", "10"))
+    assert (said in told or inverted in told) if said else "goes on" not in told
+    # Whole words and nothing else is what may be called sure.
+    sure = [f.confidence for f in result.findings if f.key == "packet.end_words"]
+    assert (sure[0] > 0.99) == (not said)
