@@ -119,7 +119,7 @@ class PacketDecoder:
         return tracker.complete is not None
 
     def _is_lpdu(self, octets: bytes) -> bool:
-        return len(octets) >= self.profile.min_octets and self.profile.crc.ok(octets)
+        return self.profile.min_octets <= len(octets) <= self.profile.max_octets and self.profile.crc.ok(octets)
 
     def _decode_words(self, soft: NDArray[np.float32]) -> tuple[bytes, int]:
         """(W, n) soft words -> (octets in transmission order undone, bits changed)."""

@@ -1,8 +1,10 @@
 """What the receiver gives, and what a user may tune in it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from numbers import Integral, Real
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,21 @@ WORD_DECODERS: Final[dict[str, WordDecoder]] = {
     "ml": WordCode.decode_ml,
     "weakest_flip": WordCode.decode_weakest_flip,
     "hard": WordCode.decode_hard,
+}
+
+# What an option may be; the stages say the same of their arguments, but under other names and only when they are made.
+_RANGES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
+    "threshold": ("in (0, 1)", lambda v: 0 < v < 1),
+    "blanker": ("0 (off) or above 1", lambda v: v == 0 or 1 < v < math.inf),
+    "tones_db": ("0 (off) or in 6..60", lambda v: v == 0 or 6 <= v <= 60),
+    "periodic": ("0 (off) or in (0, 1)", lambda v: 0 <= v < 1),
+    "BnT": ("in 0..0.1", lambda v: 0 <= v <= 0.1),
+    "timing": ("in 0..0.2", lambda v: 0 <= v <= 0.2),
+    "list_size": ("in 0..4096", lambda v: 0 <= v <= 4096),
+    "combine_s": ("in 0..60", lambda v: 0 <= v <= 60),
+    "lost_below": ("in (0, 1)", lambda v: 0 < v < 1),
+    "design_esn0_db": ("in -10..60", lambda v: -10 <= v <= 60),
+    "sense_rise_db": ("in 6..20", lambda v: 6 <= v <= 20),
 }
 
 
@@ -36,6 +53,8 @@ class ReceiverOptions:
         combine_s: 0, or for how long a failed packet is remembered, s, to be decided together with retransmissions of it on
             either carrier.
         lost_below: see PacketTracker. design_esn0_db: of the bit filter. sense_rise_db: see CarrierSense.
+    Raises:
+        ConfigurationError: an option is out of its range; names it, and the range.
     """
 
     threshold: float = 0.5
@@ -59,16 +78,12 @@ class ReceiverOptions:
             raise ConfigurationError(
                 f"word_decoder must be one of {', '.join(WORD_DECODERS)}, got {self.word_decoder!r}"
             )
-        if not 0 < self.lost_below < 1:
-            raise ConfigurationError(f"lost_below must be in (0, 1), got {self.lost_below}")
-        if not -10 <= self.design_esn0_db <= 60:
-            raise ConfigurationError(f"design_esn0_db must be in -10..60, got {self.design_esn0_db}")
-        if not 0 <= self.combine_s <= 60:
-            raise ConfigurationError(f"combine_s must be in 0..60, got {self.combine_s}")
-        if not 0 <= self.list_size <= 4096:
-            raise ConfigurationError(f"list_size must be in 0..4096, got {self.list_size}")
-        if not 6 <= self.sense_rise_db <= 20:
-            raise ConfigurationError(f"sense_rise_db must be in 6..20, got {self.sense_rise_db}")
+        if not isinstance(self.list_size, Integral):
+            raise ConfigurationError(f"list_size must be a whole number, got {self.list_size!r}")
+        for name, (range_text, allowed) in _RANGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not allowed(value):
+                raise ConfigurationError(f"{name} must be {range_text}, got {value!r}")
 
 
 @dataclass(frozen=True, eq=False)

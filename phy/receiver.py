@@ -176,8 +176,13 @@ class Receiver:
         Args:
             x: (N,) real, V (or full scale = 1), any N. Samples that are not finite, or
                 beyond 1e9, are taken as 0 and counted.
+        Raises:
+            ConfigurationError: x is no array of real numbers in one dimension.
         """
-        x = np.ascontiguousarray(x, np.float32)
+        given = np.asarray(x)
+        if given.dtype.kind not in "fiu":
+            raise ConfigurationError(f"x must be real line samples, got {given.dtype}; for IQ see phy.iq.PassbandConverter")
+        x = np.ascontiguousarray(given, np.float32)
         if x.ndim != 1:
             raise ConfigurationError(f"x must have one dimension, got shape {x.shape}")
         packets: list[Packet] = []

@@ -1,6 +1,8 @@
 """The receiver: every recording, any blocks, theory, faults."""
 
 import json
+import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -330,10 +332,29 @@ def test_wrong_arguments_name_themselves():
     assert list(Receiver(Profile.load("pl20a"), 170_000).carriers) == ["secondary"]
     with pytest.raises(ConfigurationError, match="word_decoder must be one of"):
         ReceiverOptions(word_decoder="guess")
-    with pytest.raises(ConfigurationError, match="threshold"):
-        Receiver(profile, 1e6, ReceiverOptions(threshold=2))
     with pytest.raises(ConfigurationError, match="dimension"):
         Receiver(profile, 1e6).push(np.zeros((2, 2), np.float32))
+    for x in (np.zeros(9, np.complex64), None, ["a"]):
+        with pytest.raises(ConfigurationError, match="x must be real line samples"):
+            Receiver(profile, 1e6).push(x)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ReceiverOptions) if field.type in ("int", "float", int, float)])
+def test_an_option_out_of_range_names_itself(name):
+    for wrong in (-99.0, 1e5, math.nan, math.inf, "9", None):
+        if (name, wrong) != ("blanker", 1e5):
+            with pytest.raises(ConfigurationError, match=f"^{name} must be .*, got {wrong!r}"):
+                ReceiverOptions(**{name: wrong})
+    assert ReceiverOptions(**{name: getattr(ReceiverOptions(), name)}) == ReceiverOptions()
+
+
+def test_packets_of_the_shortest_and_the_longest_length_and_none_beyond():
+    lpdus = [append_crc(bytes(range(n - 2))) for n in (7, 8, 9, 39, 40, 41, 255)]
+    x, _ = noisy(lpdus, 20.0)
+    assert [packet.lpdu for packet in received(x) if packet.crc_ok] == lpdus[1:]
+    limit = 'max_octets = { value = 40, grade = "D", source = "test" }'
+    rx = Receiver(Profile.from_text(f'extends = "pl20a"\n[packet]\n{limit}\n', "short"), RATE)
+    assert [packet.lpdu for packet in rx.push(x) + rx.flush() if packet.crc_ok] == lpdus[1:5]
 
 
 @pytest.mark.parametrize("octet", [0x00, 0xFF, 0x55, 0x4E])
