@@ -6,7 +6,6 @@
 The file's text goes with the work, to processes and clusters alike, and into the campaign's fingerprint.
 """
 
-import hashlib
 import re
 import types
 from collections.abc import Callable, Sequence
@@ -33,11 +32,6 @@ class OwnStages:
     file: str
     function: str
     text: str
-
-    @property
-    def digest(self) -> str:
-        """Fingerprint of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
 
     def install(self, receiver: Receiver) -> None:
         """Change a receiver that has not received anything yet.

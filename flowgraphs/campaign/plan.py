@@ -323,6 +323,11 @@ def mean_airtime(setup: PointSetup) -> float:
     return setup.copies * (setup.profile.airtime(setup.octets) + gap) if math.isfinite(gap) else 0.0
 
 
+def stage_files(plan: Plan) -> dict[str, str]:
+    """File -> text of all stages of users' own."""
+    return {r.stages.file: r.stages.text for setup in plan.setups for r in setup.receivers if r.stages is not None}
+
+
 def fingerprint(plan: Plan) -> str:
     """Text that differs when any number of the campaign may: the specification's values and the constants of its profiles."""
     document = json.loads(msgspec.json.encode(plan.campaign.document))
@@ -331,6 +336,6 @@ def fingerprint(plan: Plan) -> str:
         setup.profile.name: {key: constant.value for key, constant in setup.profile.constants.items()} for setup in plan.setups
     }
     codes = {setup.code.name: hashlib.sha256(setup.code.table.tobytes()).hexdigest() for setup in plan.setups}
-    stages = {r.stages.place: r.stages.digest for setup in plan.setups for r in setup.receivers if r.stages is not None}
+    stages = sorted(stage_files(plan).values())  # wherever they lie
     known = {"document": document, "profiles": profiles, "codes": codes, **({"stages": stages} if stages else {})}
     return json.dumps(known, sort_keys=True)

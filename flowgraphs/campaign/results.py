@@ -20,13 +20,17 @@ PARQUET: Final = "results.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a result comes from: text of the specification, seed, version of the code, command line."""
+    """Where a result comes from: text of the specification, seed, version of the code, command line.
+
+    stages: file -> text of stages of one's own, as JSON; empty without any.
+    """
 
     title: str
     spec: str
     seed: int
     version: str
     command: str
+    stages: str = ""
 
 
 @dataclass(frozen=True, slots=True)

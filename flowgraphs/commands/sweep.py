@@ -1,5 +1,6 @@
 """`osgp-sdr sweep`: error-rate campaigns."""
 
+import json
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def command(spec: str, output: str, jobs: int | None, scheduler: str | None, as_
     from pathlib import Path
 
     from ..campaign.figure import write_figures
-    from ..campaign.plan import fingerprint, make_plan
+    from ..campaign.plan import fingerprint, make_plan, stage_files
     from ..campaign.progress import Progress
     from ..campaign.results import PARQUET, Provenance, json_line, rows, write_parquet
     from ..campaign.runner import Runner
@@ -62,8 +63,9 @@ def command(spec: str, output: str, jobs: int | None, scheduler: str | None, as_
         found = list(rows(plan, runner.states))
         words = ["osgp-sdr", "sweep", spec, "-o", output]
         provenance = Provenance(
-            campaign.document.title, campaign.text, campaign.document.seed, code_version(), shlex.join(words)
-        )
+            campaign.document.title, campaign.text, campaign.document.seed, code_version(), shlex.join(words),
+            json.dumps(files) if (files := stage_files(plan)) else "",
+        )  # fmt: skip
         write_parquet(directory / PARQUET, found, provenance)
         for path in [directory / PARQUET, *write_figures(directory, plan, found, provenance)]:
             click.echo(f"wrote {path}", err=True)

@@ -1,12 +1,15 @@
 """Stages of one's own in a campaign: used, compared, carried to other processes, part of the fingerprint; faults are one line."""
 
+import json
 import pickle
 
+import pyarrow.parquet as pq
 import pytest
 
 from flowgraphs.campaign.plan import fingerprint, make_plan
 from flowgraphs.campaign.spec import parse_campaign
 from flowgraphs.campaign.unit import run_unit
+from flowgraphs.cli import run
 from flowgraphs.errors import CampaignError
 
 SPEC = """title = "t"
@@ -61,6 +64,15 @@ def test_a_receiver_with_stages_of_ones_own_hears_the_same_packets(own):
     setup = pickle.loads(pickle.dumps(own().setups[0]))
     default, hard, mine = run_unit(setup, 5, 24).tallies
     assert mine == hard != default
+
+
+def test_the_table_carries_the_stages(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("flowgraphs.campaign.figure.write_figures", lambda *_: [])
+    own()
+    (tmp_path / "x.toml").write_text(SPEC.format(place="mine.py:use") + "[stop]\npackets = 1\n", encoding="utf-8")
+    assert run(["sweep", str(tmp_path / "x.toml"), "-o", str(tmp_path / "dir"), "--jobs", "1"]) == 0
+    metadata = pq.read_table(tmp_path / "dir" / "results.parquet").schema.metadata
+    assert json.loads(metadata[b"osgp_sdr.stages"]) == {str(tmp_path / "mine.py"): FILE}
 
 
 def test_a_campaign_of_other_stages_is_another_one(own, tmp_path):
