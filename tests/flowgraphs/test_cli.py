@@ -95,6 +95,12 @@ def test_wav_and_raw_decode_like_sigmf(packet, tmp_path, inside):
         assert json.loads(result.stdout.splitlines()[0])["lpdu"].startswith("01090a8b0c4d6e")
 
 
+def test_encode_says_which_frames_no_receiver_takes(tmp_path, inside):
+    result = inside("encode", "0109", "01090a8b0c4d", "-o", tmp_path / "x.wav")
+    assert result.returncode == 0
+    assert "'0109': less than 8 octets" in result.stderr and "8b0c4d" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -110,6 +116,7 @@ def test_wav_and_raw_decode_like_sigmf(packet, tmp_path, inside):
         (["encode", "xyz", "-o", "{tmp}/x.wav"], "xyz"),
         (["encode", "00", "-o", "{tmp}/x.mp3"], ".mp3"),
         (["encode", "00112233445566", "-o", "{tmp}/x.wav", "--sample-rate", "1000"], "sample_rate"),
+        (["encode", "00112233445566", "-o", "{tmp}/x.wav", "--sample-rate", "1e12"], "--sample-rate"),
         (["encode", "00112233445566", "-o", "{tmp}/no/x.wav"], "no/x.wav"),
         (["run", "{tmp}/none.yaml"], "none.yaml"),
         (["station", "demo"], "GRAPH#NAME"),
