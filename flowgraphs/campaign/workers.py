@@ -21,6 +21,7 @@ from .version import code_version
 
 _STOP_S: Final = 0.5
 _CLUSTER_TIMEOUT_S: Final = 10.0
+_ENDED: Final = "a worker process ended; what is done is kept, start the same command again"
 _GONE: Final = "the cluster lost a unit or its scheduler; what is done is kept, start the same command again"
 
 
@@ -129,7 +130,7 @@ class LocalWorkers(Workers):
             try:
                 answer = ready.recv()
             except (EOFError, OSError):
-                raise CampaignError("a worker process ended; what is done is kept, start the same command again") from None
+                raise CampaignError(_ENDED) from None
             if isinstance(answer, BaseException):
                 raise answer
             done.append(Done(task.point, task.unit, answer))
@@ -140,7 +141,10 @@ class LocalWorkers(Workers):
     def _hand_out(self) -> None:
         while self._waiting and self._idle:
             connection, task = self._idle.pop(), self._waiting.pop(0)
-            connection.send((task.setup, task.seed, task.packets))
+            try:
+                connection.send((task.setup, task.seed, task.packets))
+            except OSError:  # it has ended while it had nothing to do
+                raise CampaignError(_ENDED) from None
             self._busy[connection] = task
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from flowgraphs.campaign.runner import PointState, Runner
 from flowgraphs.campaign.spec import parse_campaign
 from flowgraphs.campaign.store import Store
 from flowgraphs.campaign.unit import Tally, UnitResult, run_unit, unit_seed
-from flowgraphs.campaign.workers import Done, InlineWorkers, LocalWorkers, Workers, run_remote_unit
+from flowgraphs.campaign.workers import Done, InlineWorkers, LocalWorkers, Task, Workers, run_remote_unit
 from flowgraphs.errors import CampaignError
 from phy.measure import StoppingRule
 from phy.theory import ideal_packet_error_ratio
@@ -115,22 +115,42 @@ def test_interruptions_and_order_make_no_difference(plan, whole, tmp_path_factor
     assert sum(map(len, units)) >= before  # nothing lost; the primary key of the store refuses a unit done twice
 
 
-def test_two_processes_of_which_one_dies_and_the_rest_by_one(plan, whole, tmp_path):
-    """Units of two processes, then of this one: the result of one process alone."""
+def test_two_processes_that_die_and_the_rest_by_one(plan, whole, tmp_path):
+    """Units of two processes, what they had just done being lost, then of this one: the result of one process alone."""
 
     class Dying(LocalWorkers):
         collected = 0
 
         def collect(self):
             self.collected += 1
-            if self.collected == 3:
-                self._processes[0][0].kill()
+            if self.collected == 2:
+                for process, connection in self._processes:
+                    process.kill()
+                    process.join()
+                    while connection.poll() and connection in self._busy:
+                        try:
+                            connection.recv()
+                        except EOFError:
+                            break
             return super().collect()
 
     with pytest.raises(CampaignError, match="a worker process ended; what is done is kept"):
         finished(plan, tmp_path / "dir", lambda: Dying(2))
     got, units = finished(plan, tmp_path / "dir")
     assert got == whole and sum(map(len, units)) >= 2
+
+
+def test_a_process_that_died_while_it_was_idle_is_told(plan):
+    workers = LocalWorkers(1)
+    try:
+        process = workers._processes[0][0]
+        process.kill()
+        process.join()
+        with pytest.raises(CampaignError, match="a worker process ended"):
+            workers.submit(Task(0, 0, plan.setups[0], 1, 1))
+            workers.collect()
+    finally:
+        workers.close()
 
 
 def test_a_finished_campaign_computes_nothing_again(plan, whole, tmp_path):
