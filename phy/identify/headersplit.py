@@ -9,6 +9,8 @@ from .wordcode import WORD_BITS
 
 _SHORTEST: Final = 4  # of either, in a profile
 _LONGEST_SYNC: Final = 64
+# A shorter sync word is found in any data; what looks like one is a longer one that begins as the preamble ends. Grade D.
+_SHORTEST_SYNC: Final = 8
 _BOOK_BITS: Final = 35  # vendor's data book, p. 237 (grade B): 24 of preamble and a word of sync (grade C)
 # Own choices, grade D: how likely sync words of a length are, and that a preamble is constant or alternating.
 _ONE_WORD: Final = 0.6
@@ -23,7 +25,8 @@ def split_header(bits: NDArray[np.uint8]) -> tuple[int, float]:
     Sync words of one word, of whole octets and of any other length compete; a preamble that is constant or alternates up to
     where the sync word would begin speaks for it, by a factor of two for each bit.
     """
-    lengths = np.arange(_SHORTEST, min(bits.size - _SHORTEST, _LONGEST_SYNC) + 1)
+    longest = min(bits.size - _SHORTEST, _LONGEST_SYNC)
+    lengths = np.arange(min(_SHORTEST_SYNC, longest), longest + 1)
     prior = np.where(lengths % 8 == 0, 4.0, 1.0)
     prior /= prior.sum()
     one = _BOOK_ONE_WORD if bits.size == _BOOK_BITS else _ONE_WORD

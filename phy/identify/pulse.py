@@ -17,7 +17,8 @@ _STEP: Final = 0.01  # of the transition times tried, bit times
 _PLAIN: Final = (0.0, 1.0, 0.5, 0.75, 0.25)  # preferred where the data fit them as well as the best value
 _RAMPS: Final = np.concatenate([np.arange(0.0, 4.0, 0.25), np.arange(4.0, 16.5, 0.5)])  # bit times tried
 _SHOWN: Final = 10  # bits after the start that the ramp is fitted over
-_MODELLED: Final = 0.995  # share of the response's power; below, the pulse is another one and its measured response stands for it
+_MODELLED: Final = 0.995  # share of the response's power that the model explains; below, the pulse is another one
+_CLEARLY: Final = 0.6  # error of the measured response's beginning over the model's, from which on the response is believed
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,13 +115,22 @@ def fit_start(aligned: AlignedPackets, transition: Transition) -> Start:
     mean = total / len(aligned.packets)
     level = np.sqrt(np.convolve(mean**2, np.ones(FINE) / FINE, "same"))
     crossing = int(np.argmax(level[8 * FINE :] > 0.5)) + 8 * FINE
+    # A pulse that is nearly of the model's kind may look like one of them with another ramp and first bit.
+    fits = [_best_start(mean, aligned.mean, crossing / FINE, model) for model in (transition.alpha, transition.response)]
+    return fits[1] if 1.0 - fits[1].explained < _CLEARLY * (1.0 - fits[0].explained) else fits[0]
+
+
+def _best_start(
+    mean: NDArray[np.float64], soft: NDArray[np.float64], crossing: float, model: float | NDArray[np.float64]
+) -> Start:
+    """The first bit and ramp that fit best, with a transition time or a measured response. crossing: column of half level."""
     best: tuple[float, int, float] | None = None
     for ramp in _RAMPS:
-        middle = crossing / FINE + ramp / 2
+        middle = crossing + ramp / 2
         for column in range(int(middle) - 1, int(middle) + 3):
             if not 8 <= column <= PAD + _SHOWN - 2:
                 continue
-            error = _start_misfit(mean, aligned.mean, column, float(ramp), transition)
+            error = _start_misfit(mean, soft, column, float(ramp), model)
             if best is None or error < best[0]:
                 best = error, column, float(ramp)
     if best is None:
@@ -129,20 +139,20 @@ def fit_start(aligned: AlignedPackets, transition: Transition) -> Start:
 
 
 def _start_misfit(
-    mean: NDArray[np.float64], soft: NDArray[np.float64], column: int, ramp: float, transition: Transition
+    mean: NDArray[np.float64], soft: NDArray[np.float64], column: int, ramp: float, model: float | NDArray[np.float64]
 ) -> float:
     """Squared error of the model over the power of the mean waveform, from 8 columns after the first on."""
     bits = (soft[column : column + _SHOWN + 6] >= 0).astype(np.uint8)
-    if transition.modelled:
+    if isinstance(model, float):
         rate = 2 * FINE
         lead = column + 16
         wave = np.empty((lead + bits.size + 32) * rate, np.float32)
-        modulate_bpsk(bits, wave, 1.0, 0.0, transition.alpha, ramp, -float(lead), 1.0 / rate, 1.0, 0.0)
-        model = filtered(wave.astype(np.float64), rate)[16 * rate + 1 :: 2]
+        modulate_bpsk(bits, wave, 1.0, 0.0, model, ramp, -float(lead), 1.0 / rate, 1.0, 0.0)
+        expected = filtered(wave.astype(np.float64), rate)[16 * rate + 1 :: 2]
     else:
-        model = _from_response(bits, column, ramp, transition.response)
+        expected = _from_response(bits, column, ramp, model)
     seen = slice(4 * FINE, (column + _SHOWN) * FINE)
-    y, m = mean[seen], model[seen]
+    y, m = mean[seen], expected[seen]
     scale = float(y @ m) / max(float(m @ m), 1e-30)
     return float(np.sum((y - scale * m) ** 2) / max(np.sum(y**2), 1e-30))
 

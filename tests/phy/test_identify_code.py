@@ -179,6 +179,9 @@ def test_the_header_is_split_where_a_regular_preamble_ends_and_doubted_where_not
     assert end == 40 and sure > 0.8
     end, sure = split_header(np.array([1] * 16 + [0] * 8 + [1] * 8, np.uint8))
     assert end == 16 and sure > 0.7
+    # No sync word has five bits: this one begins with as many ones as the preamble ends with.
+    assert split_header(np.array([1] * 22 + [0, 0, 1, 0, 0], np.uint8))[0] <= 19
+    assert [split_header(np.ones(n, np.uint8))[0] for n in (8, 11)] == [4, 4]
     rng = np.random.default_rng(5)
     end, sure = split_header(rng.integers(0, 2, 41).astype(np.uint8))
     assert end == 30 and sure < 0.7
