@@ -34,7 +34,8 @@ STYLES: Final[Any] = {
     "svg.hashsalt": "osgp-sdr",
 }
 _CURVE_POINTS: Final = 80
-_INSIDE: Final = 8  # entries of a legend that leave room for the curves; more of them go below
+_NO_ERROR: Final = "no error: upper bound"
+_INSIDE: Final = 5  # entries of a legend that leave room for the curves; more of them go below
 _ROW_IN: Final = 0.17  # inches of a legend's row below
 
 
@@ -88,8 +89,8 @@ def _is_math(text: str) -> bool:
 
 
 def _legend(figure: Any, axes: Any, entries: dict[str, Any], confidence: float) -> list[Any]:
-    """What each line is, the ideal first; gives its texts."""
-    names = sorted(entries, key=lambda name: not name.startswith("ideal"))
+    """What each line is, the ideal first and the bounds last; gives its texts."""
+    names = sorted(entries, key=lambda name: (name == _NO_ERROR, not name.startswith("ideal")))
     options: dict[str, Any] = {
         "handles": [entries[name] for name in names], "labels": names, "fontsize": 7,
         "title": f"bars: {100 * confidence:g} % confidence", "title_fontsize": 7,
@@ -140,7 +141,7 @@ def _draw(axes: Any, plan: Plan, found: Sequence[Row], horizontal: str) -> dict[
         none = [row for row in members if not row.errors]
         if none:  # no error at all: the upper bound alone
             bound = axes.plot([place(r) for r in none], [r.high for r in none], "v", fillstyle="none", color=f"C{k % 10}")
-            entries["no error: upper bound"] = bound[0]
+            entries[_NO_ERROR] = bound[0]
     entries |= _theory(axes, plan, found, horizontal, place)
     if not numeric:
         axes.set_xticks(range(len(names)), [str(n) for n in names])

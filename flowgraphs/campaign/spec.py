@@ -59,7 +59,7 @@ class LinePart(Part, frozen=True):
     """What it goes through: a composite scenario by name, or a path, white noise and further sources.
 
     path: `{kind = ..., parameters}` of `phy.channel.element`, in order; Es/N0 is that behind it, by the mean gain over the
-    carrier's band. What is placed by a carrier gets the packet's when it says none.
+    carrier's band (the primary's when they alternate). What is placed by a carrier gets the packet's when it says none.
     background_density_v: V/sqrt(Hz), the N0 of Es/N0. noise: `{kind = ..., parameters}` of `phy.channel.source`; `over` gives
     the level that decibels count from (carrier_band, full_band or signal, as in scenarios), `sir_db` that level over the source.
     """
