@@ -19,7 +19,7 @@ from .sensing import SensePath
 from .stream import WideStream
 
 _SENSE_MEMORY: Final = 0.5  # s: the carrier sense knows its noise floor within a few hundredths
-_CONCLUDED: Final = 32  # packets remembered that have ended
+_CONCLUDED: Final = 32  # packets remembered that have ended, and as many good ones
 _TWINS: Final = 2  # bit times: two packets that start closer are one, seen by both branches
 
 
@@ -142,8 +142,10 @@ class CarrierReceiver:
         """Packets that ended, for `resolve`."""
         if concluded:
             self._held += concluded
-            self._concluded = sorted([*self._concluded, *concluded], key=lambda c: c.order)[-_CONCLUDED:]
-            self._starts = [c.start for c in self._concluded]
+            self._remember(sorted([*self._concluded, *concluded], key=lambda c: c.order))
+
+    def _remember(self, concluded: list[Conclusion]) -> None:
+        self._concluded, self._starts = concluded, [c.start for c in concluded]
 
     def restart(self, first: int, epoch: int) -> None:
         """The plain branch begins anew at wide sample `first`."""
@@ -200,4 +202,9 @@ class CarrierReceiver:
                     decided = max([mine.decided, *(c.decided for c in earlier), *(c.decided for c in twins), *waited])
                     given.append(Conclusion(decided, mine.rank, mine.packet))
         self._held = held
+        # Not before all have been compared: where data resemble a header, dozens end together, and push out the packet itself.
+        if len(self._concluded) > 2 * _CONCLUDED:
+            last = self._concluded[-_CONCLUDED:]
+            good = [c for c in self._concluded[:-_CONCLUDED] if c.packet.crc_ok]
+            self._remember([*good[-_CONCLUDED:], *last])
         return given
