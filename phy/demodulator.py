@@ -26,6 +26,7 @@ from .tracking import Ending, PacketTracker
 from .words import WordCode
 
 _BELIEVED = 0.25  # of what bits by chance disagree with words, the words of later looks may; good ones have less than a tenth
+_CREDIBLE = 0.5  # and those of the first look
 _ECHO_GAIN = 4.0  # the echoes explain so many times more than they would of white noise: there are echoes
 _ENDS = 4  # end words of one packet that are held against its CRC: behind a packet that is lost, noise has many
 _LENGTHS = 2  # of the packet that are tried at every second look
@@ -115,7 +116,8 @@ class PacketDecoder:
             return False
         tracker.ends_tried += 1
         octets, changed = self._decode_words(tracker.soft[:-1])
-        tracker.complete = (octets, changed) if self._is_lpdu(octets) else None
+        good = self._is_lpdu(octets) and self._is_credible(tracker.soft[:-1], octets, changed)
+        tracker.complete = (octets, changed) if good else None
         return tracker.complete is not None
 
     def _is_lpdu(self, octets: bytes) -> bool:
@@ -314,6 +316,13 @@ class PacketDecoder:
         code = self.profile.code
         return code.disagreement(soft, line) <= _BELIEVED * code.disagreement_of_chance
 
+    def _is_credible(self, soft: NDArray[np.float32], octets: bytes, changed: int) -> bool:
+        """The same for the first look, which has few readings and must do with what impulses have left of the bits."""
+        code = self.profile.code
+        if changed <= _BELIEVED * code.disagreement_of_chance * soft.size:
+            return True
+        return code.disagreement(soft, order_octets(octets, self.profile)) <= _CREDIBLE * code.disagreement_of_chance
+
     def _changed(self, tracker: PacketTracker, line: bytes) -> int:
         """Bits of these words that the tracker had decided otherwise."""
         return self.profile.code.changed(tracker.soft[: len(line)], line)
@@ -373,8 +382,10 @@ class PacketDecoder:
         for length in lengths or [max(0, soft.shape[0] - 1)]:
             octets, changed = self._decode_words(soft[:length])
             passed = self._is_lpdu(octets)
-            if symbols is not None:
-                passed = passed and self._is_believed(soft[:length], order_octets(octets, self.profile))
+            if passed and symbols is None:
+                passed = self._is_credible(soft[:length], octets, changed)
+            elif passed:
+                passed = self._is_believed(soft[:length], order_octets(octets, self.profile))
             decoded = _Decoded(octets, passed, changed, method, symbols)
             if decoded.crc_ok:
                 return decoded

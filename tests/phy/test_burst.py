@@ -184,6 +184,19 @@ def test_later_looks_believe_what_looks_like_words_and_nothing_else(sender, opti
     assert sum(p.crc_ok for p in packets) == (12 if sender == "pl20a" else 0)
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_first_look_takes_no_other_code_for_words(direct, monkeypatch):
+    monkeypatch.setattr(PacketDecoder, "_is_lpdu", lambda self, octets: len(octets) >= 8)
+    rng = np.random.default_rng(32)
+    gap = np.zeros(round(60 * PROFILE.bit_time * RATE), np.float32)
+    for name, good in (("test-w11l3", 0), ("pl20a", 8)):
+        sender = Transmitter(Profile.load(name), RATE, level_v=1.0)
+        x = np.concatenate([gap, *(part for _ in range(8) for part in (sender.modulate(append_crc(rng.bytes(58))), gap))])
+        receiver = Receiver(PROFILE, RATE, ReceiverOptions(direct=direct, second_look=False), carriers=["primary"])
+        packets = receiver.push(x + rng.normal(0, 0.5, x.size).astype(np.float32)) + receiver.flush()
+        assert len(packets) == 8 and sum(p.crc_ok for p in packets) == good
+
+
 def test_interference_is_told_apart():
     """Truth: what was added. White noise has an envelope spread of 2 and no echoes, a swept tone a spread of 1."""
     rng = np.random.default_rng(5)
