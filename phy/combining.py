@@ -1,6 +1,6 @@
 """Soft combining: failed packets are remembered, and a later one that looks like a retransmission is decided with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ class _Failed:
     start_s: float
     carrier: Carrier
     scores: NDArray[np.float32]
+    lengths: tuple[int, ...]
     octets: NDArray[np.uint8]
 
 
@@ -43,33 +44,37 @@ class Combiner:
         self._failed: list[_Failed] = []
 
     def combine(
-        self, scores: NDArray[np.float32], carrier: Carrier, start_s: float, is_lpdu: Callable[[bytes], bool]
+        self,
+        scores: NDArray[np.float32],
+        lengths: Sequence[int],
+        carrier: Carrier,
+        start_s: float,
+        is_lpdu: Callable[[bytes], bool],
     ) -> bytes | None:
         """The octets of a packet (line order) by its own and earlier receptions, or None; then it is remembered.
 
         Args:
-            scores: (W, 256) float32 log-likelihood of every octet at every position. carrier: it came on. start_s: when, s.
-            is_lpdu: whether octets are a packet with a good check.
+            scores: (W, 256) float32 log-likelihood of every octet at every position, as far as the packet may go.
+            lengths: in octets, W at most, the likeliest first; where noise hid the end, an earlier reception may know better.
+            carrier: it came on. start_s: when, s. is_lpdu: whether octets are a packet with a good check.
         """
         octets = scores.argmax(axis=1).astype(np.uint8)
         self._failed = [f for f in self._failed if start_s - f.start_s <= self.memory_s][-_KEPT:]
-        total, joined = scores.copy(), 0
-        for earlier in self._failed:
-            if earlier.scores.shape != scores.shape:
+        alike = [earlier for earlier in self._failed if _agreement(earlier.octets, octets) >= _ALIKE]
+        for length in dict.fromkeys([*lengths, *(n for earlier in alike for n in earlier.lengths)]):
+            known = [earlier for earlier in alike if len(earlier.scores) >= length]
+            if not known or length > len(scores):
                 continue
-            changes = self._changes(earlier, octets, carrier)
-            agree = [float(np.mean((earlier.octets ^ change) == octets)) for change in changes]
-            best = int(np.argmax(agree))
-            if agree[best] < _ALIKE:
-                continue
-            index = np.arange(256)[None, :] ^ changes[best][:, None].astype(np.int64)
-            total += np.take_along_axis(earlier.scores, index, axis=1)
-            joined += 1
-        if joined:
+            total = scores[:length].copy()
+            for earlier in known:
+                changes = self._changes(earlier, octets[:length], carrier)
+                change = max(changes, key=lambda c: _agreement(earlier.octets[:length] ^ c, octets))
+                index = np.arange(256)[None, :] ^ change[:, None].astype(np.int64)
+                total += np.take_along_axis(earlier.scores[:length], index, axis=1)
             line = bytes(total.argmax(axis=1).astype(np.uint8))
             if is_lpdu(line):
                 return line
-        self._failed.append(_Failed(start_s, carrier, scores, octets))
+        self._failed.append(_Failed(start_s, carrier, scores, tuple(lengths), octets))
         return None
 
     def _changes(self, earlier: _Failed, octets: NDArray[np.uint8], carrier: Carrier) -> list[NDArray[np.uint8]]:
@@ -83,3 +88,9 @@ class Combiner:
             change = bytes(a ^ b for a, b in zip(changed, plain, strict=True))
             changes.append(np.frombuffer(order_octets(change, self.profile), np.uint8))
         return changes
+
+
+def _agreement(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Part of the octets that agree, as far as both go."""
+    common = min(first.size, second.size)
+    return float(np.mean(first[:common] == second[:common]))

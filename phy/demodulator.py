@@ -157,7 +157,7 @@ class PacketDecoder:
             tried.add(again.octets)
             if len(tried) >= _TRIES:
                 break
-        joint = self._jointly(tracker, lengths[0], estimate) if estimate is not None else None
+        joint = self._jointly(tracker, lengths, estimate) if estimate is not None else None
         if joint is not None:
             return self._packet(tracker, joint)
         if estimate is None:
@@ -224,19 +224,19 @@ class PacketDecoder:
             soft = -look.symbols.real[header.size : header.size + view.words * n].reshape(-1, n).astype(np.float32)
             yield self._check(soft, self._likeliest(soft, tracker, lengths), look.method, look.symbols)
 
-    def _jointly(self, tracker: PacketTracker, length: int, estimate: Estimate) -> _Decoded | None:
+    def _jointly(self, tracker: PacketTracker, lengths: list[int], estimate: Estimate) -> _Decoded | None:
         """The packet together with an earlier reception, or from the list of the likeliest; both are options."""
-        scores = estimate.scores[:length]
+        soft = self._soft_words(estimate)
         line, method = None, "combined"
+
+        def is_good(line: bytes) -> bool:
+            return self._is_lpdu_on_line(line) and self._is_believed(soft[: len(line)], line)
+
         if self.combiner is not None:
             start_s = float(tracker.positions[0]) / self.plan.narrow_rate
-            line = self.combiner.combine(scores, self.carrier, start_s, self._is_lpdu_on_line)
+            line = self.combiner.combine(estimate.scores, lengths, self.carrier, start_s, is_good)
         if line is None and self.options.list_size:
-            soft = self._soft_words(estimate)[:length]
-            line = list_decode(
-                scores, lambda line: self._is_lpdu_on_line(line) and self._is_believed(soft, line), self._syndrome,
-                self.options.list_size,
-            )  # fmt: skip
+            line = list_decode(estimate.scores[: lengths[0]], is_good, self._syndrome, self.options.list_size)
             method = "list"
         if line is None:
             return None
