@@ -26,6 +26,7 @@ from .tones import ToneCanceller
 _BLOCK: Final = 1 << 19  # samples worked on at once
 _BATCH: Final = 1e-3  # s: smaller blocks are gathered before the packet chain, to spare its calls
 _WAIT: Final = 9e-3  # s that are gathered while no packet is being followed, less when one may be over soon after its header
+_TOGETHER: Final = 2e-3  # s that are worked on at once when packets are combined, however the stream is cut
 _LARGEST_V: Final = np.float32(1e9)  # nothing on a line; beyond it single precision would overflow
 _IDLE: Final = 0.3  # s without a tone after which the branch without tones may end
 _CONSIDER: Final = 0.33  # s: how often the line is considered for quiet
@@ -98,6 +99,7 @@ class Receiver:
         self._batch = math.ceil(_BATCH * self.sample_rate)
         shortest = profile.packet_bits(profile.min_octets) - profile.header_bits.size
         self._wait = max(self._batch, math.ceil(min(_WAIT, shortest / 3 * profile.bit_time) * self.sample_rate))
+        self._together = min(math.ceil(_TOGETHER * self.sample_rate), self._wait)
         self._patience = round(_IDLE * front.wide_rate)
         self._stride = round(_CONSIDER * self.sample_rate)
         self._before = math.ceil(BEFORE_ALL * self.sample_rate / (SAMPLES_PER_BIT * profile.bit_rate))
@@ -155,7 +157,8 @@ class Receiver:
         self._waiting: list[Conclusion] = []
         self.quiet: QuietLine | None = None
         self._end = self._at = 0  # line samples that have come, and that have been worked on
-        self._due = 0  # line sample before which nothing can come of calling the packet chain
+        # Line sample before which nothing can come of calling the packet chain, or is to come.
+        self._due = 0 if self._combiner is None else self._next_due()
         self._wide = self._sensed = 0  # wide samples that have been made, and that carrier sense has got
         self._epoch = 0
         self._entered = self._not_before = 0  # line samples: when the line was last found quiet, and from when on it may be again
@@ -212,6 +215,8 @@ class Receiver:
                     self._due = self._next_due()
                 continue
             stop = min(self._end, (self._at // self._stride + 1) * self._stride)
+            if self._combiner is not None:
+                stop = min(stop, self._due)
             u = self.down_converter.process(self._line.between(self._at, stop))
             self._at = stop
             if self._wide + u.size > self._sensed:
@@ -230,7 +235,12 @@ class Receiver:
         return packets
 
     def _next_due(self) -> int:
-        """The line sample at which a packet that is being followed comes to the end of a word, or may be before long."""
+        """The line sample at which a packet that is being followed comes to the end of a word, or may be before long.
+
+        Which of two receptions is decided with the other depends on which ended first; so both carriers then go on by like steps.
+        """
+        if self._combiner is not None:
+            return (self._at // self._together + 1) * self._together
         ahead = min(branch.ahead for chain in self.carriers.values() for branch in chain.branches)
         word = math.ceil(ahead / SAMPLES_PER_BIT * self.profile.bit_time * self.sample_rate)
         return self._at + max(self._batch, min(word, self._wait))
