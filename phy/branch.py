@@ -41,13 +41,15 @@ class Conclusion:
 
     Attributes:
         decided: narrow sample at which it was decided. rank: of the branch, 0 plain, 1 without tones.
-        epoch: counts the changes between watching a quiet line and receiving with all means.
+        epoch: counts the changes between watching a quiet line and receiving with all means. awaited: whether what might make a
+            ghost of it has been waited for.
     """
 
     decided: int
     rank: int
     packet: Packet
     epoch: int = 0
+    awaited: bool = False
 
     @property
     def order(self) -> tuple[int, int, int]:

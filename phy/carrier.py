@@ -119,10 +119,11 @@ class CarrierReceiver:
         """The last places where a packet seemed to begin, in either branch."""
         return [candidate for branch in self.branches for candidate in branch.candidates]
 
-    def has_given(self, lpdu: bytes, start: int) -> bool:
-        """Whether a good packet of these octets has ended that began within a few bit times of that line sample."""
+    def has_given(self, lpdu: bytes, start: int, until: int) -> bool:
+        """Whether a good packet of these octets was decided before narrow sample `until` that began within a few bit times of
+        line sample `start`."""
         near = _TWINS * SAMPLES_PER_BIT * self.sample_rate / self.plan.narrow_rate
-        known = (c.packet for c in self._concluded if abs(c.start - start) < near)
+        known = (c.packet for c in self._concluded if abs(c.start - start) < near and c.decided < until)
         return any(packet.crc_ok and packet.lpdu == lpdu for packet in known)
 
     def push_sense(self, u: NDArray[np.complex64]) -> None:

@@ -1,7 +1,9 @@
 """The receiver: line samples in any blocks -> packets, on both carriers at once."""
 
 import math
+from bisect import insort
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -340,18 +342,22 @@ class Receiver:
         if not self._waiting:
             return []
         frontier = min(chain.frontier for chain in self.carriers.values())
-        due = sorted((w for w in self._waiting if w.decided < frontier), key=lambda w: (w.decided, w.packet.carrier))
+        due = sorted((w for w in self._waiting if w.decided < frontier), key=_given_order)
         self._waiting = [w for w in self._waiting if w.decided >= frontier]
         packets: list[Packet] = []
-        for one in due:
-            if not self._may_be_ghost(one.packet):
+        while due:
+            one = due.pop(0)
+            doubtful = one.awaited or self._may_be_ghost(one.packet)
+            if not doubtful or (one.awaited and not self._is_repeated(one)):
                 packets.append(one.packet)
-            elif one.packet.crc_ok and one.decided + _GHOST_WAIT >= frontier:
-                self._waiting.append(one)
-            elif one.packet.crc_ok and not self._is_repeated(one.packet):
-                packets.append(one.packet)
-            else:
+            elif one.awaited or not one.packet.crc_ok:
                 self.rejected["ghost"] += 1
+            else:
+                later = replace(one, decided=one.decided + _GHOST_WAIT, awaited=True)
+                if later.decided < frontier:
+                    insort(due, later, key=_given_order)
+                else:
+                    self._waiting.append(later)
         return packets
 
     def _others(self, packet: Packet) -> list[CarrierReceiver]:
@@ -362,6 +368,10 @@ class Receiver:
         narrow = packet.start_sample * SAMPLES_PER_BIT * self.profile.bit_rate / self.sample_rate + SAMPLES_PER_BIT / 2
         return any(may_be_ghost(narrow, packet.level_v, chain.candidates) for chain in self._others(packet))
 
-    def _is_repeated(self, packet: Packet) -> bool:
+    def _is_repeated(self, one: Conclusion) -> bool:
         """Whether the other carrier has the same octets at the same time."""
-        return any(chain.has_given(packet.lpdu, packet.start_sample) for chain in self._others(packet))
+        return any(chain.has_given(one.packet.lpdu, one.start, one.decided) for chain in self._others(one.packet))
+
+
+def _given_order(one: Conclusion) -> tuple[int, Carrier]:
+    return one.decided, one.packet.carrier

@@ -188,6 +188,8 @@ def test_packets_of_both_carriers_that_begin_together_40_db_apart(strong, offset
     x += rng.normal(0, 0.002, x.size).astype(np.float32)
     packets = received(x)
     assert sorted(packet.lpdu for packet in packets if packet.crc_ok) == sorted(sent)
+    rx = Receiver(p, RATE)
+    assert repr([one for at in range(0, x.size, 1777) for one in rx.push(x[at : at + 1777])] + rx.flush()) == repr(packets)
 
 
 def test_what_a_strong_packet_leaves_at_the_other_carrier_is_no_packet():
