@@ -19,6 +19,7 @@ from .octetmap import Spans
 FEWEST: Final = 9  # packets; 144 equations less 32 for what is no map, for 64 unknowns: a wrong polynomial passes with 2**-48
 _USED: Final = 11
 _MOST_CHOICES: Final = 14  # dimension of the set of solutions that is gone through
+_MOST_FITTING, _MOST_LISTED = 64, 4  # polynomials of all, and of the catalogue's
 _ALL: Final = np.arange(1, 1 << 16, 2, dtype=np.int64)
 _LISTED: Final = np.array(sorted({crc.polynomial for crc in CRCS.values()}), np.int64)
 _PLAIN: Final = (0x0000, 0xFFFF)
@@ -53,7 +54,8 @@ def find_polynomials(packets: list[NDArray[np.uint8]], listed: bool, swapped: bo
         ranks = np.empty(polynomials.size, np.int64)
         map_ranks(words, np.array([p.shape[0] for p in chosen]), polynomials, ranks)
         found = polynomials[ranks < 64]
-        if 0 < found.size <= 64:
+        # Words in which no check sequence is seen fit many, and tell nothing.
+        if 0 < found.size <= (_MOST_LISTED if listed else _MOST_FITTING):
             return [int(p) for p in found]
     return []
 

@@ -11,6 +11,7 @@ from phy import ConfigurationError, append_crc
 from phy.crc import CRC_16_GENIBUS, CRCS
 from phy.identify import BurstFinder, Finding
 from phy.identify.baseband import limited, to_baseband
+from phy.identify.checksearch import find_polynomials
 from phy.identify.codenames import equations, write_code
 from phy.identify.headersplit import split_header
 from phy.identify.numerology import known_clocks
@@ -88,6 +89,17 @@ def test_check_octets_may_be_sent_low_one_first(name):
     maps = solve_maps(packets, code.words, code.coordinates, CRCS[name], rng, 3)
     assert maps is not None and maps.packets == 12
     assert np.array_equal(maps.tables[0], table)
+
+
+def test_words_without_their_check_octets_tell_no_polynomial():
+    rng = np.random.default_rng(7)
+    table = WordCode.named("W11_P3").table
+    code = find_code(table)
+    index = {tuple(w): i for i, w in enumerate(code.words)}
+    texts = [b"%03d;%03d;" % tuple(rng.integers(0, 1000, 2)) for _ in range(40)]
+    whole = [code.coordinates[[index[tuple(table[o])] for o in CRCS["CRC-16/T10-DIF"].append(text)]] for text in texts]
+    assert find_polynomials(whole, True, False) == [0x8BB7]
+    assert find_polynomials([packet[:-2] for packet in whole], True, False) == []
 
 
 def test_too_few_packets_leave_the_map_open_and_the_truth_among_the_solutions():
