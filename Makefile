@@ -13,8 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS = $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, 'sched_getaffinity') else 'auto')")
 # Programs in real time may be too late when other tests keep the processors busy. What failed is named, and runs once more alone:
 # that run is the verdict. Anything but failed tests (exit code 1), an error of pytest say, stays what it is.
-ALONE = { status=$$?; [ $$status -eq 1 ] || exit $$status; echo "once more, alone:"; \
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --exitfirst -rA; }
+alone = { status=$$?; [ $$status -eq 1 ] || exit $$status; echo "once more, alone:"; \
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --exitfirst -rA $(1); }
 
 .PHONY: setup demo test lint bench bench-endurance bench-receiver clean
 
@@ -48,8 +48,8 @@ $(VENV)/.rewritten: $(VENV)/.installed-test $(shell find tests -name '*.py')
 
 test: $(VENV)/.installed-test
 	$(MAKE) --no-print-directory -j2 lint $(VENV)/.rewritten
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal || $(ALONE)
-	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/python -m pytest -n auto --nbmake --no-header notebooks || $(ALONE) --nbmake notebooks; fi
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal || $(call alone)
+	$(BIN)/python -m pytest -n auto --nbmake --no-header notebooks || $(call alone,--nbmake notebooks)
 
 BENCHMARKS := channel_speed symbol_level_speed receiver_speed gnuradio_ratio awgn_loss missed_and_false class_a mains_impulses \
 	identify_profiles stack_speed csma network_speed repeating routes meter_speed meter_year latency view_load
