@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import termios
 import tty
@@ -71,6 +72,8 @@ class PtyLine:
         os.set_blocking(master, False)
         self._master = master
         self._open = False
+        self._hangup = select.poll()
+        self._hangup.register(master, 0)
         self._link = link
         if link is not None:
             try:
@@ -102,7 +105,8 @@ class PtyLine:
 
     def write(self, octets: bytes) -> None:
         """See `Line`."""
-        if self._open:
+        # An end that has just been closed keeps what is written, for whoever opens it next.
+        if self._open and not any(event & select.POLLHUP for _, event in self._hangup.poll(0)):
             with contextlib.suppress(OSError):
                 os.write(self._master, octets)
 

@@ -225,8 +225,8 @@ class OpticalClient:
 
     def _work(self, now: float) -> None:
         while (event := self.link.next_event()) is not None:
-            if self._step is None:
-                continue
+            if self._step is None or self._tries == 0:
+                continue  # nothing has been asked yet: it was meant for a client before us
             match event:
                 case MessageReceived(payload):
                     self._answer(payload, now)
@@ -236,6 +236,8 @@ class OpticalClient:
                     self._again("no acknowledgement", now)
 
     def _answer(self, message: bytes, now: float) -> None:
+        if self._step is Step.IDENTIFICATION and message == bytes((ResultCode.OK,)):
+            return  # without an identity it answers the last request of a client before us
         step, self._step, self._answer_at, self._send_at = self._step, None, None, None
         assert step is not None
         if step is Step.TABLE:

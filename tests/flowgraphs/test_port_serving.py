@@ -1,6 +1,7 @@
 """Serving a meter at lines: nothing leaves before it is on the disk; lines that come and go; keys as their owners write them."""
 
 import os
+import select
 import socket
 import time
 
@@ -137,6 +138,23 @@ def test_nothing_is_kept_for_a_pseudo_terminal_that_nobody_has_opened():
     os.close(other)
     while line.read() is not None:
         assert time.monotonic() < ends
+    line.close()
+
+
+def test_nothing_is_kept_for_a_pseudo_terminal_that_has_just_been_closed():
+    """Its next client would take it for the answer to its own first request."""
+    line = PtyLine()
+    first = os.open(line.place, os.O_RDWR | os.O_NOCTTY)
+    assert line.read() == b""
+    line.write(b"\x06")
+    assert os.read(first, 10) == b"\x06"
+    os.close(first)
+    line.write(b"\xee")  # the meter has not looked yet
+    second = os.open(line.place, os.O_RDWR | os.O_NOCTTY)
+    assert not select.select([second], [], [], 0.05)[0]
+    line.write(b"\x15")
+    assert os.read(second, 10) == b"\x15"
+    os.close(second)
     line.close()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from osgp import ConfigurationError, FullRead, Key, LocalProtocolError, Meter, MeterConfig, PartialRead, PartialWrite, ResultCode
 from osgp.meter import OpticalPort
-from osgp.optical import Answered, ClientConfig, Closed, Connected, Failed, OpticalClient, OpticalConfig, Step
+from osgp.optical import Answered, ClientConfig, Closed, Connected, Failed, OpticalClient, OpticalConfig, Packet, Step
 from osgp.security import KeyRing
 
 KEYS = KeyRing.from_text({"MK": "MASTERKEY00000000001", "RK": "READONLY000000000001"})
@@ -53,6 +53,20 @@ def test_connect_read_close():
     client.close(now)
     now, event = until_event(client, server, now)
     assert event == Closed(now) and not client.connected
+
+
+@pytest.mark.parametrize("when", [0.0, 0.21])
+def test_answers_that_were_meant_for_a_client_before_us_are_none_of_ours(when):
+    """A busy meter says what it has to say to one that has left: before our first request is out, or just after."""
+    client, server = made()
+    client.connect(0.0)
+    for now in (0.0, 0.05, 0.1, 0.15, 0.2, 0.21):
+        client.on_timer(now)
+        server.receive_octets(client.octets_to_send(now), now)
+        if now == when:
+            client.receive_octets(Packet(bytes((ResultCode.OK,)), toggle=True).encode(), now)
+    _, event = until_event(client, server, 0.21)
+    assert isinstance(event, Connected), event
 
 
 @pytest.mark.parametrize("size, packets", [(32, 20), (64, 4), (1024, 1)])
