@@ -65,6 +65,7 @@ class CarrierReceiver:
         self.sense = CarrierSense(profile, rise_db=options.sense_rise_db)
         self._sense_path = SensePath(self.sense_mixer, self.sense_filter, self.sense)
         self._sense_memory = round(_SENSE_MEMORY * front.wide_rate)
+        self._near = _TWINS * SAMPLES_PER_BIT * (sample_rate / self.plan.narrow_rate)  # line samples
         self.reset()
 
     def reset(self) -> None:
@@ -122,8 +123,7 @@ class CarrierReceiver:
     def has_given(self, lpdu: bytes, start: int, until: int) -> bool:
         """Whether a good packet of these octets was decided before narrow sample `until` that began within a few bit times of
         line sample `start`."""
-        near = _TWINS * SAMPLES_PER_BIT * self.sample_rate / self.plan.narrow_rate
-        known = (c.packet for c in self._concluded if abs(c.start - start) < near and c.decided < until)
+        known = (c.packet for c in self._concluded if abs(c.start - start) < self._near and c.decided < until)
         return any(packet.crc_ok and packet.lpdu == lpdu for packet in known)
 
     def push_sense(self, u: NDArray[np.complex64]) -> None:
@@ -181,17 +181,16 @@ class CarrierReceiver:
         if not self._held:
             return []
         unit = self.sample_rate / self.plan.narrow_rate
-        near = _TWINS * SAMPLES_PER_BIT * unit
         running = min((t.candidate.position * unit for branch in self.branches for t in branch.trackers), default=math.inf)
         given, held = [], []
         for mine in sorted(self._held, key=lambda c: c.order):
             start = mine.start
             known = zip(self._starts, self._concluded, strict=True)
-            twins = [c for at, c in known if -near < at - start < near and c is not mine]
+            twins = [c for at, c in known if abs(at - start) < self._near and c is not mine]
             if mine.packet.crc_ok:
                 if not any(c.packet.crc_ok and c.order < mine.order for c in twins):
                     given.append(mine)
-            elif running < start + near:
+            elif running < start + self._near:
                 held.append(mine)
             elif not any(c.packet.crc_ok or c.order < mine.order for c in twins):
                 earlier = [c for c in self._concluded if c.start < start and c is not mine]
@@ -199,7 +198,7 @@ class CarrierReceiver:
                     self.false_starts += 1
                 else:
                     # When the last of those that it had to wait for was over, packet or not.
-                    waited = (over for branch in self.branches for at, over in branch.finished if at * unit < start + near)
+                    waited = (over for branch in self.branches for at, over in branch.finished if at * unit < start + self._near)
                     decided = max([mine.decided, *(c.decided for c in earlier), *(c.decided for c in twins), *waited])
                     given.append(Conclusion(decided, mine.rank, mine.packet))
         self._held = held

@@ -381,11 +381,11 @@ class PacketDecoder:
         first: _Decoded | None = None
         for length in lengths or [max(0, soft.shape[0] - 1)]:
             octets, changed = self._decode_words(soft[:length])
-            passed = self._is_lpdu(octets)
-            if passed and symbols is None:
-                passed = self._is_credible(soft[:length], octets, changed)
-            elif passed:
-                passed = self._is_believed(soft[:length], order_octets(octets, self.profile))
+            passed = self._is_lpdu(octets) and (
+                self._is_credible(soft[:length], octets, changed)
+                if symbols is None
+                else self._is_believed(soft[:length], order_octets(octets, self.profile))
+            )
             decoded = _Decoded(octets, passed, changed, method, symbols)
             if decoded.crc_ok:
                 return decoded
