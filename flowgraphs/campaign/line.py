@@ -98,7 +98,12 @@ def signal_power(setup: LineSetup, profile: Profile, carrier: Carrier, sample_ra
     carrier_hz = profile.carrier_hz(carrier)
     path = make_path(setup, carrier_hz, sample_rate)
     gain = path_power_gain(path, sample_rate, carrier_hz, profile.bit_rate) if path else 1.0
-    return float(10 ** (esn0_db / 10) * setup.background_density_v**2 * profile.bit_rate / gain)
+    return _received_power(setup, profile, esn0_db) / gain
+
+
+def _received_power(setup: LineSetup, profile: Profile, esn0_db: float) -> float:
+    """Mean power (V^2) of a packet behind the path: Es/N0 * N0 * bit_rate."""
+    return float(10 ** (esn0_db / 10) * setup.background_density_v**2 * profile.bit_rate)
 
 
 def make_line(
@@ -116,7 +121,7 @@ def make_line(
     levels = {
         "carrier_band": density * math.sqrt(profile.bit_rate),
         "full_band": density * math.sqrt(sample_rate / 2),
-        "signal": math.sqrt(10 ** (esn0_db / 10) * density**2 * profile.bit_rate),  # as received
+        "signal": math.sqrt(_received_power(setup, profile, esn0_db)),
     }
     sources: list[Source] = [WhiteNoise(sample_rate, density=density, seed=seed)]
     for stream, item in enumerate(setup.sources, start=1):

@@ -1,6 +1,7 @@
 """What [line] of a specification says, for one point: a scenario, or a path, the background and further sources."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any, Final
 
 from phy.channel import SOURCES, scenario_names
@@ -19,13 +20,10 @@ def line_setup(campaign: Campaign, point: Point) -> LineSetup:
     if line.scenario is None:
         sources = []
         for k, item in enumerate(line.noise):
-            kind = item.get("kind")
-            if not isinstance(kind, str) or kind not in SOURCES:
-                where: KeyPath = ("line", "noise", k, "kind") if "kind" in item else ("line", "noise", k)
-                raise campaign.error(where, f"kind must be one of {', '.join(sorted(SOURCES))}, got {kind!r}", point)
+            kind = _kind(campaign, point, ("line", "noise", k), item, SOURCES)
             for key in _NOT_THEIRS & item.keys():
                 raise campaign.error(("line", "noise", k, key), "is set by the campaign for every source and unit", point)
-            sources.append(_noise(campaign, point, k, str(kind), item))
+            sources.append(_noise(campaign, point, k, kind, item))
         path = tuple(_path_element(campaign, point, k, item) for k, item in enumerate(line.path))
         return LineSetup(None, line.background_density_v, tuple(sources), path)
     if line.scenario not in scenario_names():
@@ -38,11 +36,18 @@ def line_setup(campaign: Campaign, point: Point) -> LineSetup:
     return LineSetup(line.scenario, 0.0, ())
 
 
-def _path_element(campaign: Campaign, point: Point, k: int, item: dict[str, Any]) -> PathElement:
-    kind, where = item.get("kind"), ("line", "path", k)
-    if not isinstance(kind, str) or kind not in ELEMENTS:
-        problem = f"kind must be one of {', '.join(sorted(ELEMENTS))}, got {kind!r}"
+def _kind(campaign: Campaign, point: Point, where: KeyPath, item: dict[str, Any], known: Iterable[str]) -> str:
+    """The kind of a source or an element, one of those that are known."""
+    kind, names = item.get("kind"), sorted(known)
+    if not isinstance(kind, str) or kind not in names:
+        problem = f"kind must be one of {', '.join(names)}, got {kind!r}"
         raise campaign.error((*where, "kind") if "kind" in item else where, problem, point)
+    return kind
+
+
+def _path_element(campaign: Campaign, point: Point, k: int, item: dict[str, Any]) -> PathElement:
+    where = ("line", "path", k)
+    kind = _kind(campaign, point, where, item, ELEMENTS)
     for key in {"sample_rate", "name"} & item.keys():
         raise campaign.error((*where, key), "is set by the campaign", point)
     return PathElement(kind, tuple((key, value) for key, value in item.items() if key != "kind"))

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from phy import Receiver
 
 from ..errors import CampaignError
+from .spec import named_in, read_text
 
+T = TypeVar("T")
 Use = Callable[[Receiver], object]
 
 
@@ -52,19 +55,14 @@ def own_stages(place: object, spec: str) -> OwnStages:
     match = re.fullmatch(r"(.+\.py):([^\W\d]\w*)", place) if isinstance(place, str) else None
     if match is None:
         raise CampaignError(f'must be "FILE.py:FUNCTION", got {place!r}')
-    beside = Path(spec).parent / match[1]
-    path = Path(match[1]) if Path(match[1]).exists() or not beside.exists() else beside
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CampaignError(f"{path}: {error.strerror if isinstance(error, OSError) else 'not UTF-8 text'}") from None
-    return OwnStages(str(place), str(path), match[2], text)
+    path = named_in(spec, match[1])
+    return OwnStages(str(place), str(path), match[2], read_text(path, str(path)))
 
 
-def with_reason(owns: Sequence[OwnStages], work: Callable[[], object]) -> None:
-    """Do `work`, in which code of `owns` takes part; whatever it raises becomes one line, with the place in their file."""
+def with_reason(owns: Sequence[OwnStages], work: Callable[[], T]) -> T:
+    """What `work` gives, in which code of `owns` takes part; what it raises becomes one line, with the place in their file."""
     try:
-        work()
+        return work()
     except CampaignError:
         raise
     except Exception as error:

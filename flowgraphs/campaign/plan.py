@@ -7,7 +7,6 @@ import re
 import typing
 from dataclasses import dataclass, fields
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -26,7 +25,7 @@ from ..errors import CampaignError
 from .line import LineSetup, make_line, signal_power
 from .line_keys import LEVELS, line_setup
 from .own_stages import OwnStages, own_stages, with_reason
-from .spec import Campaign, KeyPath, Point
+from .spec import Campaign, KeyPath, Point, named_in
 
 UNIT_LINE_S: Final = 60.0  # line in the largest unit: about a second of work at 60 times real time
 FIRST_PACKETS: Final = 64  # packets of the first units: early points must be able to stop early
@@ -296,8 +295,7 @@ def _guilty(path: KeyPath, part: dict[str, Any], text: str) -> KeyPath:
 @cache
 def _profile(name: str, spec: str) -> Profile:
     """By name, or a file as seen from the working directory or from the specification's."""
-    beside = Path(spec).parent / name
-    return Profile.load(beside if name.endswith(".toml") and not Path(name).exists() and beside.exists() else name)
+    return Profile.load(named_in(spec, name) if name.endswith(".toml") else name)
 
 
 @cache

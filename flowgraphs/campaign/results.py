@@ -100,8 +100,9 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
             low, high = count.interval(confidence)
             loss = loss_db(count, setup.esn0_db, setup.ideal, confidence=confidence)
             only_first, only_this = state.paired[k]
-            split, paired = only_first + only_this, setup.kind == "waveform"
+            split = only_first + only_this
             same_p = float(binomtest(only_this, split).pvalue) if split else 1.0
+            told = (only_first, only_this, same_p) if setup.kind == "waveform" else (None, None, None)
             yield Row(
                 point=point.index,
                 coordinates=point.coordinates,
@@ -124,9 +125,9 @@ def rows(plan: Plan, states: Sequence[PointState]) -> Iterator[Row]:
                 missed=tally.missed,
                 residual=tally.residual,
                 false=tally.false,
-                only_first=only_first if paired else None,
-                only_this=only_this if paired else None,
-                same_p=same_p if paired else None,
+                only_first=told[0],
+                only_this=told[1],
+                same_p=told[2],
                 words=tally.words,
                 word_errors=tally.word_errors,
                 channel_bits=tally.channel_bits,

@@ -165,11 +165,21 @@ def load_campaign(spec: str) -> Campaign:
             known = ", ".join(sorted(p.stem for p in CAMPAIGNS.glob("*.toml")))
             raise CampaignError(f"{spec}: no such file; campaigns that come with the package: {known}")
         path = ready if ready.exists() else path
+    return parse_campaign(read_text(path, spec), spec)
+
+
+def read_text(path: Path, name: str) -> str:
+    """The UTF-8 text of a file. Raises CampaignError, which calls it `name`."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise CampaignError(f"{spec}: {error.strerror if isinstance(error, OSError) else 'not UTF-8 text'}") from None
-    return parse_campaign(text, spec)
+        raise CampaignError(f"{name}: {error.strerror if isinstance(error, OSError) else 'not UTF-8 text'}") from None
+
+
+def named_in(spec: str, name: str) -> Path:
+    """The file that a specification names: as seen from the working directory, or else from the specification's."""
+    beside = Path(spec).parent / name
+    return beside if not Path(name).exists() and beside.exists() else Path(name)
 
 
 def parse_campaign(text: str, name: str = "campaign") -> Campaign:

@@ -74,9 +74,7 @@ def run_unit(setup: PointSetup, seed: int, packets: int) -> UnitResult:
     own = [receiver.stages for receiver in setup.receivers if receiver.stages is not None]
     if not own:
         return _waveform(setup, seed, packets)
-    results: list[UnitResult] = []
-    with_reason(own, lambda: results.append(_waveform(setup, seed, packets)))
-    return results[0]
+    return with_reason(own, lambda: _waveform(setup, seed, packets))
 
 
 def _symbols(setup: PointSetup, seed: int, packets: int) -> UnitResult:

@@ -206,14 +206,12 @@ class ClusterWorkers(Workers):
     """Workers of a Dask cluster; they need this package in the same version.
 
     Args:
-        scheduler: its address, `tcp://host:port`.
+        scheduler: its address, `tcp://host:port`, see `check_address`.
     Raises:
-        MissingFeature: dask.distributed is not installed. CampaignError: this is no address, nobody answers there, or there is no
-        worker.
+        MissingFeature: dask.distributed is not installed. CampaignError: nobody answers there, or there is no worker.
     """
 
     def __init__(self, scheduler: str) -> None:
-        check_address(scheduler)
         try:
             distributed: Any = importlib.import_module("distributed")
         except ImportError:
